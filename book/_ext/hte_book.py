@@ -1,0 +1,90 @@
+"""The book's own Sphinx extension: tables are numbered as tables, and stale pages are noticed.
+
+MyST-NB gives every captioned cell output a figure number. Here an output whose name starts with ``tab-`` becomes a
+table: it counts "Table 1, Table 2, ..." and its caption stands above it.
+
+Sphinx rebuilds a page when the page's own text changes. These pages also depend on ``hte_utils`` (every number on them)
+so a change in the package, or in the paper's numbers, marks all notebooks as out of date.
+"""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from docutils import nodes
+from sphinx.transforms import SphinxTransform
+
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
+    from sphinx.environment import BuildEnvironment
+    from sphinx.writers.html5 import HTML5Translator
+
+PACKAGE = Path(__file__).resolve().parents[2] / "hte_utils"
+TABLE_PREFIX = "tab-"
+
+
+class table_figure(nodes.figure):  # noqa: N801 - docutils names its nodes in lower case
+    """A figure that counts as a table."""
+
+
+class NumberTablesAsTables(SphinxTransform):
+    """Turn captioned outputs named ``tab-...`` into tables before Sphinx hands out numbers."""
+
+    default_priority = 200
+
+    def apply(self, **_: Any) -> None:
+        """Replace the nodes."""
+        for figure in list(self.document.findall(nodes.figure)):
+            if any(name.startswith(TABLE_PREFIX) for name in figure["names"]):
+                table = table_figure("", *figure.children, **figure.attributes)
+                table["classes"] = [*figure["classes"], "numbered-table"]
+                figure.replace_self(table)
+                self.document.ids.update(dict.fromkeys(table["ids"], table))
+
+
+def visit_table_figure(translator: HTML5Translator, node: nodes.Element) -> None:
+    """Write the opening of a numbered table."""
+    translator.visit_figure(node)
+
+
+def depart_table_figure(translator: HTML5Translator, node: nodes.Element) -> None:
+    """Write the end of a numbered table."""
+    translator.depart_figure(node)
+
+
+def caption_of(node: nodes.Element) -> str:
+    """Caption text, for references by number."""
+    return next((child.astext() for child in node if isinstance(child, nodes.caption)), "")
+
+
+def package_digest() -> str:
+    """Digest of every source and data file of the package."""
+    digest = sha256()
+    for path in sorted(PACKAGE.rglob("*")):
+        if path.suffix in {".py", ".csv", ".toml"}:
+            digest.update(str(path.relative_to(PACKAGE)).encode())
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def outdated_by_package(
+    app: Sphinx, env: BuildEnvironment, added: set[str], changed: set[str], removed: set[str]  # noqa: ARG001
+) -> list[str]:
+    """Mark all pages as out of date when the package is not the one they were built with."""
+    digest = package_digest()
+    if getattr(env, "hte_package_digest", None) == digest:
+        return []
+    env.hte_package_digest = digest  # type: ignore[attr-defined]
+    return sorted(env.found_docs)
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Register with Sphinx."""
+    app.add_enumerable_node(
+        table_figure, "table", caption_of, html=(visit_table_figure, depart_table_figure)
+    )
+    app.add_transform(NumberTablesAsTables)
+    app.connect("env-get-outdated", outdated_by_package)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True, "env_version": 1}

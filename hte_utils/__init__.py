@@ -1,0 +1,37 @@
+"""Helper package of the book: every number the book shows is computed here.
+
+The names below are the ones a first reader needs; they are imported when they are used, so that
+``import hte_utils`` itself does no work.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hte_utils.r_random import RRandom
+    from hte_utils.spec import PAPER_SPEC, TrialSpec
+    from hte_utils.trial import simulate_trial
+    from hte_utils.trial_as_described import simulate_trial_as_described
+
+__version__ = "0.1.0"
+__all__ = ["PAPER_SPEC", "RRandom", "TrialSpec", "simulate_trial", "simulate_trial_as_described"]
+
+_HOME = {
+    "PAPER_SPEC": "spec",
+    "RRandom": "r_random",
+    "TrialSpec": "spec",
+    "simulate_trial": "trial",
+    "simulate_trial_as_described": "trial_as_described",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -1,0 +1,93 @@
+"""How every figure of the book looks. Nothing is set globally: a figure is drawn inside :func:`book_style`."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import matplotlib.pyplot as plt
+from matplotlib import rc_context
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Okabe and Ito's palette, told apart with every common form of colour blindness; meaning never rests on colour alone.
+BLUE = "#0072b2"
+ORANGE = "#e69f00"
+GREEN = "#009e73"
+VERMILION = "#d55e00"
+PURPLE = "#cc79a7"
+SKY = "#56b4e9"
+BLACK = "#000000"
+GREY = "#7f7f7f"
+
+ARM_COLOURS = {"Control": BLUE, "Treatment": VERMILION}
+ARM_LINES = {"Control": "-", "Treatment": "--"}
+PAPER_COLOUR = BLACK
+"""Whatever the paper printed is drawn in black."""
+
+_STYLE: dict[Any, Any] = {
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 10,
+    "axes.labelsize": 9,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+    "legend.fontsize": 8,
+    "legend.frameon": False,
+    "figure.dpi": 110,
+    "savefig.dpi": 110,
+    "font.size": 9,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Canvas:
+    """A new figure and its axes, in reading order."""
+
+    figure: Figure
+    axes: tuple[Axes, ...]
+
+    @property
+    def axis(self) -> Axes:
+        """The only, or the first, axes."""
+        return self.axes[0]
+
+
+@contextmanager
+def canvas(
+    columns: int = 1,
+    rows: int = 1,
+    *,
+    width: float = 7.2,
+    height: float = 3.2,
+    sharey: bool = False,
+    sharex: bool = False,
+) -> Iterator[Canvas]:
+    """Open a figure in the book's style and hand it over finished.
+
+    Parameters
+    ----------
+    columns, rows
+        Grid of axes.
+    width, height
+        Size of the whole figure in inches.
+    sharex, sharey
+        Whether the axes share their scales.
+
+    Notes
+    -----
+    The figure is closed for pyplot at the end, so that a notebook shows it once: as the value of its cell.
+    """
+    with rc_context(_STYLE):
+        figure, axes = plt.subplots(
+            rows, columns, figsize=(width, height), layout="constrained", sharey=sharey, sharex=sharex, squeeze=False
+        )
+        try:
+            yield Canvas(figure, tuple(axes.flat))
+        finally:
+            plt.close(figure)

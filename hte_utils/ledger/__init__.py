@@ -1,0 +1,11 @@
+"""The ledger: every number the paper prints, the value reproduced for it, its tolerance and its verdict.
+
+Notebooks call :func:`record` (numbers of the paper) and :func:`guard` (numbers of our own); each shows a readable
+table and carries the same entries as structured output, which the replay under pytest holds against the recorded run.
+``python -m hte_utils.ledger`` prints the ledger of the recorded run.
+"""
+
+from hte_utils.ledger.entries import LedgerEntry, Reproduced, Verdict, judge
+from hte_utils.ledger.report import LEDGER_MIME, LedgerReport, guard, record
+
+__all__ = ["LEDGER_MIME", "LedgerEntry", "LedgerReport", "Reproduced", "Verdict", "guard", "judge", "record"]

@@ -1,0 +1,122 @@
+"""Run the notebooks and keep the run: ``python -m hte_utils.ledger --record``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+
+from hte_utils.ledger.entries import LedgerEntry
+from hte_utils.ledger.recorded import Project, code_cells, entries_in, read_text_notebook
+
+PICTURES = ("image/png", "image/jpeg", "image/svg+xml")
+"""Not kept: pictures are megabytes that change with every font, and the replay does not compare them."""
+
+
+def record_notebooks(names: Iterable[str], project: Project, say: Callable[[str], None]) -> None:
+    """Run text notebooks from a clean kernel and write what they printed beside the tests.
+
+    A recording is written only after its whole notebook has run, to a temporary name which is then moved into place:
+    a notebook that fails leaves the old recording as it was.
+
+    Parameters
+    ----------
+    names
+        Notebook names without suffix, as in ``Project.notebook_names()``.
+    project
+        The checkout.
+    say
+        Receives one line per event: what runs, which ledger entries changed and by how much.
+    """
+    for name in names:
+        before = entries_in(project.recording(name))
+        say(f"{name}: running")
+        notebook = _run(project.text_notebook(name))
+        _write(notebook, project.recording(name))
+        changes = describe_changes(before, entries_in(project.recording(name)))
+        say(f"{name}: recorded, {len(changes)} ledger entries changed")
+        for line in changes:
+            say(f"  {line}")
+
+
+def describe_changes(before: Iterable[LedgerEntry], after: Iterable[LedgerEntry]) -> list[str]:
+    """Say which entries are new, gone or changed, and by how much."""
+    old = {entry.id: entry for entry in before}
+    new = {entry.id: entry for entry in after}
+    gone = [f"{i}: gone (was {old[i].reproduced})" for i in old if i not in new]
+    return gone + [line for i, entry in new.items() if (line := _change(old.get(i), entry))]
+
+
+def _change(old: LedgerEntry | None, new: LedgerEntry) -> str:
+    if old is None:
+        return f"{new.id}: new, {new.reproduced} ({new.verdict})"
+    if old == new:
+        return ""
+    parts = []
+    if old.reproduced != new.reproduced:
+        parts.append(f"{old.reproduced} -> {new.reproduced}{_by_how_much(old, new)}")
+    if old.verdict != new.verdict:
+        parts.append(f"verdict {old.verdict!r} -> {new.verdict!r}")
+    return f"{new.id}: " + ("; ".join(parts) or "its error or tolerance changed")
+
+
+def _by_how_much(old: LedgerEntry, new: LedgerEntry) -> str:
+    if isinstance(old.reproduced, str) or isinstance(new.reproduced, str) or not old.reproduced or not new.reproduced:
+        return ""
+    return f" (by {new.reproduced - old.reproduced:+.3g})"
+
+
+def _run(path: Path) -> nbformat.NotebookNode:
+    notebook = read_text_notebook(path)
+    # The kernel starts where nbval starts it, so that a relative path would fail in both or in neither.
+    where = {"metadata": {"path": str(path.parent)}}
+    client = NotebookClient(notebook, timeout=1200, kernel_name="python3", record_timing=False, resources=where)
+    client.execute()
+    return _without_noise(notebook)
+
+
+def _without_noise(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """Drop what differs between two identical runs or two machines: pictures, random ids, the kernel's details."""
+    for position, cell in enumerate(notebook.cells):
+        cell.id = f"cell-{position:03d}"
+        for output in cell.get("outputs", []):
+            for picture in PICTURES:
+                output.get("data", {}).pop(picture, None)
+        if cell.cell_type == "code":
+            cell.outputs = [output for output in cell.outputs if output.output_type != "display_data" or output.data]
+    notebook.metadata = nbformat.from_dict(  # type: ignore[no-untyped-call]
+        {
+            "jupytext": {"formats": "../../book///md:myst,ipynb"},
+            "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+            "language_info": {"name": "python"},
+        }
+    )
+    return notebook
+
+
+def _write(notebook: nbformat.NotebookNode, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = nbformat.writes(notebook) + "\n"  # type: ignore[no-untyped-call]
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def unchecked_ledger_cells(notebook: nbformat.NotebookNode) -> list[int]:
+    """Positions (among code cells) of cells that write to the ledger but are not marked for checking."""
+    return [
+        position
+        for position, cell in enumerate(code_cells(notebook))
+        if writes_to_ledger(cell.source) and "nbval-check-output" not in cell.metadata.get("tags", [])
+    ]
+
+
+def writes_to_ledger(source: str) -> bool:
+    """Whether a cell's source calls the ledger."""
+    return "ledger.record(" in source or "ledger.guard(" in source

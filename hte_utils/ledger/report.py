@@ -1,0 +1,128 @@
+"""What a notebook shows and emits: a readable table, and the same entries as structured output."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+from hte_utils.ledger.entries import LedgerEntry, Reproduced, judge, own_number
+from hte_utils.paper import entries_of
+
+LEDGER_MIME = "application/vnd.hte-utils.ledger+json"
+"""Type of the structured output: ``{"entries": [LedgerEntry as JSON, ...]}``."""
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerReport:
+    """Entries of one item, shown as a table by Jupyter and read as data by the replay."""
+
+    title: str
+    entries: tuple[LedgerEntry, ...]
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:  # noqa: ARG002
+        return {
+            LEDGER_MIME: {"entries": [entry.to_json() for entry in self.entries]},
+            "text/html": self.to_html(),
+            "text/plain": self.to_text(),
+        }
+
+    def verdict_counts(self) -> Counter[str]:
+        """Count the entries by verdict."""
+        return Counter(entry.verdict for entry in self.entries)
+
+    def headline(self) -> str:
+        """One sentence: how many entries have which verdict."""
+        counts = ", ".join(f"{count} {verdict}" for verdict, count in self.verdict_counts().most_common())
+        return f"{self.title}: {len(self.entries)} numbers; {counts}"
+
+    def to_text(self) -> str:
+        """Return a plain table, a line an entry."""
+        return "\n".join([self.headline(), *(_text_row(entry) for entry in self.entries)])
+
+    def to_html(self) -> str:
+        """Return the headline with the entries folded below it."""
+        head = "".join(f"<th scope='col'>{h}</th>" for h in ("id", "printed", "reproduced", "verdict"))
+        rows = "".join(_html_row(entry) for entry in self.entries)
+        return (
+            f"<details class='ledger'><summary>{escape(self.headline())}</summary>"
+            f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></details>"
+        )
+
+
+def record(item: str, found: Mapping[str, Reproduced | float | str]) -> LedgerReport:
+    """Enter the reproduced values of one item of the paper into the ledger.
+
+    Parameters
+    ----------
+    item
+        ``"Table 1"``, ``"Table 3"``, ...
+    found
+        The value for every printed number of the item, by id; a bare number or label means no Monte Carlo error.
+
+    Returns
+    -------
+    LedgerReport
+        The last expression of a notebook cell, so that it is shown and replayed.
+
+    Raises
+    ------
+    ValueError
+        When a printed number of the item has no value, or a value has no printed number.
+    """
+    expected = [entry.id for entry in entries_of(item)]
+    absent, unknown = set(expected) - set(found), set(found) - set(expected)
+    if absent or unknown:
+        raise ValueError(
+            f"{item}: no value for {sorted(absent)[:5]}, no printed number for {sorted(unknown)[:5]} "
+            f"({len(absent)} and {len(unknown)} in all); give exactly the ids of hte_utils.paper.entries_of({item!r})"
+        )
+    return LedgerReport(item, tuple(judge(entry_id, _as_reproduced(found[entry_id])) for entry_id in expected))
+
+
+def guard(name: str, numbers: Mapping[str, Reproduced | float]) -> LedgerReport:
+    """Put numbers of our own under the replay.
+
+    Parameters
+    ----------
+    name
+        What they are, ``"Standardised mean differences"``.
+    numbers
+        Value (with Monte Carlo error where there is one) by a name that is unique in the book.
+    """
+    found = {entry_id: _as_reproduced(value) for entry_id, value in numbers.items()}
+    return LedgerReport(name, tuple(own_number(entry_id, name, value) for entry_id, value in found.items()))
+
+
+def format_value(entry: LedgerEntry) -> str:
+    """Our value with one digit more than the paper printed, and its Monte Carlo error where it has one."""
+    if entry.reproduced is None:
+        return "none"
+    if isinstance(entry.reproduced, str):
+        return entry.reproduced
+    if entry.printed is None:
+        text = f"{entry.reproduced:.6g}"
+    elif "." in entry.printed:
+        text = f"{entry.reproduced:.{len(entry.printed.partition('.')[2]) + 1}f}"
+    else:
+        text = f"{entry.reproduced:g}"
+    return f"{text} ± {entry.mcse:.2g}" if entry.mcse else text
+
+
+def _as_reproduced(value: Reproduced | float | str) -> Reproduced:
+    return value if isinstance(value, Reproduced) else Reproduced(value)
+
+
+def _text_row(entry: LedgerEntry) -> str:
+    return f"{entry.id:<44} {entry.printed or '-':>10} {format_value(entry):>24}  {_verdict_with_note(entry)}"
+
+
+def _html_row(entry: LedgerEntry) -> str:
+    cells = (entry.id, entry.printed or "–", format_value(entry), _verdict_with_note(entry))
+    return "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>"
+
+
+def _verdict_with_note(entry: LedgerEntry) -> str:
+    return f"{entry.verdict} ({entry.note})" if entry.note else entry.verdict
