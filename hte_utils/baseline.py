@@ -13,8 +13,12 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from tableone import TableOne
 
+from hte_utils.paper import entries_of
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from hte_utils.paper import PaperEntry
 
 CONTINUOUS = ("age", "bmi", "sbp", "dbp", "true_te")
 CATEGORICAL = (
@@ -226,3 +230,46 @@ def _check_columns(trial: pd.DataFrame) -> None:
     arms = sorted(str(arm) for arm in trial["treatment"].dropna().unique())
     if arms != list(ARMS):
         raise ValueError(f"the treatment column holds {arms}: Table 1 compares the two arms {list(ARMS)}")
+
+
+def beside_the_paper(table: TableOne) -> pd.DataFrame:
+    """Lay Table 1 out as the paper does, with the paper's number in brackets wherever ours is printed differently.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per line of Table 1; columns Control, Treatment, p and SMD, as text.
+    """
+    values = table_one_values(table)
+    texts = {entry.id: _beside(entry, values[entry.id]) for entry in entries_of("Table 1")}
+    differences = standardised_differences(table)
+    lines = {"n": {arm: texts[f"table1.n.{arm.lower()}"] for arm in ARMS}}
+    for name in TABLE_1_ROWS:
+        keys = [f"table1.{name}"] if name in CONTINUOUS else _level_keys(name)
+        for key in keys:
+            first, second = ("mean", "sd") if name in CONTINUOUS else ("count", "percent")
+            arms = {
+                arm: f"{texts[f'{key}.{first}.{arm.lower()}']} ({texts[f'{key}.{second}.{arm.lower()}']})"
+                for arm in ARMS
+            }
+            lines[_line_label(key, name)] = arms
+        tests = {"p": texts[f"table1.{name}.p"], "SMD": f"{differences[name]:.3f}"}
+        lines[_line_label(keys[0], name)] |= tests
+    return pd.DataFrame.from_dict(lines, orient="index", columns=[*ARMS, "p", "SMD"]).fillna("")
+
+
+def _beside(entry: PaperEntry, value: float) -> str:
+    ours = f"{value:.{entry.decimals}f}"
+    return ours if ours == entry.printed else f"{ours} [paper: {entry.printed}]"
+
+
+def _level_keys(name: str) -> list[str]:
+    ids = [entry.id for entry in entries_of("Table 1") if entry.id.startswith(f"table1.{name}.")]
+    return list(dict.fromkeys(entry_id.rsplit(".", 2)[0] for entry_id in ids if entry_id.count(".") > 2))
+
+
+def _line_label(key: str, name: str) -> str:
+    if name in CONTINUOUS:
+        return f"{name}, mean (SD)"
+    level = key.rsplit(".", 1)[1].capitalize()
+    return f"{name} = {level}, n (%)"

@@ -10,7 +10,7 @@ import nbformat
 from nbclient import NotebookClient
 
 from hte_utils.ledger.entries import LedgerEntry
-from hte_utils.ledger.recorded import Project, code_cells, entries_in, read_text_notebook
+from hte_utils.ledger.recorded import Project, entries_in, read_text_notebook
 
 PICTURES = ("image/png", "image/jpeg", "image/svg+xml")
 """Not kept: pictures are megabytes that change with every font, and the replay does not compare them."""
@@ -89,7 +89,6 @@ def _without_noise(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
             cell.outputs = [output for output in cell.outputs if output.output_type != "display_data" or output.data]
     notebook.metadata = nbformat.from_dict(  # type: ignore[no-untyped-call]
         {
-            "jupytext": {"formats": "../../book///md:myst,ipynb"},
             "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
             "language_info": {"name": "python"},
         }
@@ -106,17 +105,3 @@ def _write(notebook: nbformat.NotebookNode, path: Path) -> None:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def unchecked_ledger_cells(notebook: nbformat.NotebookNode) -> list[int]:
-    """Positions (among code cells) of cells that write to the ledger but are not marked for checking."""
-    return [
-        position
-        for position, cell in enumerate(code_cells(notebook))
-        if writes_to_ledger(cell.source) and "nbval-check-output" not in cell.metadata.get("tags", [])
-    ]
-
-
-def writes_to_ledger(source: str) -> bool:
-    """Whether a cell's source calls the ledger."""
-    return "ledger.record(" in source or "ledger.guard(" in source

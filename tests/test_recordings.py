@@ -1,0 +1,131 @@
+"""The recorded runs belong to the text notebooks, and nothing in them escapes the replay."""
+
+import copy
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from hte_utils.ledger.__main__ import main
+from hte_utils.ledger.guards import violations
+from hte_utils.ledger.recorded import Project, code_cells, paper_ledger, read_text_notebook, recorded_entries
+
+PROJECT = Project.find()
+PYTEST = Path(sys.executable).with_name("pytest")
+
+
+def read(name):
+    return read_text_notebook(PROJECT.text_notebook(name)), nbformat.read(PROJECT.recording(name), as_version=4)
+
+
+def test_every_text_notebook_has_a_recording_and_no_recording_is_left_over():
+    assert sorted(path.stem for path in PROJECT.recordings.glob("*.ipynb")) == PROJECT.notebook_names()
+
+
+@pytest.mark.parametrize("name", PROJECT.notebook_names())
+def test_the_recording_is_sound(name):
+    assert violations(*read(name)) == []
+
+
+def checked_cell(recording):
+    return next(cell for cell in code_cells(recording) if "nbval-check-output" in cell.metadata.get("tags", []))
+
+
+def edit_source(cell):
+    cell.source += "\n1 + 1"
+
+
+def forget_run(cell):
+    cell.execution_count = None
+
+
+def drop_outputs(cell):
+    cell.outputs = []
+
+
+def misspell_marker(cell):
+    cell.source = "# NBVAL_CHECK_OUTPUT: x\n" + cell.source
+
+
+def misspell_tag(cell):
+    cell.metadata["tags"] = ["nbval-check-outputs"]
+
+
+@pytest.mark.parametrize(
+    ("harm", "complaint"),
+    [
+        (edit_source, "record it again"),
+        (forget_run, "no execution count"),
+        (drop_outputs, "no recorded output"),
+        (misspell_marker, "in a comment"),
+        (misspell_tag, "none that nbval knows"),
+    ],
+)
+def test_the_guard_notices_every_known_trap(harm, complaint):
+    text, recording = read(PROJECT.notebook_names()[0])
+    harmed = copy.deepcopy(recording)
+    harm(checked_cell(harmed))
+    assert any(complaint in fault for fault in violations(text, harmed))
+
+
+def test_a_text_notebook_edited_after_its_recording_is_noticed():
+    text, recording = read(PROJECT.notebook_names()[0])
+    text.cells[-1].source += " One more sentence."
+    assert violations(text, recording)
+
+
+def test_a_printed_number_is_recorded_once():
+    ids = [entry.id for entry in recorded_entries(PROJECT)]
+    assert len(ids) == len(set(ids))
+
+
+def test_two_cells_that_claim_one_number_are_refused(tmp_path):
+    (tmp_path / "_toc.yml").touch()
+    for folder, pattern in (("book", "*.md"), ("tests/recorded", "*.ipynb")):
+        (tmp_path / folder).mkdir(parents=True)
+        for path in (PROJECT.root / folder).glob(pattern):
+            shutil.copy(path, tmp_path / folder)
+    twin = "00-twin"
+    shutil.copy(PROJECT.text_notebook("02-baseline-table"), tmp_path / "book" / f"{twin}.md")
+    shutil.copy(PROJECT.recording("02-baseline-table"), tmp_path / "tests/recorded" / f"{twin}.ipynb")
+    with pytest.raises(ValueError, match=r"table1\.n\.control is recorded twice"):
+        paper_ledger(Project(tmp_path))
+
+
+def test_the_command_line_prints_the_ledger(capsys):
+    assert main(["--item", "Table 1"]) == 0
+    printed = capsys.readouterr().out
+    assert "table1.age.mean.control" in printed
+    assert "90 reproduced" in printed
+
+
+def test_the_command_line_refuses_an_unknown_item(capsys):
+    with pytest.raises(SystemExit):
+        main(["--item", "Table 2"])
+    assert "no entries under 'Table 2'" in capsys.readouterr().err
+
+
+def run_pytest(*arguments, cwd):
+    return subprocess.run(
+        [PYTEST, *arguments], cwd=cwd, capture_output=True, text=True, check=False, timeout=120
+    )
+
+
+def test_a_distribution_that_splits_notebooks_is_refused():
+    run = run_pytest("-n", "2", "--dist", "load", "--collect-only", "tests/recorded", cwd=PROJECT.root)
+    assert run.returncode == pytest.ExitCode.USAGE_ERROR
+    assert "use --dist loadfile" in run.stderr
+
+
+def test_built_notebooks_are_not_collected(tmp_path):
+    """A finished build holds executed copies of every notebook under _build; pytest must not replay those."""
+    shutil.copy(PROJECT.root / "pyproject.toml", tmp_path)
+    for folder in ("_build/jupyter_execute", "tests"):
+        (tmp_path / folder).mkdir(parents=True)
+        shutil.copy(PROJECT.recording("01-data-generation"), tmp_path / folder / "copy.ipynb")
+    run = run_pytest("-n0", "--collect-only", "-q", ".", cwd=tmp_path)
+    assert "tests/copy.ipynb" in run.stdout
+    assert "_build" not in run.stdout
