@@ -1,0 +1,89 @@
+"""Table 1, standardised differences and the propensity score, against SciPy, closed forms and the paper."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from hte_utils import baseline, simulate_trial
+from hte_utils.ledger import Verdict, record
+from hte_utils.paper import entries_of
+
+
+@pytest.fixture(scope="module")
+def trial():
+    return simulate_trial(2000, 123)
+
+
+@pytest.fixture(scope="module")
+def table(trial):
+    return baseline.table_one(trial)
+
+
+def test_all_ninety_numbers_of_table_1_are_reproduced(table):
+    report = record("Table 1", baseline.table_one_values(table))
+    assert report.verdict_counts() == {Verdict.REPRODUCED: 90}
+
+
+def test_p_values_are_those_of_scipy(trial, table):
+    values = baseline.table_one_values(table)
+    arms = [trial.loc[trial["treatment"] == arm] for arm in baseline.ARMS]
+    assert values["table1.age.p"] == pytest.approx(stats.ttest_ind(arms[0]["age"], arms[1]["age"]).pvalue)
+    counts = pd.crosstab(trial["diabetes"], trial["treatment"])
+    assert values["table1.diabetes.p"] == pytest.approx(stats.chi2_contingency(counts, correction=True).pvalue)
+
+
+def test_a_standardised_difference_is_the_closed_form(trial, table):
+    control, treatment = (trial.loc[trial["treatment"] == arm, "bmi"] for arm in baseline.ARMS)
+    expected = (treatment.mean() - control.mean()) / np.sqrt((treatment.var() + control.var()) / 2)
+    differences = baseline.standardised_differences(table)
+    assert differences["bmi"] == pytest.approx(expected, rel=1e-6)
+    p, q = ((trial.loc[trial["treatment"] == arm, "diabetes"] == "Yes").mean() for arm in baseline.ARMS)
+    expected = abs(p - q) / np.sqrt((p * (1 - p) + q * (1 - q)) / 2)
+    assert differences["diabetes"] == pytest.approx(expected, rel=1e-3)
+
+
+def test_the_displayed_table_has_every_line_and_no_bracket(table):
+    shown = baseline.beside_the_paper(table)
+    assert len(shown) == 1 + 5 + 2 * 7
+    assert not shown.apply(lambda column: column.str.contains("paper")).to_numpy().any()
+    assert shown.loc["gender = Male, n (%)", "Control"] == "526 (51.8)"
+
+
+def test_a_number_that_differs_shows_the_papers_beside_it():
+    shown = baseline.beside_the_paper(baseline.table_one(simulate_trial(2000, 124)))
+    assert "[paper: 1016]" in shown.loc["n", "Control"]
+
+
+def test_the_propensity_auc_is_a_mann_whitney_statistic(trial):
+    fitted = baseline.propensity(trial)
+    treated, control = fitted.scores[fitted.treated], fitted.scores[~fitted.treated]
+    statistic = stats.mannwhitneyu(treated, control).statistic
+    assert fitted.auc == pytest.approx(statistic / (len(treated) * len(control)))
+    assert fitted.degrees_of_freedom == len(baseline.COVARIATES)
+
+
+def test_the_propensity_score_finds_an_imbalance_that_is_there(trial):
+    rigged = trial.assign(age=trial["age"] + 12 * (trial["treatment"] == "Treatment"))
+    fitted = baseline.propensity(rigged)
+    assert fitted.p_value < 1e-6
+    chance = baseline.auc_under_rerandomisation(rigged, 40, np.random.default_rng(1))
+    assert fitted.auc > chance.max() > chance.min() > 0.5
+
+
+def test_rerandomisation_is_reproducible(trial):
+    first, second = (baseline.auc_under_rerandomisation(trial, 3, np.random.default_rng(5)) for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+
+
+def test_bad_tables_are_refused(trial):
+    with pytest.raises(ValueError, match=r"lacks \['bmi'\]"):
+        baseline.table_one(trial.drop(columns="bmi"))
+    with pytest.raises(ValueError, match=r"holds \['Control'\]"):
+        baseline.propensity(trial[trial["treatment"] == "Control"])
+    with pytest.raises(ValueError, match="repetitions is 0"):
+        baseline.auc_under_rerandomisation(trial, 0, np.random.default_rng(1))
+
+
+def test_the_rows_are_those_of_the_paper():
+    assert {entry.id.split(".")[1] for entry in entries_of("Table 1")} == {"n", *baseline.TABLE_1_ROWS}

@@ -1,0 +1,87 @@
+"""pyproject.toml, requirements.lock and environment.yml say the same; no file names a registry or one machine."""
+
+import re
+import subprocess
+import tomllib
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from hte_utils.ledger.recorded import Project
+
+ROOT = Project.find().root
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+DECLARED = [Requirement(text) for text in PYPROJECT["project"]["dependencies"] + PYPROJECT["dependency-groups"]["dev"]]
+OWNER_ASKED_FOR = ["jupyter-book", "jupytext", "numpy", "pandas", "pymc", "arviz", "seaborn", "tableone", "nbval"]
+
+
+def locked_versions():
+    text = (ROOT / "requirements.lock").read_text()
+    return {
+        canonicalize_name(name): version for name, version in re.findall(r"^([\w.-]+)==([^\s;]+)", text, re.MULTILINE)
+    }
+
+
+def conda_requirements():
+    listed = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
+    pip = next(item["pip"] for item in listed if isinstance(item, dict))
+    return [Requirement(item) for item in [*(i for i in listed if isinstance(i, str)), *pip]]
+
+
+@pytest.mark.parametrize("requirement", DECLARED, ids=str)
+def test_the_lock_holds_a_version_that_the_project_accepts(requirement):
+    assert locked_versions()[canonicalize_name(requirement.name)] in requirement.specifier
+
+
+def test_conda_asks_for_the_same_packages_with_the_same_bounds():
+    conda = {r.name: str(r.specifier) for r in conda_requirements()}
+    assert conda.pop("pip") == ""
+    assert (
+        Requirement(f"python{conda.pop('python')}").specifier
+        == Requirement(f"python{PYPROJECT['project']['requires-python']}").specifier
+    )
+    assert conda == {r.name: str(r.specifier) for r in DECLARED}
+
+
+def test_what_the_owner_asked_for_is_there():
+    assert set(OWNER_ASKED_FOR) <= {r.name for r in DECLARED}
+    for name in ["book", "hte_utils", "tests", "_config.yml", "_toc.yml", "environment.yml", "README.md"]:
+        assert (ROOT / name).exists()
+
+
+def test_every_locked_package_is_pinned_by_hash():
+    blocks = re.split(r"\n(?=\w)", (ROOT / "requirements.lock").read_text().strip())
+    assert all("--hash=sha256:" in block for block in blocks)
+
+
+def test_the_resolution_is_fixed_by_a_date():
+    assert re.fullmatch(r"\d{4}-\d{2}-\d{2}T00:00:00Z", PYPROJECT["tool"]["uv"]["exclude-newer"])
+
+
+def tracked_text_files():
+    names = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=False, text=True).stdout
+    if not names:
+        pytest.skip("not a git checkout")
+    for name in filter(None, names.split("\0")):
+        path = ROOT / name
+        if path.is_file() and path.suffix not in {".gz", ".nc", ".png"}:
+            yield name, path.read_text(encoding="utf-8")
+
+
+def test_no_committed_file_names_a_registry_host_or_a_path_of_one_machine():
+    forbidden = re.compile(
+        r"index-url|registry *= *\"http|files\.\w+hosted|/simple/|(?<![\w.])/(?:home|root|tmp|work)/[a-z]"
+    )
+    found = [
+        f"{name}: {match.group()}"
+        for name, text in tracked_text_files()
+        if name != "tests/test_project_files.py"
+        for match in forbidden.finditer(text)
+    ]
+    assert found == []
+
+
+def test_uv_lock_stays_out_of_git():
+    assert "uv.lock" in (ROOT / ".gitignore").read_text().split()
