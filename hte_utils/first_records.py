@@ -88,3 +88,20 @@ def _cell(trial: pd.DataFrame, entry: PaperEntry) -> float | str:
     row = int(entry.row.removeprefix("subject ")) - 1
     value = trial[entry.column].iloc[row]
     return float(value) if entry.is_number else str(value)
+
+
+def beside_the_paper(trial: pd.DataFrame) -> pd.DataFrame:
+    """Lay the first five records of a trial beside Table 3, with the paper's value wherever the two differ.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per column of Table 3, one column per subject, as text.
+    """
+    values = table_three_values(trial)
+    cells = {entry: _as_printed(values[entry.id]) for entry in entries_of("Table 3")}
+    table: dict[str, dict[str, str]] = {}
+    for entry, ours in cells.items():
+        text = ours if ours == entry.printed else f"{ours} [paper: {entry.printed}]"
+        table.setdefault(entry.row, {})[entry.column] = text
+    return pd.DataFrame(table)

@@ -26,7 +26,7 @@ def clamped_covariates(patients: Covariates) -> Figure:
     with canvas(2, height=2.8) as drawn:
         _clamped(drawn.axes[0], patients.age, 55, 12, (25, 85), "Age (years)")
         _clamped(drawn.axes[1], patients.bmi, 28, 5, (16, 50), "BMI (kg/m²)")
-        drawn.axes[0].legend(loc="upper left")
+        drawn.figure.legend(*drawn.axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=4)
     return drawn.figure
 
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
+import pandas as pd
+
 from hte_utils.ledger.entries import LedgerEntry, Reproduced, judge, own_number
 from hte_utils.paper import entries_of
 
@@ -82,7 +84,7 @@ def record(item: str, found: Mapping[str, Reproduced | float | str]) -> LedgerRe
     return LedgerReport(item, tuple(judge(entry_id, _as_reproduced(found[entry_id])) for entry_id in expected))
 
 
-def guard(name: str, numbers: Mapping[str, Reproduced | float]) -> LedgerReport:
+def guard(name: str, numbers: Mapping[str, Reproduced | float] | pd.Series) -> LedgerReport:
     """Put numbers of our own under the replay.
 
     Parameters
@@ -92,7 +94,7 @@ def guard(name: str, numbers: Mapping[str, Reproduced | float]) -> LedgerReport:
     numbers
         Value (with Monte Carlo error where there is one) by a name that is unique in the book.
     """
-    found = {entry_id: _as_reproduced(value) for entry_id, value in numbers.items()}
+    found = {str(entry_id): _as_reproduced(value) for entry_id, value in numbers.items()}
     return LedgerReport(name, tuple(own_number(entry_id, name, value) for entry_id, value in found.items()))
 
 
