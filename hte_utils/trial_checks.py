@@ -1,0 +1,270 @@
+"""Reading the columns of a trial table, and refusing bad ones with one clear error.
+
+Every message names the column, what was found (with the first few rows, by index label), the rule, and the remedy.
+``TypeError`` means that a column holds the wrong kind of thing, ``ValueError`` that it holds the wrong values;
+``TrialWarning`` marks tables for which the analysis is still sound, but says less than it seems to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+Levels = tuple[Hashable, Hashable]
+
+_ROWS_SHOWN = 5
+
+
+class TrialWarning(UserWarning):
+    """The posterior is still proper, but the priors decide more of it than the data."""
+
+
+def rows_where(bad: npt.NDArray[np.bool_], index: pd.Index) -> str:
+    """Describe the rows where `bad` holds: their number, and the index labels of the first few."""
+    found = index[bad].tolist()
+    shown = ", ".join(repr(label) for label in found[:_ROWS_SHOWN])
+    more = ", ..." if len(found) > _ROWS_SHOWN else ""
+    return f"{len(found)} row{'s' if len(found) != 1 else ''} (index {shown}{more})"
+
+
+def require_columns(trial: pd.DataFrame, columns: Sequence[str]) -> None:
+    """Check that `trial` is a table with at least one row that holds each of `columns` once.
+
+    Raises
+    ------
+    TypeError
+        If `trial` is not a pandas DataFrame.
+    ValueError
+        If it is empty, or a column is missing or appears more than once.
+    """
+    if not isinstance(trial, pd.DataFrame):
+        raise TypeError(f"the trial must be a pandas DataFrame with one row per patient, not {type(trial).__name__}")
+    names = list(trial.columns)
+    missing = [name for name in columns if name not in names]
+    if missing:
+        raise ValueError(
+            f"the trial has no column {_quoted(missing)}; it has {_quoted(names)}. "
+            "Rename the column, or name the right one in the TrialSpec"
+        )
+    repeated = [name for name in columns if names.count(name) > 1]
+    if repeated:
+        raise ValueError(f"the trial has more than one column named {_quoted(repeated)}; keep one of each")
+    if trial.empty:
+        raise ValueError("the trial has no rows; it needs one row per patient")
+
+
+def read_covariate(trial: pd.DataFrame, name: str, levels: Levels | None = None) -> FloatArray:
+    """One covariate as finite numbers: numeric columns as they are, two-level columns as 0/1.
+
+    Parameters
+    ----------
+    trial
+        One row per patient.
+    name
+        The column.
+    levels
+        The two categories that were coded (0, 1) when the model was fitted, or None when the column was numeric
+        then. For a first reading use `levels_of`.
+
+    Returns
+    -------
+    ndarray, shape (patients,)
+
+    Raises
+    ------
+    TypeError
+        If the column is neither numeric nor two-level.
+    ValueError
+        If a value is missing, infinite, or none of `levels`.
+    """
+    column = _complete_column(trial, name)
+    if levels is not None:
+        return _as_indicator(column, levels)
+    if not pd.api.types.is_numeric_dtype(column.dtype) or pd.api.types.is_complex_dtype(column.dtype):
+        raise TypeError(
+            f"column {name!r} must be numeric here, but its type is {column.dtype}. Convert it with pandas.to_numeric"
+        )
+    values = column.to_numpy(dtype=np.float64)
+    infinite = ~np.isfinite(values)
+    if infinite.any():
+        raise ValueError(
+            f"column {name!r} is infinite in {rows_where(infinite, trial.index)}; every value must be finite. "
+            "Correct or drop these rows"
+        )
+    return values
+
+
+def read_indicator(trial: pd.DataFrame, name: str, levels: Levels | None = None) -> FloatArray:
+    """One two-level column as 0/1: booleans, the numbers 0 and 1, or a categorical whose second category counts as 1.
+
+    Parameters and Returns as for `read_covariate`.
+
+    Raises
+    ------
+    TypeError
+        If the column is text or another type without two declared levels.
+    ValueError
+        If a value is missing, or anything but the two levels.
+    """
+    values = read_covariate(trial, name, levels)
+    other = (values != 0.0) & (values != 1.0)
+    if other.any():
+        found = ", ".join(f"{value:g}" for value in np.unique(values[other])[:_ROWS_SHOWN])
+        raise ValueError(
+            f"column {name!r} must be 0 or 1, but holds {found} in {rows_where(other, trial.index)}. "
+            "Recode it as 0/1, as a boolean, or as a categorical with two categories (the second one counts as 1)"
+        )
+    return values
+
+
+def levels_of(trial: pd.DataFrame, name: str) -> Levels | None:
+    """The two categories of a categorical column (coded 0, 1), or None for a numeric or boolean one.
+
+    Raises
+    ------
+    TypeError
+        If the column is text (which of its values is 1 would be a guess), a date, or of another type.
+    ValueError
+        If a value is missing, or a categorical column has not two categories.
+    """
+    column = _complete_column(trial, name)
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        categories = column.dtype.categories.tolist()
+        if len(categories) != 2:
+            raise ValueError(
+                f"categorical column {name!r} must have two categories, but has {len(categories)}: {categories}. "
+                "Drop the unused ones (.cat.remove_unused_categories()), or give one 0/1 column a category "
+                "(pandas.get_dummies)"
+            )
+        return categories[0], categories[1]
+    if pd.api.types.is_numeric_dtype(column.dtype) and not pd.api.types.is_complex_dtype(column.dtype):
+        return None
+    values = sorted({repr(value) for value in column})
+    raise TypeError(
+        f"column {name!r} has the type {column.dtype} (values {', '.join(values[:_ROWS_SHOWN])}"
+        f"{', ...' if len(values) > _ROWS_SHOWN else ''}); it must be numeric, boolean or categorical. For text say "
+        "which value counts as 0: pandas.Categorical(column, categories=[reference, other])"
+    )
+
+
+def group_labels_of(trial: pd.DataFrame, name: str) -> tuple[str, ...]:
+    """The labels of the grouping factor: its categories in their order, or else its sorted values.
+
+    Raises
+    ------
+    TypeError
+        If the column holds measurements (non-integer numbers) or dates.
+    ValueError
+        If a value is missing, a declared category is empty, or there are fewer than two groups.
+    """
+    column = _complete_column(trial, name)
+    if pd.api.types.is_datetime64_any_dtype(column.dtype) or (
+        pd.api.types.is_float_dtype(column.dtype) and bool((column % 1 != 0).any())
+    ):
+        raise TypeError(
+            f"grouping column {name!r} has the type {column.dtype}; it must hold labels, not measurements. "
+            "Cut it into categories first (pandas.cut)"
+        )
+    labels, counts = _group_counts(column)
+    empty = [label for label, count in zip(labels, counts, strict=True) if count == 0]
+    if empty:
+        raise ValueError(
+            f"grouping column {name!r} declares {_quoted(empty)}, but no patient belongs to it. "
+            "Drop unused categories (.cat.remove_unused_categories())"
+        )
+    if len(labels) < 2:
+        raise ValueError(
+            f"grouping column {name!r} has one group only ({_quoted(labels)}); group effects need at least two. "
+            "Choose another grouping factor"
+        )
+    if len(set(labels)) != len(labels):
+        raise ValueError(f"grouping column {name!r} has labels that read the same as text: {_quoted(labels)}")
+    return tuple(labels)
+
+
+def read_group(trial: pd.DataFrame, name: str, labels: Sequence[str]) -> IntArray:
+    """The 0-based index into `labels` of each patient's group, shape (patients,).
+
+    Raises
+    ------
+    ValueError
+        If a value is missing or is none of `labels`.
+    """
+    column = _complete_column(trial, name)
+    codes, values = pd.factorize(column)
+    position = {label: place for place, label in enumerate(labels)}
+    unknown_values = np.array([_label(value) not in position for value in values], dtype=bool)
+    if unknown_values.any():
+        found = [_label(value) for value in values if _label(value) not in position]
+        raise ValueError(
+            f"grouping column {name!r} holds {_quoted(found)} in {rows_where(unknown_values[codes], trial.index)}; "
+            f"the known groups are {_quoted(labels)}"
+        )
+    places = np.array([position[_label(value)] for value in values], dtype=np.int64)
+    return places[codes]
+
+
+def require_unique(trial: pd.DataFrame, name: str) -> None:
+    """Check that a subject identifier is there for every patient and used once.
+
+    Raises
+    ------
+    ValueError
+        If an identifier is missing or repeated.
+    """
+    column = _complete_column(trial, name)
+    repeated = column.duplicated(keep=False).to_numpy()
+    if repeated.any():
+        found = _quoted([str(value) for value in pd.unique(column[repeated])])
+        raise ValueError(
+            f"subject identifiers in column {name!r} must be unique, but {found} appear more than once, in "
+            f"{rows_where(repeated, trial.index)}. Keep one row per patient"
+        )
+
+
+def _complete_column(trial: pd.DataFrame, name: str) -> pd.Series:
+    # Tables read from JSON or SQL arrive as `object` though every value is a number: pandas knows better if asked.
+    column = trial[name].infer_objects()
+    missing = column.isna().to_numpy()
+    if missing.any():
+        raise ValueError(
+            f"column {name!r} is missing (NaN) in {rows_where(missing, trial.index)}; the model has no missing values. "
+            "Drop these patients or impute before the fit"
+        )
+    return column
+
+
+def _as_indicator(column: pd.Series, levels: Levels) -> FloatArray:
+    is_second = (column == levels[1]).to_numpy(dtype=bool)
+    unknown = ~(is_second | (column == levels[0]).to_numpy(dtype=bool))
+    if unknown.any():
+        found = _quoted(sorted({str(value) for value in column[unknown]}))
+        raise ValueError(
+            f"column {column.name!r} holds {found} in {rows_where(unknown, column.index)}; "
+            f"its two categories are {levels[0]!r} (0) and {levels[1]!r} (1)"
+        )
+    return is_second.astype(np.float64)
+
+
+def _group_counts(column: pd.Series) -> tuple[list[str], list[int]]:
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        counts = column.value_counts(sort=False).reindex(column.dtype.categories)
+    else:
+        counts = column.value_counts(sort=False)
+        # A mixture of types has no order of its own; text always has one.
+        counts = counts.reindex(sorted(counts.index, key=lambda value: (type(value).__name__, value)))
+    return [_label(value) for value in counts.index], [int(count) for count in counts]
+
+
+def _label(value: object) -> str:
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def _quoted(names: Sequence[object]) -> str:
+    shown = ", ".join(repr(name) for name in names[:12])
+    return shown + (", ..." if len(names) > 12 else "")

@@ -1,0 +1,184 @@
+"""The trial as the text describes it: every law of Table 2 and equations (1) to (4) against closed forms.
+
+The seeds are fixed, so a test that passes once passes always; levels of 1e-4 keep a wrong law from passing.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import integrate, stats
+
+from hte_utils.described_effects import (
+    LOG_ODDS_EFFECTS,
+    RISK_DIFFERENCE_EFFECTS,
+    DescribedEffects,
+)
+from hte_utils.trial import simulate_trial
+from hte_utils.trial_as_described import (
+    BloodPressureLimits,
+    simulate_trial_as_described,
+    simulate_truth_as_described,
+)
+from hte_utils.trial_truth import BaselineCoefficients, EffectScale
+
+N = 200_000
+TRUTH = simulate_truth_as_described(N, 11)
+PATIENTS = TRUTH.covariates
+
+
+def cut_normal(mean: float, sd: float, low: float, high: float):
+    """Distribution function of a truncated normal, written out."""
+    normal = stats.norm(mean, sd)
+    return lambda x: (normal.cdf(x) - normal.cdf(low)) / (normal.cdf(high) - normal.cdf(low))
+
+
+@pytest.mark.parametrize(
+    ("values", "mean", "sd", "low", "high"),
+    [(PATIENTS.age, 55, 12, 25, 85), (PATIENTS.bmi, 28, 5, 16, 50)],
+    ids=["age", "bmi"],
+)
+def test_age_and_bmi_are_truncated_not_clamped(values, mean, sd, low, high):
+    assert stats.kstest(values, cut_normal(mean, sd, low, high)).pvalue > 1e-4
+    assert low < values.min() < values.max() < high
+    assert np.unique(values).size == N, "clamping would pile patients up at the limits"
+
+
+def test_blood_pressure_is_a_truncated_pair():
+    limits = BloodPressureLimits(sbp=(120.0, 150.0), dbp=(75.0, 100.0))
+    patients = simulate_truth_as_described(N, 12, limits=limits).covariates
+    for values, (low, high) in ((patients.sbp, limits.sbp), (patients.dbp, limits.dbp)):
+        assert values.min() >= low
+        assert values.max() <= high
+
+    def sbp_density(x: float) -> float:
+        dbp_given_sbp = stats.norm(80 + (x - 130) / 2, np.sqrt(50))
+        return stats.norm.pdf(x, 130, np.sqrt(200)) * (dbp_given_sbp.cdf(100) - dbp_given_sbp.cdf(75))
+
+    total = integrate.quad(sbp_density, 120, 150)[0]
+    grid = np.linspace(120, 150, 301)
+    cdf = integrate.cumulative_simpson([sbp_density(x) for x in grid], x=grid, initial=0) / total
+    assert stats.kstest(patients.sbp, lambda x: np.interp(x, grid, cdf)).pvalue > 1e-4
+
+
+def test_blood_pressure_has_the_covariance_of_table_2():
+    free = BloodPressureLimits(sbp=(-np.inf, np.inf), dbp=(-np.inf, np.inf))
+    patients = simulate_truth_as_described(N, 13, limits=free).covariates
+    covariance = np.cov(patients.sbp, patients.dbp)
+    expected = np.array([[200.0, 100.0], [100.0, 100.0]])
+    variances = np.diag(expected)
+    standard_error = np.sqrt((expected**2 + np.outer(variances, variances)) / N)
+    assert (np.abs(covariance - expected) < 4 * standard_error).all()
+    assert patients.sbp.mean() == pytest.approx(130, abs=4 * np.sqrt(200 / N))
+    assert patients.dbp.mean() == pytest.approx(80, abs=4 * np.sqrt(100 / N))
+
+
+@pytest.mark.parametrize(
+    ("values", "who", "probability"),
+    [
+        (PATIENTS.gender, np.ones(N, bool), 0.52),
+        (PATIENTS.diabetes, PATIENTS.bmi > 30, 0.4),
+        (PATIENTS.diabetes, PATIENTS.bmi <= 30, 0.2),
+        (PATIENTS.smoking, PATIENTS.age > 65, 0.15),
+        (PATIENTS.smoking, PATIENTS.age <= 65, 0.25),
+        (PATIENTS.anticoagulant, np.ones(N, bool), 0.3),
+        (PATIENTS.prior_bleeding, np.ones(N, bool), 0.1),
+        (TRUTH.treatment, np.ones(N, bool), 0.5),
+    ],
+)
+def test_bernoulli_laws_of_table_2(values, who, probability):
+    assert stats.binomtest(int(values[who].sum()), int(who.sum()), probability).pvalue > 1e-4
+
+
+def test_gender_is_not_the_listing_s():
+    assert stats.binomtest(int(PATIENTS.gender.sum()), N, 0.5).pvalue < 1e-4
+
+
+def test_hypertension_is_its_definition():
+    assert np.array_equal(PATIENTS.hypertension == 1, (PATIENTS.sbp >= 140) | (PATIENTS.dbp >= 90))
+
+
+def test_equations_1_and_2():
+    who = 7
+    log_odds = (
+        -3.5
+        + 0.02 * (PATIENTS.age[who] - 55)
+        + 0.8 * PATIENTS.anticoagulant[who]
+        + 1.2 * PATIENTS.prior_bleeding[who]
+        + 0.3 * PATIENTS.diabetes[who]
+        + 0.01 * (PATIENTS.sbp[who] - 130)
+    )
+    assert TRUTH.baseline_risk[who] == pytest.approx(1 / (1 + np.exp(-log_odds)))
+    steeper = simulate_truth_as_described(N, 11, baseline=BaselineCoefficients(age=0.1))
+    older = PATIENTS.age > 55
+    assert np.array_equal(steeper.baseline_risk > TRUTH.baseline_risk, older)
+
+
+def test_equation_4_literally_adds_a_risk_difference():
+    assert TRUTH.scale is EffectScale.RISK_DIFFERENCE
+    expected = TRUTH.baseline_risk + TRUTH.treatment * TRUTH.treatment_effect
+    assert TRUTH.event_probability == pytest.approx(expected, abs=1e-15)
+    assert np.array_equal(TRUTH.risk_difference, TRUTH.treatment_effect)
+
+
+def test_equation_4_on_the_log_odds():
+    truth = simulate_truth_as_described(N, 11, effects=LOG_ODDS_EFFECTS)
+    odds = truth.event_probability / (1 - truth.event_probability)
+    baseline_odds = truth.baseline_risk / (1 - truth.baseline_risk)
+    assert odds / baseline_odds == pytest.approx(np.exp(truth.treatment * truth.treatment_effect))
+    treated = truth.treatment == 1
+    assert (truth.baseline_risk + truth.risk_difference)[treated] == pytest.approx(truth.event_probability[treated])
+
+
+@pytest.mark.parametrize("effects", [RISK_DIFFERENCE_EFFECTS, LOG_ODDS_EFFECTS], ids=["risk", "log-odds"])
+def test_events_have_their_probability(effects):
+    truth = simulate_truth_as_described(N, 14, effects=effects)
+    p = truth.event_probability
+    for arm in (truth.treatment == 0, truth.treatment == 1):
+        surplus = truth.event[arm].sum() - p[arm].sum()
+        assert abs(surplus) < 4 * np.sqrt((p * (1 - p))[arm].sum())
+
+
+def test_same_table_as_the_listing_s_with_its_scale_named():
+    described, printed = simulate_trial_as_described(50, 1), simulate_trial(50, 1)
+    assert described.dtypes.equals(printed.dtypes)
+    assert described.attrs["true_te_scale"] == "risk difference"
+    assert simulate_trial_as_described(50, 1, effects=LOG_ODDS_EFFECTS).attrs["true_te_scale"] == "log-odds"
+    assert printed.attrs["true_te_scale"] == "log-odds"
+
+
+def test_one_patient_and_reproducibility():
+    assert len(simulate_trial_as_described(1, 0)) == 1
+    pd.testing.assert_frame_equal(simulate_trial_as_described(np.int64(40), 3), simulate_trial_as_described(40, 3))
+    assert not simulate_trial_as_described(40, 3).equals(simulate_trial_as_described(40, 4))
+
+
+@pytest.mark.parametrize(("base", "risk"), [(0.99, "1[.]"), (-0.2, "-0[.]1")])
+def test_probabilities_outside_the_unit_interval_are_refused(base, risk):
+    effects = DescribedEffects(base, 0.0, 0.0, 0.0, EffectScale.RISK_DIFFERENCE)
+    message = rf"must stay in \[0, 1\].* first being subject \d+ with {risk}\d+ = baseline risk .*log-odds scale"
+    with pytest.raises(ValueError, match=message):
+        simulate_trial_as_described(500, 1, effects=effects)
+
+
+@pytest.mark.parametrize(
+    ("attempt", "kind", "message"),
+    [
+        (lambda: simulate_trial_as_described(0), ValueError, "n_subjects must be from 1 to 100,000,000; got 0"),
+        (lambda: simulate_trial_as_described(2.5), TypeError, "n_subjects must be an integer; got 2.5"),
+        (lambda: simulate_trial_as_described(10**12), ValueError, "n_subjects must be from 1"),
+        (lambda: simulate_trial_as_described(9, None), TypeError, "seed must be an integer; got None"),
+        (lambda: simulate_trial_as_described(9, -1), ValueError, "seed must be from 0"),
+        (lambda: simulate_trial_as_described(9, effects=0.1), TypeError, "effects must be a DescribedEffects; got 0.1"),
+        (lambda: simulate_trial_as_described(9, limits=(80, 220)), TypeError, "limits must be a BloodPressureLimits"),
+        (lambda: simulate_trial_as_described(9, baseline=None), TypeError, "baseline must be a BaselineCoefficients"),
+        (lambda: BloodPressureLimits(sbp=(140, 220)), ValueError, r"sbp must hold its mean 130 .* got \(140, 220\)"),
+        (lambda: BloodPressureLimits(dbp=(79, 81)), ValueError, "dbp must .* 10 mmHg apart or more"),
+        (lambda: BloodPressureLimits(dbp=(np.nan, 90)), ValueError, "dbp must hold its mean 80"),
+        (lambda: BloodPressureLimits(sbp=None), TypeError, "sbp must be a pair of numbers in mmHg; got None"),
+    ],
+)
+def test_bad_arguments_say_what_is_wrong(attempt, kind, message):
+    with pytest.raises(kind, match=message):
+        attempt()
