@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-    from hte_utils.trial import Covariates, TrialTruth
+    from hte_utils.trial_truth import Covariates, TrialTruth
 
 PROBABILITY_INSIDE_ELLIPSE = 0.95
 
@@ -37,7 +37,7 @@ def _clamped(
     edges = np.linspace(low, high, 31)
     width = edges[1] - edges[0]
     inside = values[(values > low) & (values < high)]
-    axis.hist(inside, edges, color=BLUE, alpha=0.45, edgecolor="white", label="drawn")
+    axis.hist(inside, edges.tolist(), color=BLUE, alpha=0.45, edgecolor="white", label="drawn")
     grid = np.linspace(low, high, 200)
     axis.plot(grid, len(values) * width * stats.norm.pdf(grid, mean, sd), color=BLUE, label="normal law")
     for limit, beyond in ((low, stats.norm.cdf(low, mean, sd)), (high, stats.norm.sf(high, mean, sd))):
@@ -77,7 +77,7 @@ def blood_pressure(patients: Covariates) -> Figure:
 
 
 def _ellipse(centre: tuple[float, float], covariance: NDArray[np.float64]) -> Ellipse:
-    """Ellipse that holds 95 % of a bivariate normal law: squared Mahalanobis distance below the chi-squared quantile."""
+    """Ellipse that holds 95 % of a bivariate normal law: Mahalanobis distance below the chi-squared quantile."""
     variances, axes = np.linalg.eigh(covariance)
     reach = 2 * np.sqrt(variances * stats.chi2.ppf(PROBABILITY_INSIDE_ELLIPSE, df=2))
     angle = np.degrees(np.arctan2(axes[1, 1], axes[0, 1]))
@@ -109,7 +109,7 @@ def event_risks(truth: TrialTruth) -> Figure:
                 x=risks,
                 ax=drawn.axis,
                 color=ARM_COLOURS[arm],
-                linestyle=("-", "--")[code],
+                linestyle=ARM_LINES[arm],
                 label=f"{arm}, mean {risks.mean():.1f} %",
             )
         drawn.axis.set(

@@ -7,5 +7,6 @@ table and carries the same entries as structured output, which the replay under 
 
 from hte_utils.ledger.entries import LedgerEntry, Reproduced, Verdict, judge
 from hte_utils.ledger.report import LEDGER_MIME, LedgerReport, guard, record
+from hte_utils.ledger.tolerance import z_threshold
 
-__all__ = ["LEDGER_MIME", "LedgerEntry", "LedgerReport", "Reproduced", "Verdict", "guard", "judge", "record"]
+__all__ = ["LEDGER_MIME", "LedgerEntry", "LedgerReport", "Reproduced", "Verdict", "guard", "judge", "record", "z_threshold"]

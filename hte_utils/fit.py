@@ -1,0 +1,221 @@
+"""Fit the paper's model: trial in, posterior out, with a record of how it was made and which checks it passed.
+
+Two samplers give the same posterior (the tests say so, with JAGS as the third witness):
+
+- `IndependenceSettings`, the default: an exact chain made for this model, see `hte_utils.independence`. No compilation.
+- `NutsSettings`: the No-U-Turn sampler (nutpie) on either PyMC form of the model; slower, but at home with any
+  number of groups, and with the field's own diagnostics (divergences, E-BFMI).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+import warnings
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import numpy as np
+import xarray as xr
+from threadpoolctl import threadpool_limits
+
+from hte_utils.fit_record import FitRecord, FitWarning, library_versions, pareto_k, run_checks
+from hte_utils.fit_settings import Form, IndependenceSettings, NutsSettings, Settings
+from hte_utils.independence import Schedule, run_chains
+from hte_utils.parameters import GROUP_COLUMN
+from hte_utils.priors import Priors, draw_split
+from hte_utils.spec import TrialDesign
+from hte_utils.sums_density import SumsDensity
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from hte_utils.trial_checks import FloatArray
+
+
+def fit(
+    design: TrialDesign,
+    *,
+    priors: Priors | None = None,
+    settings: Settings | None = None,
+    cores: int | None = None,
+    progress: bool | None = None,
+) -> xr.DataTree:
+    """Draw from the posterior of Listing 2.
+
+    Parameters
+    ----------
+    design
+        The trial, as `TrialSpec.design` returns it.
+    priors
+        Those of Listing 2 if None.
+    settings
+        Which sampler, how many draws, which seed; `IndependenceSettings()` if None.
+    cores
+        Chains that run at the same time; as many as there are processors if None. The draws do not depend on it.
+    progress
+        Whether NUTS shows a progress bar; if None, when a person watches (a terminal, or a notebook in Jupyter).
+
+    Returns
+    -------
+    xarray.DataTree
+        Group `posterior`, dims (chain, draw): ``b_intercept``, ``b_trt``, ``b_prognostic`` (prognostic),
+        ``b_interaction`` (modifier), ``re``, ``re_trt``, ``te_group`` (group), all on the log-odds scale (positive =
+        more events, which is harm in the paper's trial), ``tau_re``, ``tau_re_trt`` (their inverse square). Group
+        `sample_stats`: what the sampler says about itself. `hte_utils.fit_record.record_of` reads the fit's record.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument has the wrong type or value.
+
+    Warns
+    -----
+    FitWarning
+        If the fit fails a check. The record says so as well.
+    """
+    if not isinstance(design, TrialDesign):
+        raise TypeError(f"fit needs a TrialDesign, not {type(design).__name__}: call spec.design(trial) first")
+    if cores is not None and (isinstance(cores, bool) or not isinstance(cores, int) or cores < 1):
+        raise ValueError(f"cores must be a positive integer or None, not {cores!r}")
+    priors, settings = priors or Priors(), settings or IndependenceSettings()
+    if not isinstance(priors, Priors):
+        raise TypeError(f"priors must be Priors, not {type(priors).__name__}")
+    if not isinstance(settings, (IndependenceSettings, NutsSettings)):
+        raise TypeError(f"settings must be IndependenceSettings or NutsSettings, not {type(settings).__name__}")
+    cores = min(cores or _available_cores(), settings.chains)
+    started = time.perf_counter()
+    if isinstance(settings, IndependenceSettings):
+        posterior = _independence(design, priors, settings, cores)
+    else:
+        posterior = _nuts(design, priors, settings, cores, _somebody_watches() if progress is None else progress)
+    record = FitRecord(
+        sampler=type(settings).__name__.removesuffix("Settings").lower(),
+        settings=asdict(settings),
+        priors=asdict(priors),
+        versions=library_versions(),
+        seconds=time.perf_counter() - started,
+        cores=cores,
+        checks=run_checks(posterior),
+    )
+    record.attach(posterior)
+    warn_if_failed(record)
+    return posterior
+
+
+def warn_if_failed(record: FitRecord) -> None:
+    """Issue a `FitWarning` that lists the checks a fit failed, if there are any."""
+    if not record.passed:
+        failures = "; ".join(str(check) for check in record.failures)
+        warnings.warn(
+            f"this posterior must not be reported: {failures}. Take more draws or proposals_per_draw, or NutsSettings",
+            FitWarning,
+            stacklevel=3,
+        )
+
+
+def _independence(design: TrialDesign, priors: Priors, settings: IndependenceSettings, cores: int) -> xr.DataTree:
+    density = SumsDensity.of(design, priors)
+    *seeds, last = np.random.SeedSequence(settings.seed).spawn(settings.chains + 2)
+    schedule = Schedule(settings.draws, settings.burn_in, settings.proposals_per_draw)
+    chains = run_chains(density, schedule, seeds, cores)
+    points = np.stack([chain.points for chain in chains])
+    at, log_tau = density.at, points[..., list(density.at.log_tau)]
+    sums = {
+        "alpha": points[..., at.alpha],
+        "delta": points[..., at.delta],
+        "b_prognostic": points[..., at.prognostic],
+        "b_interaction": points[..., at.interaction],
+        "tau_re": np.exp(log_tau[..., 0]),
+        "tau_re_trt": np.exp(log_tau[..., 1]),
+    }
+    log_weights = np.stack([chain.log_weights for chain in chains])
+    stats = xr.Dataset(
+        {"acceptance_rate": (("chain", "draw"), np.stack([chain.acceptance for chain in chains]))},
+        attrs={"pareto_k": pareto_k(log_weights)},
+    )
+    return _tree(_split_sums(sums, priors, np.random.default_rng(last)), stats, design)
+
+
+def _nuts(design: TrialDesign, priors: Priors, settings: NutsSettings, cores: int, progress: bool) -> xr.DataTree:
+    # Imported here: half of the start-up time of a process that only needs the other sampler.
+    import nutpie
+
+    from hte_utils.model import listing_model, sums_model
+
+    build = sums_model if settings.form is Form.SUMS else listing_model
+    nuts_seed, split_seed = np.random.SeedSequence(settings.seed).spawn(2)
+    # One BLAS thread a chain: the products are small, and the chains already fill the cores.
+    with threadpool_limits(limits=1, user_api="blas"):
+        trace = nutpie.sample(
+            nutpie.compile_pymc_model(build(design, priors)),
+            draws=settings.draws,
+            tune=settings.tune,
+            chains=settings.chains,
+            cores=cores,
+            seed=int(nuts_seed.generate_state(1)[0]),
+            target_accept=settings.target_accept,
+            adaptation="low_rank",
+            save_warmup=False,
+            progress_bar=progress,
+        )
+    draws = {str(name): variable.to_numpy() for name, variable in trace["posterior"].data_vars.items()}
+    if settings.form is Form.SUMS:
+        draws = _split_sums(draws, priors, np.random.default_rng(split_seed))
+    stats = trace["sample_stats"].to_dataset()[["diverging", "energy", "n_steps", "step_size"]]
+    return _tree(draws, stats.drop_attrs().drop_vars(("chain", "draw"), errors="ignore"), design)
+
+
+def _split_sums(draws: Mapping[str, FloatArray], priors: Priors, rng: np.random.Generator) -> dict[str, FloatArray]:
+    intercepts = draw_split(draws["alpha"], draws["tau_re"], priors, rng)
+    effects = draw_split(draws["delta"], draws["tau_re_trt"], priors, rng)
+    return {
+        "b_intercept": intercepts.shared,
+        "b_trt": effects.shared,
+        "b_prognostic": draws["b_prognostic"],
+        "b_interaction": draws["b_interaction"],
+        "re": intercepts.deviations,
+        "re_trt": effects.deviations,
+        "te_group": draws["delta"],
+        "tau_re": draws["tau_re"],
+        "tau_re_trt": draws["tau_re_trt"],
+    }
+
+
+_OWN_DIM = {
+    "b_prognostic": "prognostic",
+    "b_interaction": "modifier",
+    "re": "group",
+    "re_trt": "group",
+    "te_group": "group",
+}
+
+
+def _tree(draws: Mapping[str, FloatArray], stats: xr.Dataset, design: TrialDesign) -> xr.DataTree:
+    n_chains, n_draws = draws["b_intercept"].shape
+    steps = {"chain": np.arange(n_chains), "draw": np.arange(n_draws)}
+    posterior = xr.Dataset(
+        {
+            name: (("chain", "draw", _OWN_DIM[name]) if name in _OWN_DIM else ("chain", "draw"), values)
+            for name, values in draws.items()
+        },
+        coords={
+            **steps,
+            "prognostic": list(design.prognostic_labels),
+            "modifier": list(design.modifier_labels),
+            "group": list(design.group_labels),
+        },
+        attrs={GROUP_COLUMN: design.coding.spec.group},
+    )
+    return xr.DataTree.from_dict({"posterior": posterior, "sample_stats": stats.assign_coords(steps)})
+
+
+def _available_cores() -> int:
+    affinity = getattr(os, "sched_getaffinity", None)  # what this process may use; not on every system
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
+def _somebody_watches() -> bool:
+    # Jupyter's server sets the variable for notebooks that a person opened; nbval and jupyter-book do not.
+    return sys.stderr.isatty() or "JPY_SESSION_NAME" in os.environ

@@ -1,0 +1,211 @@
+"""Monte Carlo standard errors (MCSE) of numbers computed from autocorrelated posterior draws.
+
+Two steps lead from the draws of each patient's effect to the MCSE of any number made of them (a correlation, a
+coverage, an entry of Table 8):
+
+1. *Batches.* The chains are cut into about forty batches, long against the autocorrelation. Leaving out one batch at a
+   time (the grouped jackknife; Efron 1982, ch. 3) gives how much each batch moves a patient's posterior mean or
+   quantile; the root of the sum of squares of these influences is the patient's MCSE. For a mean this is the method of
+   batch means (Flegal & Jones 2010). Autocorrelation, and chains that disagree, are counted in.
+2. *Multipliers.* The influences, multiplied by independent standard normal numbers and added up, give replicates of
+   all patients' summaries with the very covariance that the jackknife found. The number of interest is recomputed for
+   each replicate, patients are ranked and put into quintiles anew; its standard deviation is its MCSE. Unlike a
+   plain jackknife, this moves the summaries as far as a new run would, so it also holds for counts and ranks.
+
+With 40 batches an MCSE is itself known to about one part in nine (1 / sqrt(2 * 39)). That of a 2.5 % quantile is some
+15 % too large, which is the safe side. All of this supposes that a batch is long against the autocorrelation: for
+chains that hardly mix (JAGS without its glm module mixes the intercept that badly) it tells too small an error.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+_BATCHES_WANTED = 40
+# Columns handled at once in `jackknife_quantile`: their sorted draws should fit into a core's cache.
+_COLUMNS_AT_ONCE = 128
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Jackknifed:
+    """Estimates from all draws, and how each batch of draws moves them.
+
+    Attributes
+    ----------
+    estimate
+        Shape (values,).
+    influence
+        Shape (batches, values): scaled so that the sum of squares over batches is the squared MCSE.
+    """
+
+    estimate: FloatArray
+    influence: FloatArray
+
+    def mcse(self) -> FloatArray:
+        """Monte Carlo standard error of each estimate, shape (values,)."""
+        return np.sqrt(np.square(self.influence).sum(axis=0))
+
+    def replicates(self, multipliers: FloatArray) -> FloatArray:
+        """Estimates as other runs would give them, shape (replicates, values).
+
+        The same `multipliers` must serve for everything that is computed from the same draws.
+        """
+        return self.estimate + multipliers @ self.influence
+
+
+def batch_edges(n_chains: int, n_draws: int) -> IntArray:
+    """Where batches begin and end in draws that are laid chain after chain, shape (batches + 1,).
+
+    About forty batches, none across two chains, each at least as long as the square root of the chain.
+
+    Raises
+    ------
+    ValueError
+        If there are not two batches: one chain of fewer than four draws.
+    """
+    per_chain = min(math.ceil(_BATCHES_WANTED / n_chains), math.isqrt(n_draws)) if n_chains and n_draws else 0
+    if n_chains * per_chain < 2:
+        raise ValueError(f"a Monte Carlo error needs at least 4 draws, but there are {n_chains} chains x {n_draws}")
+    within = np.linspace(0, n_draws, per_chain + 1).astype(np.int64)[:-1]
+    starts = np.arange(n_chains)[:, None] * n_draws + within
+    return np.append(starts.ravel(), n_chains * n_draws)
+
+
+def jackknife_mean(draws: FloatArray, edges: IntArray) -> Jackknifed:
+    """Mean over draws of each column of `draws`, shape (draws, values)."""
+    sizes = np.diff(edges)[:, None]
+    mean = draws.mean(axis=0)
+    without = (draws.shape[0] * mean - np.add.reduceat(draws, edges[:-1], axis=0)) / (draws.shape[0] - sizes)
+    return Jackknifed(mean, _influence(without))
+
+
+def jackknife_quantile(draws: FloatArray, probability: float, edges: IntArray) -> Jackknifed:
+    """R's type-7 quantile of each column of `draws`, shape (draws, values).
+
+    The columns are sorted once; without a batch, the quantile is found by skipping that batch's draws.
+    """
+    if probability > 0.5:
+        mirrored = jackknife_quantile(-draws, 1.0 - probability, edges)
+        return Jackknifed(-mirrored.estimate, -mirrored.influence)
+    n_draws, n_values = draws.shape
+    sizes = np.diff(edges)
+    batch_of_draw = np.repeat(np.arange(sizes.size), sizes)
+    # Only so many of the smallest draws can matter, whichever batch is left out.
+    reach = min(int(probability * n_draws) + int(sizes.max()) + 2, n_draws)
+    estimate, without = np.empty(n_values), np.empty((sizes.size, n_values))
+    for start in range(0, n_values, _COLUMNS_AT_ONCE):
+        columns = slice(start, start + _COLUMNS_AT_ONCE)
+        values = np.ascontiguousarray(draws[:, columns].T)
+        smallest = np.argpartition(values, reach - 1, axis=1)[:, :reach]
+        values = np.take_along_axis(values, smallest, axis=1)
+        order = np.argsort(values, axis=1)
+        values = np.take_along_axis(values, order, axis=1)
+        batches = batch_of_draw[np.take_along_axis(smallest, order, axis=1)]
+        estimate[columns] = _quantile_of_sorted(values, probability * (n_draws - 1))
+        without[:, columns] = _quantiles_without_batches(values, batches, probability, n_draws - sizes).T
+    return Jackknifed(estimate, _influence(without))
+
+
+def standard_multipliers(n_batches: int, n_replicates: int, seed: int, relative_length: float = 1.0) -> FloatArray:
+    """Standard normal multipliers for `Jackknifed.replicates`, shape (replicates, batches).
+
+    Parameters
+    ----------
+    n_batches, n_replicates
+        Number of batches of the draws, and of replicates wanted.
+    seed
+        Seed of NumPy's default generator.
+    relative_length
+        Effective length of the run whose error is wanted, in units of the run at hand: 1 for this run itself; for a
+        published run, its effective sample size divided by ours.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than 2 replicates, or `relative_length` is not positive.
+    """
+    if n_replicates < 2:
+        raise ValueError(f"n_replicates must be at least 2, since a spread is computed from them, not {n_replicates!r}")
+    if not (relative_length > 0.0 and math.isfinite(relative_length)):
+        raise ValueError(f"relative_length must be a positive number (1 = this run itself), not {relative_length!r}")
+    normal = np.random.default_rng(seed).standard_normal((n_replicates, n_batches))
+    return normal / math.sqrt(relative_length)
+
+
+def draws_matrix(draws: npt.ArrayLike, what: str) -> tuple[FloatArray, IntArray]:
+    """Check draws of shape (chain, draw, patient); return them as (draws, patients), and the edges of their batches.
+
+    Labelled arrays must have these dims in this order.
+
+    Raises
+    ------
+    ValueError
+        If dims or shape differ, there are too few draws or no patients, or a value is not finite.
+    """
+    dims = getattr(draws, "dims", ("chain", "draw", "patient"))
+    values = np.asarray(draws, dtype=np.float64)
+    if tuple(dims) != ("chain", "draw", "patient") or values.ndim != 3:
+        raise ValueError(f"{what} must have the dims (chain, draw, patient), not {tuple(dims)} of shape {values.shape}")
+    edges = batch_edges(values.shape[0], values.shape[1])
+    if values.shape[2] == 0:
+        raise ValueError(f"{what} has no patients")
+    finite = np.isfinite(values).all(axis=(0, 1))
+    if not finite.all():
+        raise ValueError(
+            f"{what} has values that are not finite, for {np.count_nonzero(~finite)} patients, "
+            f"first at position {int(np.argmin(finite))}: drop these patients or mend their covariates"
+        )
+    return values.reshape(-1, values.shape[2]), edges
+
+
+def require_probability(interval: float) -> None:
+    """Check that a credible interval's probability lies inside (0, 1); raises ValueError."""
+    if not 0.0 < interval < 1.0:
+        raise ValueError(f"interval must be a probability inside (0, 1), e.g. 0.95, not {interval!r}")
+
+
+def _influence(without: FloatArray) -> FloatArray:
+    n_batches = without.shape[0]
+    return (without - without.mean(axis=0)) * math.sqrt((n_batches - 1) / n_batches)
+
+
+def _quantile_of_sorted(values: FloatArray, position: float) -> FloatArray:
+    below = int(position)
+    at, above = values[:, below], values[:, min(below + 1, values.shape[1] - 1)]
+    return at + (position - below) * (above - at)
+
+
+def _quantiles_without_batches(values: FloatArray, batches: IntArray, probability: float, kept: IntArray) -> FloatArray:
+    """Quantile of each row of sorted `values` without batch 0, 1, ..., shape (rows, batches).
+
+    `batches` says which batch each value is from; `kept` how many draws are left without each batch.
+    """
+    position = probability * (kept - 1)
+    below = position.astype(np.int64)
+    at, above = (np.take_along_axis(values, _skip(batches, below + step), axis=1) for step in (0, 1))
+    return at + (position - below) * (above - at)
+
+
+def _skip(batches: IntArray, rank: IntArray) -> IntArray:
+    """Where, in each row, the value of the given 0-based `rank` stands when a batch is skipped, shape (rows, batches).
+
+    The batch's k-th value (from 0) at place p has p - k others before it, so it must be skipped if p - k <= rank.
+    """
+    n_rows, width = batches.shape
+    cells = batches + rank.size * np.arange(n_rows)[:, None]
+    counts = np.bincount(cells.ravel(), minlength=n_rows * rank.size).reshape(n_rows, -1)
+    first = np.cumsum(counts, axis=1) - counts
+    place = np.argsort(batches, axis=1, kind="stable")  # places in the row, batch by batch
+    batch = np.take_along_axis(batches, place, axis=1)
+    others_before = place - (np.arange(width) - np.take_along_axis(first, batch, axis=1))
+    skipped = others_before <= rank[batch]
+    grouped = np.take_along_axis(cells, place, axis=1)
+    n_skipped = np.bincount(grouped.ravel(), skipped.ravel(), minlength=n_rows * rank.size)
+    return np.asarray(np.minimum(rank + n_skipped.reshape(n_rows, -1).astype(np.int64), width - 1))

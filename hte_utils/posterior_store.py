@@ -1,0 +1,153 @@
+"""Posteriors on disk, found again by what made them.
+
+A stored posterior's key is a digest of everything its draws depend on: the data, the model (spec, priors, and the
+source of the modules that build and sample it), the settings, and the versions of the libraries. Change any of them,
+and the posterior is fitted anew; there is nothing to clear by hand.
+
+The store is the directory named by the environment variable ``HTE_POSTERIOR_STORE``, or else ``posteriors`` in the
+user's cache directory. Each file is called ``<key>-<digest of its bytes>.nc``: a damaged or truncated file contradicts
+its own name (which is checked before any HDF5 code sees it), is removed, and fitted again. Files are written under a
+temporary name and moved into place, so that readers never see half of one, and two processes that fit the same
+posterior at once leave two good files at worst. The format is netCDF-4, by h5netcdf: unlike the netCDF4 library it
+writes to and reads from memory, so that what is checked is what is read. No pickles.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import tempfile
+import warnings
+from dataclasses import asdict
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import platformdirs
+import xarray as xr
+
+from hte_utils.fit import fit, warn_if_failed
+from hte_utils.fit_record import library_versions, record_of
+from hte_utils.fit_settings import IndependenceSettings, Settings
+from hte_utils.priors import Priors
+
+if TYPE_CHECKING:
+    from hte_utils.spec import TrialDesign
+
+STORE_VARIABLE = "HTE_POSTERIOR_STORE"
+_SOURCES = ("fit", "fit_record", "fit_settings", "independence", "model", "priors", "sums_density")
+
+
+class StoreWarning(UserWarning):
+    """The posterior store could not be used as it should; the posterior itself is fine."""
+
+
+def fit_or_load(
+    design: TrialDesign,
+    *,
+    priors: Priors | None = None,
+    settings: Settings | None = None,
+    cores: int | None = None,
+    progress: bool | None = None,
+    store: Path | None = None,
+) -> xr.DataTree:
+    """Take the posterior from the store, or fit it and put it there.
+
+    Parameters
+    ----------
+    design, priors, settings, cores, progress
+        As for `hte_utils.fit.fit`.
+    store
+        Directory of the store; `store_directory()` if None.
+
+    Returns
+    -------
+    xarray.DataTree
+        As `hte_utils.fit.fit` returns it. A posterior that failed a check is stored as well, and warns every time.
+
+    Warns
+    -----
+    FitWarning
+        If the fit failed a check.
+    StoreWarning
+        If a stored file was damaged (it is fitted again), or the store cannot be written (the posterior is returned).
+    """
+    directory = store_directory() if store is None else Path(store)
+    key = posterior_key(design, priors or Priors(), settings or IndependenceSettings())
+    stored = _load(directory, key)
+    if stored is not None:
+        warn_if_failed(record_of(stored))
+        return stored
+    posterior = fit(design, priors=priors, settings=settings, cores=cores, progress=progress)
+    _save(posterior, directory, key)
+    return posterior
+
+
+def store_directory() -> Path:
+    """Where posteriors are stored: ``$HTE_POSTERIOR_STORE``, or the user's cache directory."""
+    chosen = os.environ.get(STORE_VARIABLE)
+    return Path(chosen) if chosen else platformdirs.user_cache_path("hte-utils") / "posteriors"
+
+
+def posterior_key(design: TrialDesign, priors: Priors, settings: Settings) -> str:
+    """Digest of everything that the draws depend on, 40 hexadecimal digits."""
+    described = {
+        "data": _data_digest(design),
+        "coding": asdict(design.coding),
+        "priors": asdict(priors),
+        "settings": {"kind": type(settings).__name__} | asdict(settings),
+        "source": {name: _source_digest(name) for name in _SOURCES},
+        "versions": library_versions(),
+    }
+    text = json.dumps(described, sort_keys=True, default=repr)
+    return hashlib.sha256(text.encode()).hexdigest()[:40]
+
+
+def _data_digest(design: TrialDesign) -> str:
+    digest = hashlib.sha256()
+    for array in (design.prognostic, design.modifiers, design.group, design.outcome, design.treatment):
+        digest.update(repr((array.shape, array.dtype.str)).encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()
+
+
+def _source_digest(module: str) -> str:
+    # Found, not imported: `model` would bring PyMC along.
+    found = find_spec(f"hte_utils.{module}")
+    if found is None or found.origin is None:
+        raise RuntimeError(f"the source of hte_utils.{module} cannot be found")
+    return hashlib.sha256(Path(found.origin).read_bytes()).hexdigest()
+
+
+def _load(directory: Path, key: str) -> xr.DataTree | None:
+    for path in sorted(directory.glob(f"{key}-*.nc")):
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError:  # another process found it damaged and removed it
+            continue
+        if hashlib.sha256(content).hexdigest() == path.stem.removeprefix(f"{key}-"):
+            with xr.open_datatree(io.BytesIO(content), engine="h5netcdf") as tree:
+                return tree.load()
+        warnings.warn(f"stored posterior {path} is damaged; it is removed and fitted again", StoreWarning, stacklevel=3)
+        path.unlink(missing_ok=True)
+    return None
+
+
+def _save(posterior: xr.DataTree, directory: Path, key: str) -> None:
+    content = bytes(posterior.to_netcdf(engine="h5netcdf"))
+    path = directory / f"{key}-{hashlib.sha256(content).hexdigest()}.nc"
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=directory, prefix=".writing-", delete_on_close=False) as file:
+            file.write(content)
+            file.close()
+            Path(file.name).replace(path)
+    except OSError as error:
+        warnings.warn(
+            f"the posterior could not be stored in {directory} ({error}); it will be fitted again next time. "
+            f"Set the environment variable {STORE_VARIABLE} to a directory that can be written",
+            StoreWarning,
+            stacklevel=3,
+        )
