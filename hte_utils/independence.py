@@ -15,7 +15,7 @@ and the checks of the fit say so: use NUTS there.
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Self
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 # Few enough degrees of freedom for heavy tails, many enough that a proposal in 14 dimensions is accepted often.
 _DEGREES_OF_FREEDOM = 10.0
-_PILOT_ROUNDS, _PILOT_SIZE = 2, 4000
+_PILOT_ROUNDS, _PILOT_SIZE, _PILOT_PIECES = 2, 4000, 10
 # The largest pilot weights are cut to the 20th largest, so that no single point decides the fit (Ionides 2008).
 _PILOT_CUT = 20
 
@@ -62,10 +62,12 @@ class Proposal:
         # curvature = R'R, so R⁻¹ takes standard normals to the Laplace approximation.
         return cls(mode, linalg.solve_triangular(linalg.cholesky(curvature), np.eye(mode.size)))
 
-    def refined(self, density: SumsDensity, rng: np.random.Generator) -> Self:
+    def refined(self, density: SumsDensity, rng: np.random.Generator, pool: Executor) -> Self:
         """Move to the posterior's mean and covariance, estimated by truncated importance sampling."""
         points, log_proposal = self.draw(_PILOT_SIZE, rng)
-        log_weights = density(points) - log_proposal
+        # Always the same pieces: other products could round differently on another number of cores.
+        pieces = np.split(points, _PILOT_PIECES)
+        log_weights = np.concatenate(list(pool.map(density, pieces))) - log_proposal
         weights = np.exp(np.minimum(log_weights - np.sort(log_weights)[-_PILOT_CUT], 0.0))
         covariance = np.cov(points, rowvar=False, aweights=weights)
         return type(self)(np.average(points, axis=0, weights=weights), linalg.cholesky(covariance, lower=True))
@@ -118,7 +120,7 @@ def run_chains(
         rng = np.random.default_rng(seeds[0])
         proposal = Proposal.laplace(density)
         for _ in range(_PILOT_ROUNDS):
-            proposal = proposal.refined(density, rng)
+            proposal = proposal.refined(density, rng, pool)
         return list(pool.map(partial(_run_chain, density, proposal, schedule), seeds[1:]))
 
 

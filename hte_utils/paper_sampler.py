@@ -72,7 +72,7 @@ def at_thinning(runs: pd.DataFrame, thin: int) -> pd.DataFrame:
     """
     chosen = runs[runs["thin"] == thin]
     if chosen.empty:
-        raise ValueError(f"no runs at thinning {thin}; recorded are {sorted(runs['thin'].unique())}")
+        raise ValueError(f"no runs at thinning {thin}; recorded are {sorted(runs['thin'].unique().tolist())}")
     return chosen
 
 
