@@ -109,9 +109,7 @@ def test_the_command_line_refuses_an_unknown_item(capsys):
 
 
 def run_pytest(*arguments, cwd):
-    return subprocess.run(
-        [PYTEST, *arguments], cwd=cwd, capture_output=True, text=True, check=False, timeout=120
-    )
+    return subprocess.run([PYTEST, *arguments], cwd=cwd, capture_output=True, text=True, check=False, timeout=120)
 
 
 def test_a_distribution_that_splits_notebooks_is_refused():

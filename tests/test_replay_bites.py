@@ -41,7 +41,7 @@ def replay(notebook, *, changes=(), tmp_path, threads=None):
     if threads:
         environment |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(threads))
     return subprocess.run(
-        [PYTEST, "-n0", "-q", "-p", "no:cacheprovider", str(PROJECT.recording(notebook))],
+        [PYTEST, "-n0", "-q", "-x", "-p", "no:cacheprovider", str(PROJECT.recording(notebook))],
         cwd=PROJECT.root,
         env=environment,
         capture_output=True,
@@ -54,12 +54,14 @@ def replay(notebook, *, changes=(), tmp_path, threads=None):
 CHANGES = {
     "a coefficient of the generator": (
         "02-baseline-table",
-        Change("trial.py", "anticoagulant: float = 0.8", "anticoagulant: float = 0.9"),
+        Change("trial_truth.py", "anticoagulant: float = 0.8", "anticoagulant: float = 0.9"),
         "table1.event",
     ),
     "a label": (
         "02-baseline-table",
-        Change("trial.py", '_factor(patients.gender, "Male", "Female")', '_factor(patients.gender, "Female", "Male")'),
+        Change(
+            "trial_truth.py", '_factor(patients.gender, "Male", "Female")', '_factor(patients.gender, "Female", "Male")'
+        ),
         "table1.gender.male.count.control",
     ),
     "a printed number": (
@@ -67,10 +69,15 @@ CHANGES = {
         Change("paper/table_1.csv", ",55.54,", ",55.55,"),
         "the paper's number is now '55.55'",
     ),
-    "a first draw that is lost": (
-        "01-data-generation",
-        Change("trial.py", 'FIRST_DRAW_REMOVED = "first-draw-removed"', 'FIRST_DRAW_REMOVED = "as-printed "'),
-        "first-draw-removed",
+    "the standardisation": (
+        "03-model",
+        Change("trial_design.py", "values.std(ddof=1)", "values.std(ddof=0)"),
+        "scale.age.sd",
+    ),
+    "the treatment draw that counts": (
+        "02-baseline-table",
+        Change("trial.py", "return second if variant is TrialVariant.AS_PRINTED else first", "return first"),
+        "table1.n.control",
     ),
 }
 

@@ -9,4 +9,14 @@ from hte_utils.ledger.entries import LedgerEntry, Reproduced, Verdict, judge
 from hte_utils.ledger.report import LEDGER_MIME, LedgerReport, guard, record
 from hte_utils.ledger.tolerance import z_threshold
 
-__all__ = ["LEDGER_MIME", "LedgerEntry", "LedgerReport", "Reproduced", "Verdict", "guard", "judge", "record", "z_threshold"]
+__all__ = [
+    "LEDGER_MIME",
+    "LedgerEntry",
+    "LedgerReport",
+    "Reproduced",
+    "Verdict",
+    "guard",
+    "judge",
+    "record",
+    "z_threshold",
+]

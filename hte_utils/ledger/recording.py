@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -11,6 +12,7 @@ from nbclient import NotebookClient
 
 from hte_utils.ledger.entries import LedgerEntry
 from hte_utils.ledger.recorded import Project, entries_in, read_text_notebook
+from hte_utils.ledger.replay import RELATIVE_FLOAT_NOISE
 
 PICTURES = ("image/png", "image/jpeg", "image/svg+xml")
 """Not kept: pictures are megabytes that change with every font, and the replay does not compare them."""
@@ -53,14 +55,21 @@ def describe_changes(before: Iterable[LedgerEntry], after: Iterable[LedgerEntry]
 def _change(old: LedgerEntry | None, new: LedgerEntry) -> str:
     if old is None:
         return f"{new.id}: new, {new.reproduced} ({new.verdict})"
-    if old == new:
-        return ""
     parts = []
-    if old.reproduced != new.reproduced:
+    if not same_value(old, new):
         parts.append(f"{old.reproduced} -> {new.reproduced}{_by_how_much(old, new)}")
     if old.verdict != new.verdict:
         parts.append(f"verdict {old.verdict!r} -> {new.verdict!r}")
-    return f"{new.id}: " + ("; ".join(parts) or "its error or tolerance changed")
+    if old.printed != new.printed:
+        parts.append(f"the paper's number {old.printed!r} -> {new.printed!r}")
+    return f"{new.id}: {'; '.join(parts)}" if parts else ""
+
+
+def same_value(old: LedgerEntry, new: LedgerEntry) -> bool:
+    """Whether two runs gave the same value, up to the noise of floating-point arithmetic."""
+    if isinstance(old.reproduced, float) and isinstance(new.reproduced, float):
+        return math.isclose(old.reproduced, new.reproduced, rel_tol=RELATIVE_FLOAT_NOISE, abs_tol=1e-12)
+    return old.reproduced == new.reproduced
 
 
 def _by_how_much(old: LedgerEntry, new: LedgerEntry) -> str:
