@@ -7,8 +7,10 @@ import pytest
 from hte_utils import PAPER_SPEC, baseline, paper_sampler, simulate_trial
 from hte_utils.figures import baseline as baseline_figures
 from hte_utils.figures import data_generation, diagnostics
+from hte_utils.figures.ledger import verdicts_by_item
 from hte_utils.figures.style import canvas
 from hte_utils.fit import fit
+from hte_utils.ledger.recorded import Project, paper_ledger
 from hte_utils.paper import entries_of, printed_number
 from hte_utils.parameters import table4_draws
 from hte_utils.trial import simulate_truth
@@ -113,3 +115,10 @@ def test_the_settings_figure_and_the_runs_figure_show_the_paper():
     runs = paper_sampler.at_thinning(paper_sampler.recorded_runs(paper_sampler.JagsSampler.SLICE), 10)
     panels = diagnostics.paper_among_runs(runs).axes
     assert [panel.lines[0].get_xdata()[0] for panel in panels] == [1.049, 1.158, 3.168]
+
+
+def test_the_front_page_counts_every_number_once():
+    entries = paper_ledger(Project.find())
+    axis = verdicts_by_item(entries).axes[0]
+    assert sum(bar.get_width() for bar in axis.patches) == len(entries)
+    assert len(axis.get_legend().get_texts()) == len({entry.verdict for entry in entries})

@@ -3,8 +3,8 @@
 MyST-NB gives every captioned cell output a figure number. Here an output whose name starts with ``tab-`` becomes a
 table: it counts "Table 1, Table 2, ..." and its caption stands above it.
 
-Sphinx rebuilds a page when the page's own text changes. These pages also depend on ``hte_utils`` (every number on them)
-so a change in the package, or in the paper's numbers, marks all notebooks as out of date.
+Sphinx rebuilds a page when the page's own text changes. These pages also depend on ``hte_utils`` (every number on
+them), on the recorded runs and on the reference values: a change in any of these marks all pages as out of date.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from sphinx.environment import BuildEnvironment
     from sphinx.writers.html5 import HTML5Translator
 
-PACKAGE = Path(__file__).resolve().parents[2] / "hte_utils"
+ROOT = Path(__file__).resolve().parents[2]
+WATCHED = ("hte_utils", "tests/recorded", "tests/reference")
 TABLE_PREFIX = "tab-"
 
 
@@ -59,32 +60,34 @@ def caption_of(node: nodes.Element) -> str:
     return next((child.astext() for child in node if isinstance(child, nodes.caption)), "")
 
 
-def package_digest() -> str:
-    """Digest of every source and data file of the package."""
+def watched_digest() -> str:
+    """Digest of everything the pages are computed from: the package, the recorded runs and the reference values."""
     digest = sha256()
-    for path in sorted(PACKAGE.rglob("*")):
-        if path.suffix in {".py", ".csv", ".toml"}:
-            digest.update(str(path.relative_to(PACKAGE)).encode())
+    for path in sorted(path for folder in WATCHED for path in (ROOT / folder).rglob("*")):
+        if path.suffix in {".py", ".csv", ".gz", ".ipynb"}:
+            digest.update(str(path.relative_to(ROOT)).encode())
             digest.update(path.read_bytes())
     return digest.hexdigest()
 
 
-def outdated_by_package(
-    app: Sphinx, env: BuildEnvironment, added: set[str], changed: set[str], removed: set[str]  # noqa: ARG001
+def outdated_by_sources(
+    app: Sphinx,
+    env: BuildEnvironment,
+    added: set[str],
+    changed: set[str],
+    removed: set[str],  # noqa: ARG001
 ) -> list[str]:
-    """Mark all pages as out of date when the package is not the one they were built with."""
-    digest = package_digest()
-    if getattr(env, "hte_package_digest", None) == digest:
+    """Mark all pages as out of date when what they are computed from is not what they were built with."""
+    digest = watched_digest()
+    if getattr(env, "hte_digest", None) == digest:
         return []
-    env.hte_package_digest = digest  # type: ignore[attr-defined]
+    env.hte_digest = digest  # type: ignore[attr-defined]
     return sorted(env.found_docs)
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register with Sphinx."""
-    app.add_enumerable_node(
-        table_figure, "table", caption_of, html=(visit_table_figure, depart_table_figure)
-    )
+    app.add_enumerable_node(table_figure, "table", caption_of, html=(visit_table_figure, depart_table_figure))
     app.add_transform(NumberTablesAsTables)
-    app.connect("env-get-outdated", outdated_by_package)
+    app.connect("env-get-outdated", outdated_by_sources)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True, "env_version": 1}
