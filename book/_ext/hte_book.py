@@ -70,13 +70,7 @@ def watched_digest() -> str:
     return digest.hexdigest()
 
 
-def outdated_by_sources(
-    app: Sphinx,
-    env: BuildEnvironment,
-    added: set[str],
-    changed: set[str],
-    removed: set[str],  # noqa: ARG001
-) -> list[str]:
+def outdated_by_sources(_app: Sphinx, env: BuildEnvironment, *_changes: set[str]) -> list[str]:
     """Mark all pages as out of date when what they are computed from is not what they were built with."""
     digest = watched_digest()
     if getattr(env, "hte_digest", None) == digest:
