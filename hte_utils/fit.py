@@ -108,8 +108,9 @@ def warn_if_failed(record: FitRecord) -> None:
     """Issue a `FitWarning` that lists the checks a fit failed, if there are any."""
     if not record.passed:
         failures = "; ".join(str(check) for check in record.failures)
+        remedy = "draws or tune" if record.sampler == "nuts" else "draws or proposals_per_draw, or NutsSettings"
         warnings.warn(
-            f"this posterior must not be reported: {failures}. Take more draws or proposals_per_draw, or NutsSettings",
+            f"this posterior must not be reported: {failures}. Take more {remedy}",
             FitWarning,
             stacklevel=3,
         )

@@ -9,8 +9,8 @@ and log-gamma for the log precisions), so the weights are bounded and the chain 
 Tweedie 1996, Theorem 2.1).
 
 Proposals do not depend on the chain: their densities are evaluated many at a time, as one matrix product and two
-vectorised functions a block. Where the approximation is poor (some tens of groups, say), chains repeat themselves,
-and the checks of the fit say so: use NUTS there.
+vectorised functions a block. Where the approximation is poor (twenty groups, or a nearly improper prior), chains
+repeat themselves, and the checks of the fit say so: use NUTS there.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from hte_utils.spec import TrialDesign
 
 STORE_VARIABLE = "HTE_POSTERIOR_STORE"
-_SOURCES = ("fit", "fit_record", "fit_settings", "independence", "model", "priors", "sums_density")
+_SOURCES = ("fit", "fit_record", "fit_settings", "independence", "model", "parameters", "priors", "sums_density")
 
 
 class StoreWarning(UserWarning):

@@ -1,0 +1,75 @@
+"""The vectorised density against PyMC's model, and its derivatives against differences."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from paper_fits import paper_design
+
+from hte_utils.model import sums_model
+from hte_utils.priors import Priors
+from hte_utils.spec import PAPER_SPEC, TrialDesign
+from hte_utils.sums_density import SumsDensity
+from hte_utils.trial import simulate_trial
+
+
+def many_groups() -> TrialDesign:
+    trial = simulate_trial(n_subjects=5000, seed=4)
+    return PAPER_SPEC.design(trial.assign(gender=np.arange(5000) % 5))
+
+
+def points(density: SumsDensity, size: int) -> np.ndarray:
+    return np.random.default_rng(3).normal(0, 0.7, (size, density.at.size))
+
+
+@pytest.mark.parametrize("design", [paper_design, many_groups])
+@pytest.mark.parametrize("priors", [Priors(), Priors(2.0, 3.0, 0.5)])
+def test_equals_pymc_up_to_a_constant(design: object, priors: Priors) -> None:
+    trial = design()  # type: ignore[operator]
+    density = SumsDensity.of(trial, priors)
+    at, rows = density.at, points(density, 100)  # more than one block of points
+    compiled = sums_model(trial, priors).compile_logp(mode="FAST_COMPILE")
+    by_pymc = [
+        compiled(
+            {
+                "alpha": row[at.alpha],
+                "delta": row[at.delta],
+                "b_prognostic": row[at.prognostic],
+                "b_interaction": row[at.interaction],
+                "tau_re_log__": row[at.log_tau[0]],
+                "tau_re_trt_log__": row[at.log_tau[1]],
+            }
+        )
+        for row in rows[::12]
+    ]
+    ours = density(rows)[::12]
+    np.testing.assert_allclose(ours - ours[0], np.array(by_pymc) - by_pymc[0], rtol=1e-9, atol=1e-8)
+
+
+def test_a_point_does_not_depend_on_its_neighbours() -> None:
+    density = SumsDensity.of(paper_design(), Priors())
+    rows = points(density, 70)
+    np.testing.assert_allclose(density(rows), [density(row[None, :])[0] for row in rows], rtol=1e-13)
+
+
+@pytest.mark.parametrize("design", [paper_design, many_groups])
+def test_derivatives_equal_differences(design: object) -> None:
+    density = SumsDensity.of(design(), Priors(1.3, 2.5, 0.8))  # type: ignore[operator]
+    point, step = points(density, 1)[0], 1e-5
+    gradient, hessian = density.gradient_and_hessian(point)
+    moves = np.eye(density.at.size) * step
+    slope = (density(point + moves) - density(point - moves)) / (2 * step)
+    np.testing.assert_allclose(gradient, slope, rtol=1e-5, atol=1e-4)
+    curvature = [
+        (density.gradient_and_hessian(point + move)[0] - density.gradient_and_hessian(point - move)[0]) / (2 * step)
+        for move in moves
+    ]
+    np.testing.assert_allclose(hessian, curvature, rtol=1e-5, atol=1e-4)
+    np.testing.assert_allclose(hessian, hessian.T, rtol=1e-12)
+
+
+def test_impossible_points_have_density_zero_and_no_warning() -> None:
+    density = SumsDensity.of(paper_design(), Priors())
+    far = np.zeros((1, density.at.size))
+    far[0, density.at.alpha] = 1e4
+    assert density(far)[0] == -np.inf
