@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 LEFT_OUT_LABEL: Final = "gender effects left out"
 INCLUDED_LABEL: Final = "gender effects in"
-_LABELS: Final = {"LEFT_OUT": LEFT_OUT_LABEL, "INCLUDED": INCLUDED_LABEL}
+COMPUTATION_LABELS: Final = {"LEFT_OUT": LEFT_OUT_LABEL, "INCLUDED": INCLUDED_LABEL}
 _COMBINATIONS: Final = {  # of the gender effects in the CATE and in the risk
     "in neither": ("LEFT_OUT", "LEFT_OUT"),
     "in the risk only": ("LEFT_OUT", "INCLUDED"),
@@ -123,7 +123,7 @@ def table_7_alternatives(
         for _, row in candidates.iterrows()
     ]
     shown = candidates.map("{:.3f}".format).assign(**{"within tolerance": [f"{count} of 4" for count in agreeing]})
-    shown = shown.rename(index=_LABELS, columns={"rmse": "RMSE", "mae": "MAE"})
+    shown = shown.rename(index=COMPUTATION_LABELS, columns={"rmse": "RMSE", "mae": "MAE"})
     return shown.rename_axis(index=["CATE", "estimate", "interval"])
 
 
