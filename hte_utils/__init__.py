@@ -12,17 +12,27 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from hte_utils.r_random import RRandom
     from hte_utils.spec import PAPER_SPEC, TrialSpec
-    from hte_utils.trial import simulate_trial
+    from hte_utils.trial import TrialVariant, simulate_trial, simulate_truth
     from hte_utils.trial_as_described import simulate_trial_as_described
 
 __version__ = "0.1.0"
-__all__ = ["PAPER_SPEC", "RRandom", "TrialSpec", "simulate_trial", "simulate_trial_as_described"]
+__all__ = [
+    "PAPER_SPEC",
+    "RRandom",
+    "TrialSpec",
+    "TrialVariant",
+    "simulate_trial",
+    "simulate_trial_as_described",
+    "simulate_truth",
+]
 
 _HOME = {
     "PAPER_SPEC": "spec",
     "RRandom": "r_random",
     "TrialSpec": "spec",
+    "TrialVariant": "trial",
     "simulate_trial": "trial",
+    "simulate_truth": "trial",
     "simulate_trial_as_described": "trial_as_described",
 }
 

@@ -20,7 +20,8 @@ Who belongs to which quintile depends on the prognostic coefficients too, so the
 *spread*; the intercept moves the log odds of all patients alike, and their order hardly at all.
 
 Held against runs of JAGS (``tests/test_paper_effects.py``), errors by these rules are right to a quarter or too large;
-those of the risks are up to a quarter too small, since a chain that mixes slowly understates its time-series SE.
+those of the risks, and for chains slower than the paper's those of RMSE and MAE, are up to a quarter too small, since a
+chain that mixes slowly understates its time-series SE.
 """
 
 from __future__ import annotations

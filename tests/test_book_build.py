@@ -1,0 +1,83 @@
+"""The book's Sphinx extension, and the checks of the built pages: each fault they are there for is noticed."""
+
+import importlib.util
+from types import SimpleNamespace
+
+import pytest
+from docutils import nodes
+from docutils.utils import new_document
+
+from hte_utils.ledger.recorded import Project
+
+ROOT = Project.find().root
+
+
+def load(path):
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def extension():
+    return load(ROOT / "book" / "_ext" / "hte_book.py")
+
+
+@pytest.fixture
+def checks():
+    return load(ROOT / ".ci" / "check_pages.py")
+
+
+def test_a_change_in_the_package_makes_every_page_stale(extension, tmp_path, monkeypatch):
+    monkeypatch.setattr(extension, "ROOT", tmp_path)
+    module = tmp_path / "hte_utils" / "trial.py"
+    module.parent.mkdir()
+    module.write_text("age = 0.02")
+    env = SimpleNamespace(found_docs={"book/01", "book/index"})
+    assert extension.outdated_by_sources(None, env, set(), set(), set()) == ["book/01", "book/index"]
+    assert extension.outdated_by_sources(None, env, set(), set(), set()) == []
+    module.write_text("age = 0.03")
+    assert extension.outdated_by_sources(None, env, set(), set(), set()) == ["book/01", "book/index"]
+
+
+@pytest.mark.parametrize(("name", "is_table"), [("tab-baseline", True), ("fig-balance", False)])
+def test_outputs_named_tab_count_as_tables(extension, name, is_table):
+    document = new_document("page")
+    figure = nodes.figure("", nodes.caption("", "A caption"), names=[name], ids=[name])
+    document += figure
+    document.ids[name] = figure
+    extension.NumberTablesAsTables(document).apply()
+    assert isinstance(document[0], extension.table_figure) is is_table
+    assert document.ids[name] is document[0]
+    assert extension.caption_of(document[0]) == "A caption"
+
+
+GOOD = """<html><body><h1 id="top">T</h1><img src="a.png" alt="a curve">
+<figcaption><span class="caption-number">Fig. 1 </span>A curve.</figcaption><a href="#top">up</a></body></html>"""
+
+
+@pytest.mark.parametrize(
+    ("harm", "complaint"),
+    [
+        (lambda page: page, None),
+        (lambda page: page.replace(' alt="a curve"', ""), "has no alternative text"),
+        (lambda page: page.replace('class="caption-number"', ""), "caption without a number"),
+        (lambda page: page.replace("#top", "#gone"), "leads nowhere"),
+        (lambda page: page.replace("#top", "missing.html"), "leads nowhere"),
+        (lambda page: page + '<script src="https://example.org/x.js"></script>', "from a network"),
+        (lambda page: page + '<link rel="stylesheet" href="//example.org/x.css">', "from a network"),
+    ],
+)
+def test_a_faulty_page_is_noticed(checks, harm, complaint, tmp_path):
+    (tmp_path / "page.html").write_text(harm(GOOD))
+    faults = checks.faults_of("page", tmp_path)
+    assert (faults == []) if complaint is None else (complaint in faults[0])
+
+
+def test_a_missing_page_is_noticed(checks, tmp_path):
+    assert checks.faults_of("page", tmp_path) == ["page: the page is missing"]
+
+
+def test_the_table_of_contents_lists_every_notebook(checks):
+    assert {f"book/{name}" for name in Project.find().notebook_names()} <= set(checks.pages_of_contents())
