@@ -9,6 +9,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from hte_utils.ledger import LEDGER_MIME, Reproduced, judge
 from hte_utils.ledger.__main__ import main
 from hte_utils.ledger.guards import violations
 from hte_utils.ledger.recorded import Project, code_cells, paper_ledger, read_text_notebook, recorded_entries
@@ -82,17 +83,46 @@ def test_a_printed_number_is_recorded_once():
     assert len(ids) == len(set(ids))
 
 
-def test_two_cells_that_claim_one_number_are_refused(tmp_path):
+@pytest.fixture
+def copied_project(tmp_path):
     (tmp_path / "_toc.yml").touch()
     for folder, pattern in (("book", "*.md"), ("tests/recorded", "*.ipynb")):
         (tmp_path / folder).mkdir(parents=True)
         for path in (PROJECT.root / folder).glob(pattern):
             shutil.copy(path, tmp_path / folder)
-    twin = "00-twin"
-    shutil.copy(PROJECT.text_notebook("02-baseline-table"), tmp_path / "book" / f"{twin}.md")
-    shutil.copy(PROJECT.recording("02-baseline-table"), tmp_path / "tests/recorded" / f"{twin}.ipynb")
+    return Project(tmp_path)
+
+
+def test_two_cells_that_claim_one_number_are_refused(copied_project):
+    shutil.copy(PROJECT.text_notebook("02-baseline-table"), copied_project.text_notebook("00-twin"))
+    shutil.copy(PROJECT.recording("02-baseline-table"), copied_project.recording("00-twin"))
     with pytest.raises(ValueError, match=r"table1\.n\.control is recorded twice"):
-        paper_ledger(Project(tmp_path))
+        paper_ledger(copied_project)
+
+
+def test_the_command_line_fails_when_a_recorded_value_is_out_of_tolerance(copied_project, monkeypatch, capsys):
+    monkeypatch.setattr(Project, "find", lambda: copied_project)
+    assert main([]) == 0
+    path = copied_project.recording("02-baseline-table")
+    notebook = nbformat.read(path, as_version=4)
+    report = next(
+        output.data[LEDGER_MIME]
+        for cell in code_cells(notebook)
+        for output in cell.outputs
+        if LEDGER_MIME in output.get("data", {})
+    )
+    changed = judge(report["entries"][0]["id"], Reproduced(1017.0))
+    report["entries"][0] = changed.to_json()
+    path.write_text(nbformat.writes(notebook))
+    assert main([]) == 1
+    assert "contradicted" in capsys.readouterr().out
+
+
+def test_the_command_line_fails_when_a_value_is_lost(copied_project, monkeypatch, capsys):
+    monkeypatch.setattr(Project, "find", lambda: copied_project)
+    copied_project.recording("02-baseline-table").unlink()
+    assert main([]) == 1
+    assert "90 no value" in capsys.readouterr().out
 
 
 def test_the_command_line_prints_the_ledger(capsys):
