@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from functools import partial
+import subprocess
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -41,8 +42,19 @@ def compare_ledger(cell: IPyNbCell, fresh: Sequence[Any], recorded: Sequence[Any
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what needs R where there is none."""
-    if shutil.which("Rscript") is None:
-        for item in items:
-            if item.get_closest_marker("r"):
-                item.add_marker(pytest.mark.skip(reason="Rscript is not installed"))
+    """Skip what needs R, or a package of R, where it is not installed: ``@pytest.mark.r("coda")``."""
+    for item in items:
+        marker = item.get_closest_marker("r")
+        if marker is not None and not r_has(marker.args):
+            needed = " with ".join(["Rscript", *marker.args])
+            item.add_marker(pytest.mark.skip(reason=f"{needed} is not installed"))
+
+
+@cache
+def r_has(packages: tuple[str, ...]) -> bool:
+    """Whether R and these packages are there."""
+    rscript = shutil.which("Rscript")
+    if rscript is None:
+        return False
+    calls = [f'stopifnot(requireNamespace("{package}", quietly = TRUE))' for package in packages]
+    return subprocess.run([rscript, "-e", ";".join(["1", *calls])], check=False, capture_output=True).returncode == 0

@@ -101,7 +101,7 @@ def test_gelman_rubin_is_codas(case: str, autoburnin: bool) -> None:
     assert abs(published / multivariate - 1) > 1e-5
 
 
-@pytest.mark.r
+@pytest.mark.r("coda")
 def test_coda_still_prints_the_recorded_values(tmp_path: Path) -> None:
     fresh = tmp_path / "values.csv"
     rscript = shutil.which("Rscript")

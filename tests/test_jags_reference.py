@@ -100,7 +100,7 @@ def test_the_papers_standard_errors_fit_one_setting_only() -> None:
     assert fits == [("slice", 10)]
 
 
-@pytest.mark.r
+@pytest.mark.r("rjags")
 def test_jags_still_draws_from_the_reference(tmp_path: Path) -> None:
     rscript = shutil.which("Rscript")
     assert rscript

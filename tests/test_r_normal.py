@@ -45,7 +45,7 @@ def test_refuses_what_is_no_probability(p):
         qnorm([0.5, p])
 
 
-@pytest.mark.r
+@pytest.mark.r("MASS")
 def test_r_still_prints_the_recorded_values(tmp_path):
     run_again("r_functions.R", tmp_path / "again.csv.gz")
     assert_same_values(tmp_path / "again.csv.gz", VALUES, {("name", "eigen")})

@@ -195,7 +195,7 @@ def test_bad_arguments_take_nothing_and_say_what_is_wrong(case):
     assert random.runif(1) == RRandom(6).runif(1)
 
 
-@pytest.mark.r
+@pytest.mark.r("MASS")
 def test_r_still_prints_the_recorded_values(tmp_path):
     run_again("r_streams.R", tmp_path / "again.csv.gz")
     # Seeds 8 and 9 are covariances of 3 and more dimensions; elsewhere R's BLAS plays no part or is asked for little.

@@ -209,7 +209,7 @@ def test_bad_arguments_are_refused_before_anything_is_drawn(arguments, kind, mes
         simulate_trial(**arguments)
 
 
-@pytest.mark.r
+@pytest.mark.r("MASS")
 def test_r_still_prints_the_recorded_values(tmp_path):
     fresh = [tmp_path / path.name for path in (TRIALS, UNROUNDED, DIGEST)]
     run_again("r_trials.R", *fresh)
