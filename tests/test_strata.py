@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import shutil
 import subprocess
 
 import numpy as np
@@ -76,7 +75,6 @@ class TestNtile:
         np.testing.assert_array_equal(ntile(np.array(values)[order], 5), ntile(values, 5)[order])
 
     @pytest.mark.r
-    @pytest.mark.skipif(shutil.which("Rscript") is None, reason="needs Rscript")
     def test_base_r_agrees(self) -> None:
         printed = subprocess.run(["Rscript", "-e", NTILE_IN_R], check=True, capture_output=True, text=True).stdout
         cases = [line.split("|") for line in printed.splitlines()]
