@@ -6,62 +6,17 @@ Usage: python .ci/check_pages.py [folder of the built pages]
 from __future__ import annotations
 
 import sys
-from html.parser import HTMLParser
+from functools import cache
 from pathlib import Path
+from urllib.parse import unquote
 
 import yaml
+from bs4 import BeautifulSoup, Tag
 
 ROOT = Path(__file__).resolve().parents[1]
 LOADED = {"script": "src", "link": "href", "img": "src", "iframe": "src", "source": "src"}
 LINK_RELATIONS_THAT_LOAD = {"stylesheet", "icon", "preload", "shortcut icon", "apple-touch-icon"}
-
-
-class Page(HTMLParser):
-    """What a page loads, which pictures lack a description, and which captions lack a number."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.remote: list[str] = []
-        self.without_alt: list[str] = []
-        self.captions_without_number: list[str] = []
-        self.links: list[str] = []
-        self.ids: set[str] = set()
-        self._caption: list[str] | None = None
-        self._caption_numbered = False
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Note one element."""
-        given = {name: value or "" for name, value in attrs}
-        if given.get("id"):
-            self.ids.add(given["id"])
-        if tag == "a" and given.get("href"):
-            self.links.append(given["href"])
-        self._note_loaded(tag, given)
-        if tag == "img" and not given.get("alt", "").strip():
-            self.without_alt.append(given.get("src", "?"))
-        if tag == "figcaption" or (tag == "caption"):
-            self._caption, self._caption_numbered = [], False
-        if self._caption is not None and "caption-number" in given.get("class", ""):
-            self._caption_numbered = True
-
-    def handle_data(self, data: str) -> None:
-        """Collect the text of a caption."""
-        if self._caption is not None:
-            self._caption.append(data)
-
-    def handle_endtag(self, tag: str) -> None:
-        """Judge a finished caption."""
-        if tag in {"figcaption", "caption"} and self._caption is not None:
-            if not self._caption_numbered:
-                self.captions_without_number.append("".join(self._caption).strip()[:60])
-            self._caption = None
-
-    def _note_loaded(self, tag: str, given: dict[str, str]) -> None:
-        address = given.get(LOADED.get(tag, ""), "")
-        loads = tag != "link" or given.get("rel", "") in LINK_RELATIONS_THAT_LOAD
-        if loads and address.startswith(("http:", "https:", "//")):
-            self.remote.append(address)
+FILES_BESIDE_THE_PAGES = ("_static/mathjax/tex-chtml.js", "_static/datatables.js", "book/ledger.json", "book/ledger.csv")
 
 
 def pages_of_contents() -> list[str]:
@@ -71,31 +26,93 @@ def pages_of_contents() -> list[str]:
     return [contents["root"], *chapters]
 
 
+@cache
+def parsed(path: Path) -> BeautifulSoup:
+    """Read a page."""
+    return BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
+
+
+@cache
+def anchors(path: Path) -> frozenset[str]:
+    """Every id of a page."""
+    return frozenset(str(element["id"]) for element in parsed(path).find_all(id=True))
+
+
 def faults_of(name: str, html: Path) -> list[str]:
     """Say what is wrong with one page."""
     path = html / f"{name}.html"
     if not path.is_file():
         return [f"{name}: the page is missing"]
-    page = Page(path.read_text(encoding="utf-8"))
+    page = parsed(path)
+    article = page.find("article") or page
+    links = dict.fromkeys(str(link["href"]) for link in page.find_all("a", href=True))
     return [
-        *(f"{name}: loads {address} from a network" for address in page.remote),
-        *(f"{name}: picture {source} has no alternative text" for source in page.without_alt),
-        *(f"{name}: caption without a number: {caption}" for caption in page.captions_without_number),
-        *(f"{name}: link to {link} leads nowhere" for link in page.links if not _leads_somewhere(link, path, page)),
+        *(f"{name}: loads {address} from a network" for address in _loaded_from_elsewhere(page)),
+        *(f"{name}: picture {_start(image.get('src'))} has no alternative text" for image in _undescribed(page)),
+        *(f"{name}: caption without a number: {_start(caption.text)}" for caption in _unnumbered(page)),
+        *(f"{name}: picture without a caption: {_start(image.get('alt'))}" for image in _uncaptioned_pictures(article)),
+        *(f"{name}: table without a caption: {_start(table.text)}" for table in _uncaptioned_tables(article)),
+        *(f"{name}: link to {link} leads nowhere" for link in links if not _leads_somewhere(link, path)),
     ]
 
 
-def _leads_somewhere(link: str, path: Path, page: Page) -> bool:
+def _loaded_from_elsewhere(page: BeautifulSoup) -> list[str]:
+    found = []
+    for tag, attribute in LOADED.items():
+        for element in page.find_all(tag, attrs={attribute: True}):
+            relations = set(element.get("rel", [])) | {" ".join(element.get("rel", []))}
+            if tag != "link" or relations & LINK_RELATIONS_THAT_LOAD:
+                found.append(str(element[attribute]))
+    return [address for address in found if address.startswith(("http:", "https:", "//"))]
+
+
+def _undescribed(page: BeautifulSoup) -> list[Tag]:
+    return [image for image in page.find_all("img") if not str(image.get("alt", "")).strip()]
+
+
+def _unnumbered(page: BeautifulSoup) -> list[Tag]:
+    return [caption for caption in page.find_all(["figcaption", "caption"]) if not _has_number(caption)]
+
+
+def _has_number(caption: Tag | None) -> bool:
+    return caption is not None and caption.find(class_="caption-number") is not None
+
+
+def _uncaptioned_pictures(article: Tag) -> list[Tag]:
+    return [image for image in article.find_all("img") if not _in_captioned_figure(image)]
+
+
+def _uncaptioned_tables(article: Tag) -> list[Tag]:
+    return [
+        table
+        for table in article.find_all("table")
+        if not (_in_captioned_figure(table) or _has_number(table.find("caption")) or _is_folded_ledger(table))
+    ]
+
+
+def _in_captioned_figure(element: Tag) -> bool:
+    figure = element.find_parent("figure")
+    return figure is not None and _has_number(figure.find("figcaption"))
+
+
+def _is_folded_ledger(table: Tag) -> bool:
+    """Entries folded below a sentence that says what they are; the ledger's page has them as a numbered table."""
+    return table.find_parent("details", class_="ledger") is not None
+
+
+def _leads_somewhere(link: str, path: Path) -> bool:
     address, _, fragment = link.partition("#")
     if address.startswith(("http:", "https:", "mailto:")) or link in {"#", ""}:
         return True
-    target = (path.parent / address) if address else path
+    address = address.partition("?")[0]
+    target = (path.parent / unquote(address)).resolve() if address else path
     if not target.exists():
         return False
-    if not fragment or target.suffix != ".html":
-        return True
-    ids = page.ids if target == path else Page(target.read_text(encoding="utf-8")).ids
-    return fragment in ids
+    return not fragment or target.suffix != ".html" or unquote(fragment) in anchors(target)
+
+
+def _start(text: object) -> str:
+    return " ".join(str(text).split())[:60]
 
 
 def main() -> int:
@@ -103,8 +120,7 @@ def main() -> int:
     html = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "_build" / "html"
     names = pages_of_contents()
     faults = [fault for name in names for fault in faults_of(name, html)]
-    if not (html / "_static" / "mathjax" / "tex-chtml.js").is_file():
-        faults.append("MathJax is not among the book's own files")
+    faults += [f"{name} is not there" for name in FILES_BESIDE_THE_PAGES if not (html / name).is_file()]
     print("\n".join(faults) or f"{len(names)} pages, no faults")
     return int(bool(faults))
 

@@ -62,7 +62,8 @@ def fit(
     xarray.DataTree
         Group `posterior`, dims (chain, draw): ``b_intercept``, ``b_trt``, ``b_prognostic`` (prognostic),
         ``b_interaction`` (modifier), ``re``, ``re_trt``, ``te_group`` (group), all on the log-odds scale (positive =
-        more events, which is harm in the paper's trial), ``tau_re``, ``tau_re_trt`` (their inverse square). Group
+        more events, which is harm in the paper's trial), ``tau_re``, ``tau_re_trt`` (their inverse square), and
+        ``sd_interaction`` if `Priors.interaction_scale` is set. Group
         `sample_stats`: what the sampler says about itself. `hte_utils.fit_record.record_of` reads the fit's record.
 
     Raises
@@ -131,6 +132,8 @@ def _independence(design: TrialDesign, priors: Priors, settings: IndependenceSet
         "tau_re": np.exp(log_tau[..., 0]),
         "tau_re_trt": np.exp(log_tau[..., 1]),
     }
+    if at.has_scale:
+        sums["sd_interaction"] = np.exp(points[..., at.log_scale])
     log_weights = np.stack([chain.log_weights for chain in chains])
     stats = xr.Dataset(
         {"acceptance_rate": (("chain", "draw"), np.stack([chain.acceptance for chain in chains]))},
@@ -162,6 +165,7 @@ def _nuts(design: TrialDesign, priors: Priors, settings: NutsSettings, cores: in
             progress_bar=progress,
         )
     draws = {str(name): variable.to_numpy() for name, variable in trace["posterior"].data_vars.items()}
+    draws.pop("standard_interaction", None)
     if settings.form is Form.SUMS:
         draws = _split_sums(draws, priors, np.random.default_rng(split_seed))
     stats = trace["sample_stats"].to_dataset()[["diverging", "energy", "n_steps", "step_size"]]
@@ -169,9 +173,9 @@ def _nuts(design: TrialDesign, priors: Priors, settings: NutsSettings, cores: in
 
 
 def _split_sums(draws: Mapping[str, FloatArray], priors: Priors, rng: np.random.Generator) -> dict[str, FloatArray]:
-    intercepts = draw_split(draws["alpha"], draws["tau_re"], priors, rng)
-    effects = draw_split(draws["delta"], draws["tau_re_trt"], priors, rng)
-    return {
+    intercepts = draw_split(draws["alpha"], draws["tau_re"], priors.shared_intercept, rng)
+    effects = draw_split(draws["delta"], draws["tau_re_trt"], priors.shared_effect, rng)
+    split = {
         "b_intercept": intercepts.shared,
         "b_trt": effects.shared,
         "b_prognostic": draws["b_prognostic"],
@@ -182,6 +186,9 @@ def _split_sums(draws: Mapping[str, FloatArray], priors: Priors, rng: np.random.
         "tau_re": draws["tau_re"],
         "tau_re_trt": draws["tau_re_trt"],
     }
+    if "sd_interaction" in draws:
+        split["sd_interaction"] = draws["sd_interaction"]
+    return split
 
 
 _OWN_DIM = {

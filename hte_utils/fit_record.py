@@ -59,7 +59,7 @@ class FitRecord:
     settings
         Its settings, the seed among them.
     priors
-        Prior scales.
+        The fields of `hte_utils.priors.Priors`.
     versions
         Python and the libraries.
     seconds
@@ -72,7 +72,7 @@ class FitRecord:
 
     sampler: str
     settings: dict[str, Any]
-    priors: dict[str, float]
+    priors: dict[str, float | None]
     versions: dict[str, str]
     seconds: float
     cores: int

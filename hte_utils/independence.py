@@ -24,6 +24,7 @@ import numpy as np
 from scipy import linalg, optimize
 from threadpoolctl import threadpool_limits
 
+from hte_utils.shrinkage_chart import ShrinkageChart
 from hte_utils.trial_checks import FloatArray, IntArray
 
 if TYPE_CHECKING:
@@ -40,19 +41,26 @@ _PILOT_CUT = 20
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Proposal:
-    """A multivariate t: `centre` (coordinates,), and `factor` with factor @ factor.T = scale matrix."""
+    """A multivariate t: `centre` (coordinates,), and `factor` with factor @ factor.T = scale matrix.
+
+    With a `chart` the t stands in the chart's coordinates, and what is proposed is their image.
+    """
 
     centre: FloatArray
     factor: FloatArray
+    chart: ShrinkageChart | None = None
 
     @classmethod
     def laplace(cls, density: SumsDensity) -> Self:
-        """Find the mode by a trust-region Newton method, and the scale from the curvature there."""
-        start = np.zeros(density.at.size)
-        start[list(density.at.log_tau)] = np.log(density.priors.precision_shape / density.priors.precision_rate)
+        """Find the mode by a trust-region Newton method, and the scale from the curvature there.
+
+        Where the interactions have a scale, the mode in all coordinates is of no use: a chart is laid out instead.
+        """
+        if density.at.has_scale:
+            return cls(np.zeros(density.at.size), np.eye(density.at.size), ShrinkageChart.of(density))
         mode = optimize.minimize(
             lambda point: -float(density(point[None, :])[0]),
-            start,
+            density.start(),
             jac=lambda point: -density.gradient_and_hessian(point)[0],
             hess=lambda point: -density.gradient_and_hessian(point)[1],
             method="trust-exact",
@@ -64,16 +72,27 @@ class Proposal:
 
     def refined(self, density: SumsDensity, rng: np.random.Generator, pool: Executor) -> Self:
         """Move to the posterior's mean and covariance, estimated by truncated importance sampling."""
-        points, log_proposal = self.draw(_PILOT_SIZE, rng)
+        inner, log_inner = self._draw_inner(_PILOT_SIZE, rng)
+        points, log_proposal = self._image(inner, log_inner)
         # Always the same pieces: other products could round differently on another number of cores.
         pieces = np.split(points, _PILOT_PIECES)
         log_weights = np.concatenate(list(pool.map(density, pieces))) - log_proposal
         weights = np.exp(np.minimum(log_weights - np.sort(log_weights)[-_PILOT_CUT], 0.0))
-        covariance = np.cov(points, rowvar=False, aweights=weights)
-        return type(self)(np.average(points, axis=0, weights=weights), linalg.cholesky(covariance, lower=True))
+        covariance = np.cov(inner, rowvar=False, aweights=weights)
+        factor = linalg.cholesky(covariance, lower=True)
+        return type(self)(np.average(inner, axis=0, weights=weights), factor, self.chart)
 
     def draw(self, size: int, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
         """Draw points, shape (size, coordinates), with their unnormalised log densities, shape (size,)."""
+        return self._image(*self._draw_inner(size, rng))
+
+    def _image(self, inner: FloatArray, log_inner: FloatArray) -> tuple[FloatArray, FloatArray]:
+        if self.chart is None:
+            return inner, log_inner
+        points, log_jacobian = self.chart.points(inner)
+        return points, log_inner - log_jacobian
+
+    def _draw_inner(self, size: int, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
         dimension, df = self.centre.size, _DEGREES_OF_FREEDOM
         standard = rng.standard_normal((size, dimension))
         standard /= np.sqrt(rng.chisquare(df, size) / df)[:, None]

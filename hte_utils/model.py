@@ -8,12 +8,12 @@ event; in the paper's trial the event is major bleeding, so a positive effect is
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pymc as pm
 
-from hte_utils.priors import Priors
+from hte_utils.priors import NormalPrior, Priors
 
 if TYPE_CHECKING:
     from hte_utils.spec import TrialDesign
@@ -27,22 +27,23 @@ def listing_model(design: TrialDesign, priors: Priors | None = None) -> pm.Model
     design
         The trial, as `TrialSpec.design` returns it.
     priors
-        Prior scales; those of Listing 2 if None.
+        Priors; those of Listing 2 if None.
 
     Returns
     -------
     pymc.Model
         Variables ``b_intercept``, ``b_trt``, ``b_prognostic`` (dim prognostic), ``b_interaction`` (dim modifier),
         ``re``, ``re_trt``, ``te_group`` (dim group), ``tau_re``, ``tau_re_trt``; observed ``event`` (dim patient).
+        With `Priors.interaction_scale` also ``sd_interaction``.
     """
     priors = priors or Priors()
-    sd, shape, rate = priors.fixed_sd, priors.precision_shape, priors.precision_rate
+    shape, rate = priors.precision_shape, priors.precision_rate
     with pm.Model(coords=_coords(design)) as model:
         # Priors for fixed effects and interaction effects, lines 23-35. JAGS writes normals with a precision.
-        b_intercept = pm.Normal("b_intercept", 0.0, sd)
-        b_trt = pm.Normal("b_trt", 0.0, sd)
-        b_prognostic = pm.Normal("b_prognostic", 0.0, sd, dims="prognostic")
-        b_interaction = pm.Normal("b_interaction", 0.0, sd, dims="modifier")
+        b_intercept = pm.Normal("b_intercept", priors.shared_intercept.mean, priors.shared_intercept.sd)
+        b_trt = pm.Normal("b_trt", priors.shared_effect.mean, priors.shared_effect.sd)
+        b_prognostic = pm.Normal("b_prognostic", 0.0, priors.fixed_sd, dims="prognostic")
+        b_interaction = _interactions(priors)
 
         # Hyperpriors and random effects, lines 37-45
         tau_re = pm.Gamma("tau_re", shape, rate)
@@ -77,21 +78,20 @@ def sums_model(design: TrialDesign, priors: Priors | None = None) -> pm.Model:
     Returns
     -------
     pymc.Model
-        Variables ``alpha``, ``delta`` (dim group), ``b_prognostic``, ``b_interaction``, ``tau_re``, ``tau_re_trt``.
-        `hte_utils.priors.draw_split` gives the others of `listing_model`; ``te_group`` is ``delta``.
+        Variables ``alpha``, ``delta`` (dim group), ``b_prognostic``, ``b_interaction``, ``tau_re``, ``tau_re_trt``, and
+        ``sd_interaction`` as above. `hte_utils.priors.draw_split` gives the others of `listing_model`; ``te_group`` is
+        ``delta``.
     """
     priors = priors or Priors()
-    sd, shape, rate = priors.fixed_sd, priors.precision_shape, priors.precision_rate
-    n_groups = len(design.group_labels)
+    shape, rate = priors.precision_shape, priors.precision_rate
     with pm.Model(coords=_coords(design)) as model:
-        b_prognostic = pm.Normal("b_prognostic", 0.0, sd, dims="prognostic")
-        b_interaction = pm.Normal("b_interaction", 0.0, sd, dims="modifier")
+        b_prognostic = pm.Normal("b_prognostic", 0.0, priors.fixed_sd, dims="prognostic")
+        b_interaction = _interactions(priors)
 
         tau_re = pm.Gamma("tau_re", shape, rate)
         tau_re_trt = pm.Gamma("tau_re_trt", shape, rate)
-        centre, shared, own = np.zeros(n_groups), np.full((n_groups, n_groups), sd**2), np.eye(n_groups)
-        alpha = pm.MvNormal("alpha", centre, cov=shared + own / tau_re, dims="group")
-        delta = pm.MvNormal("delta", centre, cov=shared + own / tau_re_trt, dims="group")
+        alpha = _sums("alpha", priors.shared_intercept, tau_re, len(design.group_labels))
+        delta = _sums("delta", priors.shared_effect, tau_re_trt, len(design.group_labels))
 
         logit_p = (
             alpha[design.group]
@@ -101,6 +101,21 @@ def sums_model(design: TrialDesign, priors: Priors | None = None) -> pm.Model:
         )
         pm.Bernoulli("event", logit_p=logit_p, observed=design.outcome, dims="patient")
     return model
+
+
+# PyMC's variables: its functions have no return types.
+def _interactions(priors: Priors) -> Any:
+    if priors.interaction_scale is None:
+        return pm.Normal("b_interaction", 0.0, priors.fixed_sd, dims="modifier")
+    # As a product with a standard normal: events are few, and a normal whose SD is sampled too would be a funnel.
+    sd_interaction = pm.HalfNormal("sd_interaction", priors.interaction_scale)
+    standard = pm.Normal("standard_interaction", 0.0, 1.0, dims="modifier")
+    return pm.Deterministic("b_interaction", sd_interaction * standard, dims="modifier")
+
+
+def _sums(name: str, shared: NormalPrior, precision: Any, n_groups: int) -> Any:
+    covariance = np.full((n_groups, n_groups), shared.sd**2) + np.eye(n_groups) / precision
+    return pm.MvNormal(name, np.full(n_groups, shared.mean), cov=covariance, dims="group")
 
 
 def _coords(design: TrialDesign) -> dict[str, tuple[str, ...] | range]:

@@ -15,6 +15,7 @@ GROUP_COLUMN: Final = "group_column"
 """Attribute of the group `posterior` that names the grouping factor: the ``gender`` of ``te_gender``."""
 
 _EFFECTS = ("b_intercept", "b_trt", "b_prognostic", "b_interaction", "re", "re_trt", "te_group")
+_OPTIONAL = ("sd_interaction",)
 _VARIABLES = (*_EFFECTS, "tau_re", "tau_re_trt")
 
 
@@ -49,7 +50,8 @@ def parameters_of(posterior: xr.DataTree) -> tuple[Parameter, ...]:
     draws = _draws(posterior)
     prognostic, modifiers, groups = (_labels(draws, dim) for dim in ("prognostic", "modifier", "group"))
     group_column = draws.attrs.get(GROUP_COLUMN, "group")
-    found = [Parameter(name, name) for name in ("b_intercept", "b_trt", "tau_re", "tau_re_trt")]
+    scalars = ("b_intercept", "b_trt", "tau_re", "tau_re_trt", *(name for name in _OPTIONAL if name in draws))
+    found = [Parameter(name, name) for name in scalars]
     found += [Parameter(f"b_{label}", "b_prognostic", "prognostic", label) for label in prognostic]
     found += [Parameter(f"b_trt_{label}", "b_interaction", "modifier", label) for label in modifiers]
     for variable, stem in (("re", "re"), ("re_trt", "re_trt"), ("te_group", f"te_{group_column}")):
@@ -60,10 +62,10 @@ def parameters_of(posterior: xr.DataTree) -> tuple[Parameter, ...]:
 
 
 def listing2_draws(posterior: xr.DataTree) -> xr.Dataset:
-    """Draws of every scalar of Listing 2 under the paper's name; each has the dims chain, draw.
+    """Draws of every scalar of Listing 2 under the paper's name (and ``sd_interaction``, where the prior has it).
 
     Effects are log odds ratios of the event (positive = harm, the event being major bleeding), precisions have the
-    inverse square of that unit. For the paper's model there are 18.
+    inverse square of that unit. Each has the dims chain, draw. For the paper's model there are 18.
 
     Raises
     ------

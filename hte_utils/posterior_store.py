@@ -37,7 +37,17 @@ if TYPE_CHECKING:
     from hte_utils.spec import TrialDesign
 
 STORE_VARIABLE = "HTE_POSTERIOR_STORE"
-_SOURCES = ("fit", "fit_record", "fit_settings", "independence", "model", "parameters", "priors", "sums_density")
+_SOURCES = (
+    "fit",
+    "fit_record",
+    "fit_settings",
+    "independence",
+    "model",
+    "parameters",
+    "priors",
+    "shrinkage_chart",
+    "sums_density",
+)
 
 
 class StoreWarning(UserWarning):

@@ -1,19 +1,20 @@
-"""The priors of Listing 2, and the exact algebra of its group effects.
+"""The priors of Listing 2, what may be put in their place, and the exact algebra of the group effects.
 
 Listing 2 gives each group an intercept ``b_intercept + re[g]`` and a treatment effect ``b_trt + re_trt[g]``. The
 data see these sums alone; the split into a shared part and deviations is known through the prior only:
 
-    shared ~ Normal(0, sd²),   deviation_g ~ Normal(0, 1/τ),   sum_g = shared + deviation_g,   g = 1..G.
+    shared ~ Normal(m, sd²),   deviation_g ~ Normal(0, 1/τ),   sum_g = shared + deviation_g,   g = 1..G.
 
-Given τ the sums are therefore normal with covariance sd² 11' + I/τ, and the shared part given the sums is
+Given τ the sums are therefore normal with mean m and covariance sd² 11' + I/τ, and the shared part given the sums is
 
-    shared | sums, τ ~ Normal(sd² τ Σ_g sum_g / q,  sd² / q),   q = 1 + G sd² τ.
+    shared | sums, τ ~ Normal(m + sd² τ Σ_g (sum_g - m) / q,  sd² / q),   q = 1 + G sd² τ.
 
 So one may sample the sums, and draw the split afterwards from its exact conditional law: the posterior is the same.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,8 +23,16 @@ from hte_utils.trial_checks import FloatArray
 
 
 @dataclass(frozen=True, slots=True)
+class NormalPrior:
+    """Normal(mean, sd²), on the log-odds scale."""
+
+    mean: float
+    sd: float
+
+
+@dataclass(frozen=True, slots=True)
 class Priors:
-    """Prior of Listing 2, lines 23-45, equations (10) and (11).
+    """Prior of Listing 2, lines 23-45, equations (10) and (11), and two departures from it that must be asked for.
 
     Parameters
     ----------
@@ -31,24 +40,57 @@ class Priors:
         Standard deviation of the Normal(0, sd²) prior of every fixed effect, on the log-odds scale.
     precision_shape, precision_rate
         Shape and rate of the Gamma prior of both precisions, ``tau_re`` and ``tau_re_trt``.
+    intercept_mean, intercept_sd
+        Normal prior of ``b_intercept``, log odds of the event: for an event that is known to be rare, 0 is a strange
+        place to start from. An SD of None is `fixed_sd`.
+    interaction_scale
+        None: interactions have the fixed effects' prior, as in Listing 2. A positive number s: they are shrunk by a
+        common amount that the data have a say in, Normal(0, ω²) with ω ~ HalfNormal(s²), log odds ratio per unit of
+        the covariate (Gelman 2006); the posterior then holds ω as ``sd_interaction``.
 
     Raises
     ------
     TypeError, ValueError
-        If a value is not a positive finite number.
+        If a value is not a finite number, or not positive (the mean may be any), or None where that has no meaning.
     """
 
     fixed_sd: float = 1.0
     precision_shape: float = 2.0
     precision_rate: float = 2.0
+    intercept_mean: float = 0.0
+    intercept_sd: float | None = None
+    interaction_scale: float | None = None
 
     def __post_init__(self) -> None:
-        for name in self.__slots__:
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, (int, float)):
-                raise TypeError(f"prior {name} must be a number, not {value!r}")
-            if not 0.0 < value < float("inf"):
-                raise ValueError(f"prior {name} must be positive and finite, not {value!r}")
+        for name in ("fixed_sd", "precision_shape", "precision_rate"):
+            _require_positive(name, getattr(self, name))
+        for name in ("intercept_sd", "interaction_scale"):
+            if getattr(self, name) is not None:
+                _require_positive(name, getattr(self, name))
+        _require_number("intercept_mean", self.intercept_mean)
+        if not math.isfinite(self.intercept_mean):
+            raise ValueError(f"prior intercept_mean must be finite, not {self.intercept_mean!r}")
+
+    @property
+    def shared_intercept(self) -> NormalPrior:
+        """Prior of ``b_intercept``."""
+        return NormalPrior(self.intercept_mean, self.fixed_sd if self.intercept_sd is None else self.intercept_sd)
+
+    @property
+    def shared_effect(self) -> NormalPrior:
+        """Prior of ``b_trt``."""
+        return NormalPrior(0.0, self.fixed_sd)
+
+
+def _require_number(name: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"prior {name} must be a number, not {value!r}")
+
+
+def _require_positive(name: str, value: float) -> None:
+    _require_number(name, value)
+    if not 0.0 < value < math.inf:
+        raise ValueError(f"prior {name} must be positive and finite, not {value!r}")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,7 +101,7 @@ class Split:
     deviations: FloatArray
 
 
-def draw_split(sums: FloatArray, precision: FloatArray, priors: Priors, rng: np.random.Generator) -> Split:
+def draw_split(sums: FloatArray, precision: FloatArray, prior: NormalPrior, rng: np.random.Generator) -> Split:
     """Draw the shared part and the deviations given their sums, from the exact conditional law.
 
     Parameters
@@ -68,8 +110,8 @@ def draw_split(sums: FloatArray, precision: FloatArray, priors: Priors, rng: np.
         Shape (..., groups), log-odds: group intercepts, or group treatment effects.
     precision
         Shape (...): precision τ of the deviations.
-    priors
-        Gives the standard deviation of the shared part.
+    prior
+        Prior of the shared part: `Priors.shared_intercept` or `Priors.shared_effect`.
     rng
         Source of randomness.
 
@@ -78,8 +120,8 @@ def draw_split(sums: FloatArray, precision: FloatArray, priors: Priors, rng: np.
     Split
         ``b_intercept`` and ``re``, or ``b_trt`` and ``re_trt``, of Listing 2.
     """
-    variance = priors.fixed_sd**2
+    variance = prior.sd**2
     q = 1.0 + sums.shape[-1] * variance * precision
-    mean = variance * precision * sums.sum(axis=-1) / q
+    mean = prior.mean + variance * precision * (sums - prior.mean).sum(axis=-1) / q
     shared = mean + np.sqrt(variance / q) * rng.standard_normal(precision.shape)
     return Split(shared, sums - shared[..., None])

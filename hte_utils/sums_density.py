@@ -1,11 +1,12 @@
 """The posterior of Listing 2 in its identified coordinates, as plain NumPy: many points at a time.
 
-The coordinates are those of `hte_utils.model.sums_model`; `hte_utils.priors` has the algebra. The tests hold this
-density against PyMC's own.
+The coordinates are those of `hte_utils.model.sums_model`, precisions and scale as logarithms; `hte_utils.priors` has
+the algebra. The tests hold this density against PyMC's own.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from scipy import special
 from hte_utils.trial_checks import FloatArray
 
 if TYPE_CHECKING:
-    from hte_utils.priors import Priors
+    from hte_utils.priors import NormalPrior, Priors
     from hte_utils.spec import TrialDesign
 
 # A block of patients times a block of points is 1 MiB of doubles: it stays in a core's cache.
@@ -24,11 +25,15 @@ _PATIENT_BLOCK, _POINT_BLOCK = 2048, 64
 
 @dataclass(frozen=True, slots=True)
 class Coordinates:
-    """Where each quantity stands in a point of the sums form: alpha, delta, fixed effects, two log precisions."""
+    """Where each quantity stands in a point of the sums form.
+
+    The order is alpha, delta, fixed effects, two log precisions, and log ω if the interactions have a scale ω.
+    """
 
     n_groups: int
     n_prognostic: int
     n_modifiers: int
+    has_scale: bool = False
 
     @property
     def alpha(self) -> slice:
@@ -63,12 +68,20 @@ class Coordinates:
     @property
     def log_tau(self) -> tuple[int, int]:
         """Logarithms of tau_re and tau_re_trt."""
-        return self.size - 2, self.size - 1
+        first = 2 * self.n_groups + self.n_prognostic + self.n_modifiers
+        return first, first + 1
+
+    @property
+    def log_scale(self) -> int:
+        """Logarithm of ω, the interactions' SD; raises ValueError where that is fixed."""
+        if not self.has_scale:
+            raise ValueError("the prior of the interactions has no scale: Priors.interaction_scale is None")
+        return self.log_tau[1] + 1
 
     @property
     def size(self) -> int:
         """Number of coordinates."""
-        return 2 * self.n_groups + self.n_prognostic + self.n_modifiers + 2
+        return self.log_tau[1] + 1 + self.has_scale
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,16 +110,27 @@ class SumsDensity:
         treated = design.treatment[:, None]
         rows = np.hstack([indicator, indicator * treated, design.prognostic, design.modifiers * treated])
         rows *= (1.0 - 2.0 * design.outcome)[:, None]
-        shape = Coordinates(indicator.shape[1], design.prognostic.shape[1], design.modifiers.shape[1])
+        has_scale = priors.interaction_scale is not None
+        shape = Coordinates(indicator.shape[1], design.prognostic.shape[1], design.modifiers.shape[1], has_scale)
         return cls(rows, priors, shape)
 
     def __call__(self, points: FloatArray) -> FloatArray:
         """Evaluate the log density, shape (points,), at points of shape (points, coordinates)."""
         total = self._log_likelihood(points[:, self.at.linear])
-        total -= 0.5 * np.square(points[:, self.at.fixed]).sum(axis=1) / self.priors.fixed_sd**2
-        for sums, log_tau in zip((self.at.alpha, self.at.delta), self.at.log_tau, strict=True):
-            total += self._log_prior_of_sums(points[:, sums], points[:, log_tau])
+        total -= 0.5 * np.square(points[:, self._fixed_sd_known]).sum(axis=1) / self.priors.fixed_sd**2
+        for sums, log_tau, prior in self._group_effects():
+            total += self._log_prior_of_sums(points[:, sums] - prior.mean, points[:, log_tau], prior.sd**2)
+        if self.priors.interaction_scale is not None:
+            total += self._log_prior_of_interactions(points, self.priors.interaction_scale)
         return total
+
+    @property
+    def _fixed_sd_known(self) -> slice:
+        return self.at.prognostic if self.at.has_scale else self.at.fixed
+
+    def _group_effects(self) -> Iterator[tuple[slice, int, NormalPrior]]:
+        yield self.at.alpha, self.at.log_tau[0], self.priors.shared_intercept
+        yield self.at.delta, self.at.log_tau[1], self.priors.shared_effect
 
     def _log_likelihood(self, coefficients: FloatArray) -> FloatArray:
         total = np.zeros(len(coefficients))
@@ -122,15 +146,32 @@ class SumsDensity:
                     total[some] -= work.sum(axis=0)
         return total
 
-    def _log_prior_of_sums(self, sums: FloatArray, log_tau: FloatArray) -> FloatArray:
+    def _log_prior_of_interactions(self, points: FloatArray, scale: float) -> FloatArray:
+        """Normal(0, ω²) for the interactions and half-normal for ω, with the Jacobian of log ω; no constants."""
+        log_omega = points[:, self.at.log_scale]
+        squares = np.square(points[:, self.at.interaction]).sum(axis=1)
+        normal: FloatArray = -0.5 * squares * np.exp(-2.0 * log_omega) - self.at.n_modifiers * log_omega
+        half_normal: FloatArray = log_omega - 0.5 * np.exp(2.0 * log_omega) / scale**2
+        return normal + half_normal
+
+    def _log_prior_of_sums(self, sums: FloatArray, log_tau: FloatArray, variance: float) -> FloatArray:
         """Normal(0, sd² 11' + I/τ) for the sums and Gamma for τ, with the Jacobian of log τ; constants left out."""
-        groups, variance = sums.shape[1], self.priors.fixed_sd**2
+        groups = sums.shape[1]
         tau = np.exp(log_tau)
         q = 1.0 + groups * variance * tau
         quadratic = tau * (np.square(sums).sum(axis=1) - variance * tau / q * np.square(sums.sum(axis=1)))
         gamma: FloatArray = self.priors.precision_shape * log_tau - self.priors.precision_rate * tau
         normal: FloatArray = 0.5 * (groups * log_tau - np.log(q) - quadratic)
         return gamma + normal
+
+    def start(self) -> FloatArray:
+        """Somewhere to search the mode from: no effects, precisions at their prior means, the scale at its prior's."""
+        point = np.zeros(self.at.size)
+        point[self.at.alpha] = self.priors.intercept_mean
+        point[list(self.at.log_tau)] = np.log(self.priors.precision_shape / self.priors.precision_rate)
+        if self.priors.interaction_scale is not None:
+            point[self.at.log_scale] = np.log(self.priors.interaction_scale)
+        return point
 
     def gradient_and_hessian(self, point: FloatArray) -> tuple[FloatArray, FloatArray]:
         """First and second derivatives at one point: shapes (coordinates,) and (coordinates, coordinates)."""
@@ -140,17 +181,40 @@ class SumsDensity:
         gradient[at.linear] = -(probability @ self.signed)
         weighted = self.signed * (probability * (1.0 - probability))[:, None]
         hessian[at.linear, at.linear] = -(weighted.T @ self.signed)
-        gradient[at.fixed] -= point[at.fixed] / self.priors.fixed_sd**2
-        fixed = np.arange(at.fixed.start, at.fixed.stop)
+        known = self._fixed_sd_known
+        gradient[known] -= point[known] / self.priors.fixed_sd**2
+        fixed = np.arange(known.start, known.stop)
         hessian[fixed, fixed] -= 1.0 / self.priors.fixed_sd**2
-        for sums, log_tau in zip((at.alpha, at.delta), at.log_tau, strict=True):
-            self._add_prior_derivatives(point, sums, log_tau, gradient, hessian)
+        for sums, log_tau, prior in self._group_effects():
+            self._add_group_derivatives(point, sums, log_tau, prior, gradient, hessian)
+        if self.priors.interaction_scale is not None:
+            self._add_interaction_derivatives(point, self.priors.interaction_scale, gradient, hessian)
         return gradient, hessian
 
-    def _add_prior_derivatives(
-        self, point: FloatArray, sums: slice, log_tau: int, gradient: FloatArray, hessian: FloatArray
+    def _add_interaction_derivatives(
+        self, point: FloatArray, scale: float, gradient: FloatArray, hessian: FloatArray
     ) -> None:
-        values, groups, variance = point[sums], self.at.n_groups, self.priors.fixed_sd**2
+        at, place = self.at, self.at.log_scale
+        precision = np.exp(-2.0 * point[place])
+        pull = precision * point[at.interaction]
+        squares, relative = pull @ point[at.interaction], np.exp(2.0 * point[place]) / scale**2
+        interaction = np.arange(at.interaction.start, at.interaction.stop)
+        gradient[at.interaction] -= pull
+        gradient[place] = squares - at.n_modifiers + 1.0 - relative
+        hessian[interaction, interaction] -= precision
+        hessian[at.interaction, place] = hessian[place, at.interaction] = 2.0 * pull
+        hessian[place, place] = -2.0 * (squares + relative)
+
+    def _add_group_derivatives(
+        self,
+        point: FloatArray,
+        sums: slice,
+        log_tau: int,
+        prior: NormalPrior,
+        gradient: FloatArray,
+        hessian: FloatArray,
+    ) -> None:
+        values, groups, variance = point[sums] - prior.mean, self.at.n_groups, prior.sd**2
         tau = np.exp(point[log_tau])
         q = 1.0 + groups * variance * tau
         # The precision matrix of the sums is τ I - (sd² τ²/q) 11'; with its two derivatives by log τ:

@@ -14,7 +14,8 @@ from scipy import stats
 from hte_utils.model import listing_model, sums_model
 from hte_utils.priors import Priors
 
-PRIORS = Priors(fixed_sd=1.5, precision_shape=2.5, precision_rate=0.8)
+PRIORS = Priors(fixed_sd=1.5, precision_shape=2.5, precision_rate=0.8, intercept_mean=-2.0, intercept_sd=0.6)
+SHRUNK = Priors(fixed_sd=1.5, interaction_scale=0.4)
 Point = dict[str, np.ndarray]
 
 
@@ -58,7 +59,9 @@ def listing_2_in_scipy(point: Point, priors: Priors) -> float:
         + point["re_trt"][d.group] * d.treatment
     )
     total = stats.bernoulli.logpmf(d.outcome, stats.logistic.cdf(mu)).sum()
-    for name in ("b_intercept", "b_trt", "b_prognostic", "b_interaction"):
+    intercept_sd = priors.intercept_sd or priors.fixed_sd
+    total += stats.norm.logpdf(point["b_intercept"], priors.intercept_mean, intercept_sd)
+    for name in ("b_trt", "b_prognostic", "b_interaction"):
         total += np.sum(stats.norm.logpdf(point[name], 0, priors.fixed_sd))
     for effects, tau in (("re", point["tau_re"]), ("re_trt", point["tau_re_trt"])):
         total += stats.norm.logpdf(point[effects], 0, tau**-0.5).sum()
@@ -94,6 +97,15 @@ def test_sums_model_is_listing_2_with_the_split_integrated_out(priors: Priors | 
     kept = {name: point[name] for name in ("b_prognostic", "b_interaction", "tau_re", "tau_re_trt")}
     marginal = log_density(sums_model, priors)(kept | {"alpha": alpha, "delta": delta})
     np.testing.assert_allclose(marginal, reference + integrals, rtol=1e-8)
+
+
+@pytest.mark.parametrize("build", [listing_model, sums_model])
+def test_interactions_are_normal_with_a_half_normal_scale(build: Callable[..., pm.Model]) -> None:
+    model = build(paper_design(), SHRUNK)
+    scale, interactions = pm.draw([model["sd_interaction"], model["b_interaction"]], 4000, random_seed=1)
+    assert stats.kstest(scale / 0.4, stats.halfnorm.cdf).pvalue > 1e-3
+    assert stats.kstest(interactions[:, 1] / scale, "norm").pvalue > 1e-3
+    assert model.named_vars_to_dims["b_interaction"] == ("modifier",)
 
 
 def test_every_quantity_is_labelled() -> None:

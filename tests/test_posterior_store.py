@@ -52,6 +52,9 @@ def test_the_key_changes_with_everything_that_matters(monkeypatch: pytest.Monkey
         posterior_key(dataclasses.replace(design, outcome=flipped), Priors(), QUICK),
         posterior_key(dataclasses.replace(design, coding=relabelled), Priors(), QUICK),
         posterior_key(design, Priors(fixed_sd=2.0), QUICK),
+        posterior_key(design, Priors(intercept_mean=-3.0), QUICK),
+        posterior_key(design, Priors(intercept_sd=2.0), QUICK),
+        posterior_key(design, Priors(interaction_scale=0.5), QUICK),
         posterior_key(design, Priors(), dataclasses.replace(QUICK, seed=1)),
         posterior_key(design, Priors(), NutsSettings()),
     ]

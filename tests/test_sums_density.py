@@ -9,8 +9,10 @@ from paper_fits import paper_design
 from hte_utils.model import sums_model
 from hte_utils.priors import Priors
 from hte_utils.spec import PAPER_SPEC, TrialDesign
-from hte_utils.sums_density import SumsDensity
+from hte_utils.sums_density import Coordinates, SumsDensity
 from hte_utils.trial import simulate_trial
+
+ALL_OTHER = Priors(1.3, 2.5, 0.8, intercept_mean=-2.0, intercept_sd=0.7, interaction_scale=0.6)
 
 
 def many_groups() -> TrialDesign:
@@ -22,27 +24,31 @@ def points(density: SumsDensity, size: int) -> np.ndarray:
     return np.random.default_rng(3).normal(0, 0.7, (size, density.at.size))
 
 
+def as_pymc_writes_it(row: np.ndarray, at: Coordinates) -> dict[str, np.ndarray]:
+    point = {
+        "alpha": row[at.alpha],
+        "delta": row[at.delta],
+        "b_prognostic": row[at.prognostic],
+        "tau_re_log__": row[at.log_tau[0]],
+        "tau_re_trt_log__": row[at.log_tau[1]],
+    }
+    if not at.has_scale:
+        return point | {"b_interaction": row[at.interaction]}
+    log_omega = row[at.log_scale]
+    return point | {"sd_interaction_log__": log_omega, "standard_interaction": row[at.interaction] / np.exp(log_omega)}
+
+
 @pytest.mark.parametrize("design", [paper_design, many_groups])
-@pytest.mark.parametrize("priors", [Priors(), Priors(2.0, 3.0, 0.5)])
+@pytest.mark.parametrize("priors", [Priors(), Priors(2.0, 3.0, 0.5), ALL_OTHER])
 def test_equals_pymc_up_to_a_constant(design: object, priors: Priors) -> None:
     trial = design()  # type: ignore[operator]
     density = SumsDensity.of(trial, priors)
     at, rows = density.at, points(density, 100)  # more than one block of points
     compiled = sums_model(trial, priors).compile_logp(mode="FAST_COMPILE")
-    by_pymc = [
-        compiled(
-            {
-                "alpha": row[at.alpha],
-                "delta": row[at.delta],
-                "b_prognostic": row[at.prognostic],
-                "b_interaction": row[at.interaction],
-                "tau_re_log__": row[at.log_tau[0]],
-                "tau_re_trt_log__": row[at.log_tau[1]],
-            }
-        )
-        for row in rows[::12]
-    ]
+    by_pymc = [compiled(as_pymc_writes_it(row, at)) for row in rows[::12]]
     ours = density(rows)[::12]
+    if at.has_scale:  # PyMC's coordinate is interaction / ω: the Jacobian of that
+        ours = ours + at.n_modifiers * rows[::12, at.log_scale]
     np.testing.assert_allclose(ours - ours[0], np.array(by_pymc) - by_pymc[0], rtol=1e-9, atol=1e-8)
 
 
@@ -53,8 +59,9 @@ def test_a_point_does_not_depend_on_its_neighbours() -> None:
 
 
 @pytest.mark.parametrize("design", [paper_design, many_groups])
-def test_derivatives_equal_differences(design: object) -> None:
-    density = SumsDensity.of(design(), Priors(1.3, 2.5, 0.8))  # type: ignore[operator]
+@pytest.mark.parametrize("priors", [Priors(1.3, 2.5, 0.8), ALL_OTHER])
+def test_derivatives_equal_differences(design: object, priors: Priors) -> None:
+    density = SumsDensity.of(design(), priors)  # type: ignore[operator]
     point, step = points(density, 1)[0], 1e-5
     gradient, hessian = density.gradient_and_hessian(point)
     moves = np.eye(density.at.size) * step
@@ -66,6 +73,12 @@ def test_derivatives_equal_differences(design: object) -> None:
     ]
     np.testing.assert_allclose(hessian, curvature, rtol=1e-5, atol=1e-4)
     np.testing.assert_allclose(hessian, hessian.T, rtol=1e-12)
+
+
+def test_a_scale_that_is_not_there_has_no_place() -> None:
+    with pytest.raises(ValueError, match="interaction_scale is None"):
+        _ = Coordinates(2, 5, 3).log_scale
+    assert Coordinates(2, 5, 3, has_scale=True).log_scale == Coordinates(2, 5, 3).size
 
 
 def test_impossible_points_have_density_zero_and_no_warning() -> None:

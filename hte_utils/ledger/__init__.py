@@ -1,20 +1,24 @@
-"""The ledger: every number the paper prints, the value reproduced for it, its tolerance and its verdict.
+"""The ledger: every number and every checkable statement of the paper, what was found, and the verdict.
 
-Notebooks call :func:`record` (numbers of the paper) and :func:`guard` (numbers of our own); each shows a readable
-table and carries the same entries as structured output, which the replay under pytest holds against the recorded run.
+Notebooks call :func:`record` (numbers of the paper), :func:`check` (its statements) and :func:`guard` (numbers of our
+own); each shows a readable table and carries the same entries as structured output, which the replay under pytest
+holds against the recorded run.
 ``python -m hte_utils.ledger`` prints the ledger of the recorded run.
 """
 
 from hte_utils.ledger.entries import LedgerEntry, Reproduced, Verdict, judge
 from hte_utils.ledger.report import LEDGER_MIME, LedgerReport, guard, record
+from hte_utils.ledger.statements import Finding, check
 from hte_utils.ledger.tolerance import z_threshold
 
 __all__ = [
     "LEDGER_MIME",
+    "Finding",
     "LedgerEntry",
     "LedgerReport",
     "Reproduced",
     "Verdict",
+    "check",
     "guard",
     "judge",
     "record",

@@ -1,7 +1,8 @@
 """Command line: ``python -m hte_utils.ledger`` prints the ledger of the recorded run.
 
-Exit status: 0 when every printed number has a value inside its tolerance, 1 when one is outside or has lost its value,
-2 when the call is wrong.
+Exit status: 0 when every printed number has a value inside its tolerance and every statement a verdict, 1 when a number
+is outside or has lost its value or a statement its verdict, 2 when the call is wrong. (That a statement of the paper
+does not hold is a finding and not a failure.)
 """
 
 from __future__ import annotations
@@ -9,12 +10,14 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections import Counter
 from collections.abc import Sequence
 
 from hte_utils.ledger.entries import LedgerEntry
-from hte_utils.ledger.recorded import Project, paper_ledger, recorded_entries
+from hte_utils.ledger.recorded import Project, paper_ledger, recorded_entries, statement_ledger
 from hte_utils.ledger.recording import record_notebooks
 from hte_utils.ledger.report import format_value
+from hte_utils.ledger.statements import is_statement, statement_text
 from hte_utils.ledger.tolerance import FAMILY_WISE_ERROR_RATE, z_threshold
 
 
@@ -36,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m hte_utils.ledger", description=__doc__)
     parser.add_argument("--json", action="store_true", help="print a JSON list of entries instead of a table")
-    parser.add_argument("--item", help="only this item of the paper, such as 'Table 1'")
+    parser.add_argument("--item", help="only this item of the paper, such as 'Table 1' or 'Section 2.1'")
     parser.add_argument("--all", action="store_true", help="also the guarded numbers of the book that the paper lacks")
     parser.add_argument(
         "--record",
@@ -48,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _selected(project: Project, *, everything: bool, item: str | None) -> list[LedgerEntry]:
-    entries = paper_ledger(project)
+    entries = [*paper_ledger(project), *statement_ledger(project)]
     if everything:
         entries += [entry for entry in recorded_entries(project) if entry.printed is None]
     chosen = [entry for entry in entries if item in (None, entry.item)]
@@ -63,10 +66,24 @@ def _as_json(entries: list[LedgerEntry]) -> str:
 
 
 def _as_table(entries: list[LedgerEntry]) -> str:
+    said = [entry for entry in entries if is_statement(entry)]
+    numbers = [entry for entry in entries if not is_statement(entry)]
+    parts = ([*_number_lines(numbers), "", *_summary(numbers)], [*_statement_lines(said), "", *_counts(said)])
+    return "\n\n".join("\n".join(lines) for lines, shown in zip(parts, (numbers, said), strict=True) if shown)
+
+
+def _number_lines(entries: list[LedgerEntry]) -> list[str]:
     lines = [f"{'id':<38} {'printed':>10} {'reproduced':>22} {'tolerance':>10}  verdict"]
     for item in dict.fromkeys(entry.item for entry in entries):
         lines += ["", item, *(_row(entry) for entry in entries if entry.item == item)]
-    return "\n".join([*lines, "", *_summary(entries)])
+    return lines
+
+
+def _statement_lines(entries: list[LedgerEntry]) -> list[str]:
+    lines = ["statements"]
+    for item in dict.fromkeys(entry.item for entry in entries):
+        lines += ["", item, *(statement_text(entry) for entry in entries if entry.item == item)]
+    return lines
 
 
 def _row(entry: LedgerEntry) -> str:
@@ -76,11 +93,13 @@ def _row(entry: LedgerEntry) -> str:
 
 
 def _summary(entries: list[LedgerEntry]) -> list[str]:
-    counts: dict[str, int] = {}
-    for entry in entries:
-        counts[entry.verdict] = counts.get(entry.verdict, 0) + 1
     rule = f"random entries: {z_threshold():.2f} standard errors (family-wise error rate {FAMILY_WISE_ERROR_RATE:.0%})"
-    return [*(f"{count:>5} {verdict}" for verdict, count in counts.items()), f"{len(entries):>5} in all", rule]
+    return [*_counts(entries), rule]
+
+
+def _counts(entries: list[LedgerEntry]) -> list[str]:
+    counts = Counter(entry.verdict for entry in entries)
+    return [*(f"{count:>5} {verdict}" for verdict, count in counts.items()), f"{len(entries):>5} in all"]
 
 
 def _say(line: str) -> None:

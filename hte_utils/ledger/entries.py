@@ -13,13 +13,20 @@ from hte_utils.paper import Kind, PaperEntry, paper_entry
 
 
 class Verdict(StrEnum):
-    """What the project says about a printed number."""
+    """What the project says about a printed number, or about a statement.
+
+    That a statement does not hold is a finding about the paper and no failure of the reproduction: the replay fails
+    when such a verdict changes, or is missing.
+    """
 
     REPRODUCED = "reproduced"
     WITHIN_ERROR = "reproduced within Monte Carlo error"
     ONLY_WITH_ERROR = "reproduced only with the paper's own error"
     CONTRADICTED = "contradicted"
     NOT_CHECKABLE = "not checkable"
+    HOLDS = "holds"
+    HOLDS_IN_PART = "holds in part"
+    DOES_NOT_HOLD = "does not hold"
     NO_VALUE = "no value"
     OWN = "recorded (our own number)"
 
@@ -72,13 +79,15 @@ class LedgerEntry:
     Attributes
     ----------
     printed
-        As printed in the paper; None for a number of our own which the replay guards too.
+        As printed in the paper: a number, a label or a statement's words. None for a number of our own.
     reproduced, mcse
-        Our value at full precision and its Monte Carlo standard error; None where no notebook gave a value.
+        Our value at full precision and its Monte Carlo standard error; None where no notebook gave a value. For a
+        statement, the evidence in words.
     tolerance
         Largest accepted distance ``|reproduced - printed|`` in the number's own unit (0 for labels).
     note
-        Which error of the paper is needed, or anything else a reader must know.
+        Which error of the paper is needed, or anything else a reader must know. For a statement, its claims, each
+        with its answer.
     """
 
     id: str

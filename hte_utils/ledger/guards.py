@@ -69,4 +69,4 @@ def _cell_faults(cell: nbformat.NotebookNode) -> list[str]:
 
 
 def _writes_to_ledger(source: str) -> bool:
-    return "ledger.record(" in source or "ledger.guard(" in source
+    return any(f"ledger.{call}(" in source for call in ("record", "guard", "check"))

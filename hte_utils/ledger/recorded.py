@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,9 @@ import nbformat
 
 from hte_utils.ledger.entries import LedgerEntry, missing
 from hte_utils.ledger.replay import ledger_entries
+from hte_utils.ledger.statements import is_statement, missing_statement
 from hte_utils.paper import paper_entries
+from hte_utils.paper.statements import statements
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +84,23 @@ def code_cells(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
     return [cell for cell in notebook.cells if cell.cell_type == "code"]
 
 
+@dataclass(frozen=True, slots=True)
+class Located:
+    """An entry, and the name of the notebook that holds its proof."""
+
+    entry: LedgerEntry
+    page: str
+
+
+def located_entries(project: Project) -> list[Located]:
+    """Return all entries of the recorded run with their notebooks: the paper's and our own, in reading order."""
+    names = project.notebook_names()
+    return [Located(entry, name) for name in names for entry in entries_in(project.recording(name))]
+
+
 def recorded_entries(project: Project) -> list[LedgerEntry]:
     """Return all entries of the recorded run, of the paper and our own, in reading order."""
-    return [entry for name in project.notebook_names() for entry in entries_in(project.recording(name))]
+    return [located.entry for located in located_entries(project)]
 
 
 def entries_in(recording: Path) -> list[LedgerEntry]:
@@ -103,13 +119,27 @@ def paper_ledger(project: Project) -> list[LedgerEntry]:
     ValueError
         When two cells of the recorded run claim the same printed number.
     """
-    found: dict[str, LedgerEntry] = {}
-    for entry in _of_the_paper(recorded_entries(project)):
-        if entry.id in found:
-            raise ValueError(f"{entry.id} is recorded twice; a printed number has one cell that reproduces it")
-        found[entry.id] = entry
+    of_numbers = (entry for entry in recorded_entries(project) if entry.printed is not None and not is_statement(entry))
+    found = _by_id(of_numbers, rule="a printed number has one cell that reproduces it")
     return [found.get(paper.id, missing(paper)) for paper in paper_entries()]
 
 
-def _of_the_paper(entries: list[LedgerEntry]) -> Iterator[LedgerEntry]:
-    return (entry for entry in entries if entry.printed is not None)
+def statement_ledger(project: Project) -> list[LedgerEntry]:
+    """Return one entry per statement of the paper, in its order; those without a verdict say so.
+
+    Raises
+    ------
+    ValueError
+        When two cells of the recorded run judge the same statement.
+    """
+    found = _by_id(filter(is_statement, recorded_entries(project)), rule="a statement has one cell that proves it")
+    return [found.get(said.id, missing_statement(said)) for said in statements()]
+
+
+def _by_id(entries: Iterable[LedgerEntry], rule: str) -> dict[str, LedgerEntry]:
+    found: dict[str, LedgerEntry] = {}
+    for entry in entries:
+        if entry.id in found:
+            raise ValueError(f"{entry.id} is recorded twice; {rule}")
+        found[entry.id] = entry
+    return found

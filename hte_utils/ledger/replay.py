@@ -12,6 +12,7 @@ from typing import Any
 
 from hte_utils.ledger.entries import LedgerEntry
 from hte_utils.ledger.report import LEDGER_MIME
+from hte_utils.ledger.statements import is_statement
 from hte_utils.ledger.tolerance import between_runs_tolerance
 
 RELATIVE_FLOAT_NOISE = 1e-9
@@ -41,8 +42,10 @@ def differences(fresh: Iterable[LedgerEntry], recorded: Iterable[LedgerEntry]) -
     Returns
     -------
     list of str
-        One sentence per departure: an entry lost or new, another printed number, another verdict or note, a verdict
-        that fails, a value outside the tolerance. Empty when the run reproduces the recording.
+        One sentence per departure: an entry lost or new, another printed number or wording, another verdict, a
+        verdict that fails, a value outside the tolerance. Of a statement the verdict and the answer to each of its
+        claims are compared, not the wording of the evidence, whose last digits may move. Empty when the run
+        reproduces the recording.
     """
     fresh_by_id = {entry.id: entry for entry in fresh}
     recorded_by_id = {entry.id: entry for entry in recorded}
@@ -53,6 +56,8 @@ def differences(fresh: Iterable[LedgerEntry], recorded: Iterable[LedgerEntry]) -
 
 
 def _entry_differences(now: LedgerEntry, then: LedgerEntry) -> list[str]:
+    if is_statement(now) and is_statement(then):
+        return _statement_differences(now, then)
     found = []
     if now.printed != then.printed:
         found.append(f"{now.id}: the paper's number is now {now.printed!r}, it was recorded as {then.printed!r}")
@@ -67,6 +72,18 @@ def _entry_differences(now: LedgerEntry, then: LedgerEntry) -> list[str]:
         found.append(
             f"{now.id}: reproduced {now.reproduced!r} (MCSE {now.mcse!r}), "
             f"recorded {then.reproduced!r} (MCSE {then.mcse!r})"
+        )
+    return found
+
+
+def _statement_differences(now: LedgerEntry, then: LedgerEntry) -> list[str]:
+    found = []
+    if now.printed != then.printed:
+        found.append(f"{now.id}: the paper's words are now {now.printed!r}, they were recorded as {then.printed!r}")
+    if now.fails or (now.verdict, now.note) != (then.verdict, then.note):
+        found.append(
+            f"{now.id}: verdict {now.verdict!r} ({now.note}), recorded as {then.verdict!r} ({then.note}); "
+            f"evidence: {now.reproduced!r}, recorded as {then.reproduced!r}"
         )
     return found
 

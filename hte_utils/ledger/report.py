@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
 from typing import Any
+from urllib.parse import quote
 
 import pandas as pd
 
@@ -45,12 +46,14 @@ class LedgerReport:
         return "\n".join([self.headline(), *(_text_row(entry) for entry in self.entries)])
 
     def to_html(self) -> str:
-        """Return the headline with the entries folded below it."""
+        """Return the headline with the entries folded below it; each row has its id as an anchor."""
         head = "".join(f"<th scope='col'>{h}</th>" for h in ("id", "printed", "reproduced", "verdict"))
         rows = "".join(_html_row(entry) for entry in self.entries)
+        place = quote(place_of(self.entries[0])) if self.entries else ""
         return (
             f"<details class='ledger'><summary>{escape(self.headline())}</summary>"
-            f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></details>"
+            f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+            f"<p><a href='ledger.html?where={place}'>These entries in the ledger</a></p></details>"
         )
 
 
@@ -98,6 +101,11 @@ def guard(name: str, numbers: Mapping[str, Reproduced | float] | pd.Series) -> L
     return LedgerReport(name, tuple(own_number(entry_id, name, value) for entry_id, value in found.items()))
 
 
+def place_of(entry: LedgerEntry) -> str:
+    """Where an entry belongs, in few words: the paper's table or section, or the book's own guarded numbers."""
+    return f"This book: {entry.item}" if entry.printed is None else entry.source.partition(",")[0]
+
+
 def format_value(entry: LedgerEntry) -> str:
     """Our value with one digit more than the paper printed, and its Monte Carlo error where it has one."""
     if entry.reproduced is None:
@@ -122,8 +130,10 @@ def _text_row(entry: LedgerEntry) -> str:
 
 
 def _html_row(entry: LedgerEntry) -> str:
-    cells = (entry.id, entry.printed or "–", format_value(entry), _verdict_with_note(entry))
-    return "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>"
+    name, address = escape(entry.id), escape(f"ledger.html#{entry.id}")
+    cells = (entry.printed or "–", format_value(entry), _verdict_with_note(entry))
+    shown = "".join(f"<td>{escape(cell)}</td>" for cell in cells)
+    return f"<tr id='{name}'><td><a href='{address}'>{name}</a></td>{shown}</tr>"
 
 
 def _verdict_with_note(entry: LedgerEntry) -> str:

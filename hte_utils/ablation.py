@@ -1,0 +1,255 @@
+"""The paper's choices undone one at a time: what each of them does to the numbers of Tables 7 and 8.
+
+The first row is the analysis as the paper did it: Listing 2 fitted to the trial, the gender effects left out of effect
+and risk (chapter 5 of the book shows that). Each further row changes that analysis in one respect; then all at once.
+
+Effects are log odds ratios of bleeding: a positive effect is harm.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from functools import reduce
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import pandas as pd
+from threadpoolctl import threadpool_limits
+
+from hte_utils.candidate_models import BETTER_MODEL, PAPER_MODEL
+from hte_utils.cate import EffectScale, GroupEffects, baseline_risk_draws, cate_draws
+from hte_utils.evaluation import Metric, evaluate_cate
+from hte_utils.fit_settings import IndependenceSettings, Settings
+from hte_utils.ledger.entries import Reproduced
+from hte_utils.monte_carlo import draws_matrix, jackknife_mean, standard_multipliers
+from hte_utils.posterior_store import fit_or_load
+from hte_utils.priors import Priors
+from hte_utils.spec import Covariate, TrialSpec
+from hte_utils.strata import ntile
+from hte_utils.trial_truth import TrialTruth, trial_table
+from hte_utils.true_effects import true_cate
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import xarray as xr
+
+    from hte_utils.trial_design import TrialDesign
+
+ABLATION_SETTINGS: Final = IndependenceSettings(draws=750, chains=4, seed=20241107)
+"""As many draws as the paper kept (but nearly independent ones): the whole table takes seconds."""
+
+PAPER_TRIAL: Final = "the paper's trial"
+OBSERVED_RISK: Final = "observed_control_rate"
+QUINTILE_COLUMNS: Final = tuple(f"effect_Q{number}" for number in range(1, 6))
+_METRICS: Final = ("correlation", "rmse", "bias", "mae", "coverage", "bias_share")
+_REPLICATES: Final = 60  # a Monte Carlo error known to one part in eleven is known well enough
+_HEADINGS: Final = {
+    "correlation": "correlation",
+    "rmse": "RMSE",
+    "bias": "mean error",
+    "mae": "MAE",
+    "coverage": "coverage",
+    "bias_share": "bias² / MSE",
+    "mean_risk": "risk, predicted",
+    OBSERVED_RISK: "risk, observed",
+} | {name: name.removeprefix("effect_") for name in QUINTILE_COLUMNS}
+_PERCENTAGES: Final = {"bias_share": 0, "mean_risk": 1, OBSERVED_RISK: 1}
+
+
+class Choice(StrEnum):
+    """A choice of the paper's analysis; the value says what is done instead when it is undone."""
+
+    GENDER_LEFT_OUT = "gender effects put back in"
+    SBP_OMITTED = "systolic pressure added"
+    INTERACTIONS_OMITTED = "interactions with BMI and prior bleeding added"
+    INTERCEPT_PRIOR = "intercept prior for a rare event"
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """An analysis of one trial, from the columns that are used to the effects that are reported.
+
+    Attributes
+    ----------
+    spec, priors
+        The model.
+    group_effects
+        Whether the gender effects enter a patient's effect and risk.
+    """
+
+    spec: TrialSpec
+    priors: Priors
+    group_effects: GroupEffects
+
+    def without(self, choice: Choice) -> Analysis:
+        """Undo one choice of the paper.
+
+        Raises
+        ------
+        ValueError
+            If `choice` is no `Choice`, or its covariate or interactions are in the analysis already.
+        """
+        match Choice(choice):
+            case Choice.GENDER_LEFT_OUT:
+                return replace(self, group_effects=GroupEffects.INCLUDED)
+            case Choice.SBP_OMITTED:
+                pressure = Covariate("sbp", "sbp", standardise=True)
+                return replace(self, spec=replace(self.spec, prognostic=(*self.spec.prognostic, pressure)))
+            case Choice.INTERACTIONS_OMITTED:
+                return replace(self, spec=replace(self.spec, modifiers=(*self.spec.modifiers, "bmi", "prior")))
+            case Choice.INTERCEPT_PRIOR:
+                rare = BETTER_MODEL.priors
+                prior = replace(self.priors, intercept_mean=rare.intercept_mean, intercept_sd=rare.intercept_sd)
+                return replace(self, priors=prior)
+
+
+PAPER_ANALYSIS: Final = Analysis(PAPER_MODEL.spec, PAPER_MODEL.priors, GroupEffects.LEFT_OUT)
+"""What gives Tables 7 and 8."""
+
+ANALYSES: Final[Mapping[str, Analysis]] = (
+    {"as in the paper": PAPER_ANALYSIS}
+    | {choice.value: PAPER_ANALYSIS.without(choice) for choice in Choice}
+    | {"all of these together": reduce(Analysis.without, Choice, PAPER_ANALYSIS)}
+    | {BETTER_MODEL.label: Analysis(BETTER_MODEL.spec, BETTER_MODEL.priors, GroupEffects.INCLUDED)}
+)
+"""The rows of the ablation table for the paper's own trial, by label."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AblationTable:
+    """How each analysis does against the truth.
+
+    Attributes
+    ----------
+    estimates
+        Index: `trial` and `analysis`. Columns, effects being log odds ratios of bleeding (positive = harm):
+
+        - `correlation`, `rmse`, `bias` (mean of predicted minus true), `mae`: of the posterior mean effects;
+        - `coverage`: share of patients whose 95 % credible interval holds their true effect;
+        - `bias_share`: share of the mean squared error that is squared bias;
+        - `observed_control_rate`: share of the control arm that bled;
+        - `mean_risk`: mean over patients of the predicted probability of a bleed without treatment;
+        - `effect_Q1` ... `effect_Q5`: mean predicted effect by quintile of predicted baseline risk (as Table 8).
+    mcse
+        Monte Carlo standard errors, same index and columns.
+    """
+
+    estimates: pd.DataFrame
+    mcse: pd.DataFrame
+
+    def shown(self) -> pd.DataFrame:
+        """Return the table for readers: rounded text, and the largest Monte Carlo error of each column below."""
+        below = self.mcse.max().to_frame(("", "largest Monte Carlo error")).T
+        text = pd.concat([self.estimates, below]).apply(_as_text)
+        text.index = text.index.set_names(["trial", "analysis"])
+        return text.rename(columns=_HEADINGS)
+
+    def guarded(self) -> dict[str, Reproduced]:
+        """Return every number with its Monte Carlo error, as `hte_utils.ledger.guard` takes them."""
+        rows = zip(self.estimates.index, self.estimates.to_numpy(), self.mcse.to_numpy(), strict=True)
+        return {
+            f"ablation.{_slug(*where)}.{column}": Reproduced(float(value), float(error))
+            for where, values, errors in rows
+            for column, value, error in zip(self.estimates.columns, values, errors, strict=True)
+        }
+
+
+def ablation_table(
+    truth: TrialTruth,
+    others: Mapping[str, TrialTruth] | None = None,
+    *,
+    settings: Settings = ABLATION_SETTINGS,
+    threads: int = 2,
+) -> AblationTable:
+    """Analyse a trial as the paper did, with each of its choices undone, and with all of them undone.
+
+    Parameters
+    ----------
+    truth
+        The paper's trial, with every patient's true effect.
+    others
+        Other trials by label, e.g. variants of the data; each is analysed as in the paper. Differences from the first
+        trial are then differences of method *and* of chance.
+    settings
+        Of the fits, which go through the posterior store.
+    threads
+        Analyses that are made at the same time. The result does not depend on it.
+
+    Raises
+    ------
+    ValueError
+        If one of the other trials has the label of the first.
+    """
+    if others and PAPER_TRIAL in others:
+        raise ValueError(f"the label {PAPER_TRIAL!r} belongs to the first trial: give the other one another label")
+    trials = {PAPER_TRIAL: truth, **(others or {})}
+    jobs = {(PAPER_TRIAL, label): analysis for label, analysis in ANALYSES.items()}
+    jobs |= {(label, "as in the paper"): PAPER_ANALYSIS for label in others or {}}
+    # Two analyses may be two readings of one posterior.
+    fits = {(trial, analysis.spec, analysis.priors): None for (trial, _), analysis in jobs.items()}
+
+    def posterior_of(trial: str, spec: TrialSpec, priors: Priors) -> _Fit:
+        design = spec.design(trial_table(trials[trial]))
+        return _Fit(design, fit_or_load(design, priors=priors, settings=settings, cores=1))
+
+    def row_of(where: tuple[str, str], analysis: Analysis) -> dict[str, Metric]:
+        fitted = posteriors[where[0], analysis.spec, analysis.priors]
+        return _measured(fitted, analysis.group_effects, trials[where[0]])
+
+    # One BLAS thread for each of our own: the products are small.
+    with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(threads) as pool:
+        posteriors = dict(zip(fits, pool.map(lambda key: posterior_of(*key), fits), strict=True))
+        rows = list(pool.map(lambda job: row_of(*job), jobs.items()))
+    index = pd.MultiIndex.from_tuples(jobs, names=["trial", "analysis"])
+    estimates = pd.DataFrame([{name: found.value for name, found in row.items()} for row in rows], index)
+    mcse = pd.DataFrame([{name: found.mcse for name, found in row.items()} for row in rows], index)
+    return AblationTable(estimates, mcse)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Fit:
+    design: TrialDesign
+    posterior: xr.DataTree
+
+
+def _measured(fitted: _Fit, group_effects: GroupEffects, truth: TrialTruth) -> dict[str, Metric]:
+    scale, design = EffectScale.LOG_ODDS_RATIO, fitted.design
+    effects = cate_draws(fitted.posterior, design, scale=scale, group_effects=group_effects)
+    risks = baseline_risk_draws(fitted.posterior, design, group_effects=group_effects)
+    evaluation = evaluate_cate(effects, true_cate(truth, scale), n_replicates=_REPLICATES).metrics()
+    observed = Metric(float(design.outcome[design.treatment == 0].mean()), 0.0)
+    return {name: evaluation[name] for name in _METRICS} | {OBSERVED_RISK: observed} | _by_risk(risks, effects)
+
+
+def _by_risk(risks: xr.DataArray, effects: xr.DataArray) -> dict[str, Metric]:
+    """Mean risk, and mean effect by quintile of risk; as `strata.stratify_by_risk`, without its other columns."""
+    risk_draws, edges = draws_matrix(risks, "risks")
+    effect_draws, _ = draws_matrix(effects, "effects")
+    multipliers = standard_multipliers(edges.size - 1, _REPLICATES, seed=1)
+    multipliers = np.vstack([np.zeros(edges.size - 1), multipliers])  # row 0: the estimate itself
+    risk = jackknife_mean(risk_draws, edges).replicates(multipliers)
+    effect = jackknife_mean(effect_draws, edges).replicates(multipliers)
+    columns = {"mean_risk": risk.mean(axis=1)}
+    # Ranked anew in every replicate: who belongs to which quintile is random too.
+    groups = np.array([ntile(each, len(QUINTILE_COLUMNS)) for each in risk])
+    for number, name in enumerate(QUINTILE_COLUMNS, start=1):
+        columns[name] = np.average(effect, axis=1, weights=groups == number)
+    return {name: Metric(float(each[0]), float(each[1:].std(ddof=1))) for name, each in columns.items()}
+
+
+def _as_text(column: pd.Series[float]) -> pd.Series[str]:
+    name = str(column.name)
+    if name in _PERCENTAGES:
+        return column.map(f"{{:.{_PERCENTAGES[name]}%}}".format)
+    signed = name == "bias" or name in QUINTILE_COLUMNS
+    text = column.map(("{:+.2f}" if signed else "{:.2f}").format).str.replace("-", "−")
+    text.iloc[-1] = f"{column.iloc[-1]:.3f}"
+    return text
+
+
+def _slug(trial: str, analysis: str) -> str:
+    words = analysis if trial == PAPER_TRIAL else f"{trial} {analysis}"
+    return "_".join("".join(c if c.isalnum() else " " for c in words.lower()).split())

@@ -1,0 +1,142 @@
+"""Findings on section 4 and Appendix C."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hte_utils import baseline
+from hte_utils.audit.about_results import QUINTILES, compared, own_effects, table_8
+from hte_utils.audit.bleeding_score import HAS_BLED, uncovered_items
+from hte_utils.audit.common import figure_without_numbers
+from hte_utils.audit.data_variants import TABLE_1
+from hte_utils.audit.decisions import BY_SIGN, HIGH_QUINTILES, TREAT_ALL, TREAT_NOBODY
+from hte_utils.ledger.statements import Finding
+from hte_utils.paper import printed_number
+from hte_utils.trial import TrialVariant
+
+if TYPE_CHECKING:
+    from hte_utils.audit.case import Case
+    from hte_utils.audit.proofs import Proofs
+
+
+def discussion(case: Case, proofs: Proofs) -> dict[str, Finding]:
+    """Findings on section 4.1."""
+    return _effects(case) | _decisions(case, proofs)
+
+
+def _effects(case: Case) -> dict[str, Finding]:
+    effect = case.truth.treatment_effect
+    ends = {f"b_trt_{label}": _interval(f"table4.b_trt_{label}") for label in case.design.modifier_labels}
+    excluded = [name for name, (lower, upper) in ends.items() if lower > 0 or upper < 0]
+    spread, printed_spread = _spread_by_quintile(case), table_8("te_sd")
+    return {
+        "statement.cates-compared": Finding(
+            {"they were compared with the true effects": compared(case), "they are the model's": own_effects(case)},
+            "Correlation, RMSE and MAE of Table 7 come out to the last digit, from effects without the gender effects.",
+        ),
+        "statement.not-uniform": Finding(
+            {
+                "the true effects vary": bool(effect.std() > 0.1),
+                "for some covariate a 95 % credible interval establishes it": bool(excluded),
+            },
+            f"SD of the true log odds ratios {effect.std():.2f}. Interactions by Table 4 (mean ± 1.96 SD): "
+            + ", ".join(f"{name} {lower:+.2f} to {upper:+.2f}" for name, (lower, upper) in ends.items())
+            + ".",
+        ),
+        "statement.heterogeneity-high-risk": Finding(
+            {
+                "in Table 8 the effects spread most in Q5": int(printed_spread.argmax()) == 4,
+                "so do the true effects of the same patients": int(spread.argmax()) == 4,
+                "in Table 8 they spread more in Q4 than in any lower group": bool(
+                    printed_spread[3] > printed_spread[:3].max()
+                ),
+            },
+            "SD of the effects in Q1 to Q5: Table 8 "
+            f"{', '.join(f'{sd:.2f}' for sd in printed_spread)}; true {', '.join(f'{sd:.2f}' for sd in spread)}.",
+        ),
+    }
+
+
+def _interval(entry: str) -> tuple[float, float]:
+    """The central 95 % interval that the printed mean and SD of a parameter give."""
+    mean, sd = printed_number(f"{entry}.Mean"), printed_number(f"{entry}.SD")
+    return mean - 1.96 * sd, mean + 1.96 * sd
+
+
+def _spread_by_quintile(case: Case) -> np.ndarray:
+    """SD of the true effects (log odds ratio) in the groups of Table 8."""
+    group, effect = case.as_computed.group, case.truth.treatment_effect
+    return np.array([effect[group == number].std(ddof=1) for number in range(1, 6)])
+
+
+def _decisions(case: Case, proofs: Proofs) -> dict[str, Finding]:
+    bleeds = proofs.bleeds["bleeds"]
+    without = min(bleeds[TREAT_NOBODY], bleeds[TREAT_ALL])
+    helped = (1 - case.as_implied.true["share_harmed"]).sort_values(ascending=False)
+    most_helped = set(helped.index[:2])
+    counts = (
+        f"Expected bleeds: {bleeds[BY_SIGN]:.0f} when those are treated whose predicted risk difference is below 0, "
+        f"{bleeds[TREAT_NOBODY]:.0f} when nobody is, {bleeds[TREAT_ALL]:.0f} when everybody is"
+    )
+    return {
+        "statement.heterogeneity-matters": Finding(
+            {"decisions that use it save bleeds": bleeds[BY_SIGN] < without}, f"{counts}."
+        ),
+        "statement.identify-who-benefits": Finding(
+            {
+                "groups differ in the share that benefits": bool(helped.max() - helped.min() > 0.2),
+                "those that the paper names, Q4 and Q5, benefit most": most_helped == {"Q4", "Q5"},
+            },
+            "Share whom treatment truly helps: "
+            + ", ".join(f"{quintile} {helped[quintile]:.0%}" for quintile in QUINTILES)
+            + ".",
+        ),
+        "statement.minimize-harm": Finding(
+            {
+                "decisions by the model's risk differences save bleeds": bleeds[BY_SIGN] < without,
+                "the decision that the paper's reading implies, to treat Q4 and Q5, does": bleeds[HIGH_QUINTILES]
+                < without,
+            },
+            f"{counts}, {bleeds[HIGH_QUINTILES]:.0f} when Q4 and Q5 are.",
+        ),
+    }
+
+
+def limitations(case: Case, proofs: Proofs) -> dict[str, Finding]:
+    """Findings on section 4.2."""
+    trial, columns = case.trial, list(baseline.COVARIATES)
+    numbers = proofs.variants.loc[TrialVariant.AS_PRINTED, TABLE_1]
+    related = float(np.corrcoef(trial["age"], trial["sbp"])[0, 1])
+    missing = int(trial.isna().to_numpy().sum())
+    times = [name for name in trial.columns if any(word in name for word in ("time", "day", "date", "follow"))]
+    known = int(np.isfinite(trial["true_te"]).sum())
+    return {
+        "statement.solely-simulated": Finding(
+            {"Listing 1 alone gives Table 1": numbers == 90}, f"{numbers} of its 90 numbers, to the last digit."
+        ),
+        "statement.ground-truth": Finding(
+            {"every patient's true effect is known": known == len(trial)},
+            f"Of {known} of {len(trial)} patients, in the column true_te.",
+        ),
+        "statement.complexity-and-noise": Finding(
+            {"nothing is missing": missing == 0, "age and blood pressure are unrelated": abs(related) < 0.1},
+            f"{missing} missing values; correlation of age and systolic pressure {related:+.2f}, where people's rises "
+            "with age.",
+        ),
+        "statement.further-validation": Finding.not_checkable("a recommendation; it claims nothing about this study"),
+        "statement.limited-covariates": Finding(
+            {"items of a clinical bleeding score (HAS-BLED) have no covariate": bool(uncovered_items())},
+            f"{len(columns)} covariates; {len(uncovered_items())} of the score's {len(HAS_BLED)} items have none.",
+        ),
+        "statement.no-time-to-event": Finding(
+            {"no column of the data holds a time": not times},
+            f"Columns: {', '.join(trial.columns)}. The argument max_followup of Listing 1 is never used.",
+        ),
+    }
+
+
+def traces_and_densities() -> dict[str, Finding]:
+    """Findings on Appendix C."""
+    return {f"statement.caption-figure-{number}": figure_without_numbers("04-diagnostics") for number in (5, 6)}

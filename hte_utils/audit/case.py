@@ -1,0 +1,130 @@
+"""Everything that the statements are about: the trial, its truth, and the two readings of the paper's posterior.
+
+The event is bleeding: a log odds ratio or risk difference above 0 is harm.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from hte_utils.cate import EffectScale, GroupEffects, baseline_risk_draws, cate_draws
+from hte_utils.evaluation import PointMetrics, point_metrics
+from hte_utils.paper_effects_compared import at_table_4_margins, cate_of_table_4
+from hte_utils.strata import stratify_by_risk
+from hte_utils.true_effects import true_effects_by_stratum
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+    from numpy.typing import NDArray
+
+    from hte_utils.trial_design import TrialDesign
+    from hte_utils.trial_truth import TrialTruth
+
+_THINNING: Final = 10  # of the book's 20 000 draws: no verdict hangs on the Monte Carlo error that is left
+_QUICK: Final = {"n_replicates": 20, "relative_length": 1 / _THINNING}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reading:
+    """Effects and risks of the trial's patients, by one way of computing them from the posterior of Listing 2.
+
+    Attributes
+    ----------
+    cate, risk_difference
+        Posterior mean of each patient's effect, shape (patients,): log odds ratio, and difference of probabilities.
+    risk
+        Posterior mean of each patient's probability of bleeding without treatment, shape (patients,).
+    group
+        Risk quintile, 1 = lowest, shape (patients,).
+    log_odds, points
+        Table 8 of `hte_utils.strata.stratify_by_risk`, with effects as log odds ratios, and as risk differences.
+    true
+        What is true of the patients of each quintile, see `hte_utils.true_effects.true_effects_by_stratum`.
+    """
+
+    cate: NDArray[np.float64]
+    risk_difference: NDArray[np.float64]
+    risk: NDArray[np.float64]
+    group: NDArray[np.int64]
+    log_odds: pd.DataFrame
+    points: pd.DataFrame
+    true: pd.DataFrame
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Case:
+    """The paper's analysis, with the truth beside it.
+
+    Attributes
+    ----------
+    trial, truth, design
+        The patients' table, what Listing 1 knows of them, and what Listing 2 sees of them.
+    posterior
+        Draws of Listing 2 (a tenth of the book's), moved to the means and SDs that Table 4 prints. So what is computed
+        from them is the paper's up to the rounding of its Table 4, without the Monte Carlo error of its run.
+    as_computed
+        The gender effects left out: how the paper made Tables 7 and 8.
+    as_implied
+        The gender effects in: what the paper's model says.
+    """
+
+    trial: pd.DataFrame
+    truth: TrialTruth
+    design: TrialDesign
+    posterior: xr.DataTree
+    as_computed: Reading
+    as_implied: Reading
+
+    def metrics_of_table_4(self, *, gender_effects: bool) -> PointMetrics:
+        """Compare true effects with those computed from the means that Table 4 prints; no draw is involved."""
+        predicted = cate_of_table_4(self.design, gender_effects=gender_effects)
+        return point_metrics(predicted, self.truth.treatment_effect)
+
+
+def assemble(trial: pd.DataFrame, truth: TrialTruth, design: TrialDesign, posterior: xr.DataTree) -> Case:
+    """Compute both readings of the posterior.
+
+    Parameters
+    ----------
+    trial, truth
+        The same patients, from `hte_utils.simulate_trial` and `hte_utils.trial.simulate_truth`.
+    design
+        `PAPER_SPEC.design(trial)`.
+    posterior
+        The book's posterior of Listing 2 for this design.
+
+    Raises
+    ------
+    ValueError
+        If trial, truth and design are not of the same number of patients.
+    """
+    sizes = {"trial": len(trial), "truth": truth.event.size, "design": design.n_patients}
+    if len(set(sizes.values())) > 1:
+        raise ValueError(f"trial, truth and design must be of the same patients; they have {sizes}")
+    draws = at_table_4_margins(posterior.isel(draw=slice(None, None, _THINNING)), design)
+    computed, implied = (_read(draws, design, truth, how) for how in (GroupEffects.LEFT_OUT, GroupEffects.INCLUDED))
+    return Case(trial, truth, design, draws, computed, implied)
+
+
+def _read(draws: xr.DataTree, design: TrialDesign, truth: TrialTruth, how: GroupEffects) -> Reading:
+    risk = baseline_risk_draws(draws, design, group_effects=how)
+    cate = cate_draws(draws, design, scale=EffectScale.LOG_ODDS_RATIO, group_effects=how)
+    difference = cate_draws(draws, design, scale=EffectScale.RISK_DIFFERENCE, group_effects=how)
+    strata = stratify_by_risk(risk, cate, **_QUICK)
+    return Reading(
+        cate=_mean(cate),
+        risk_difference=_mean(difference),
+        risk=_mean(risk),
+        group=strata.group,
+        log_odds=strata.table,
+        points=stratify_by_risk(risk, difference, **_QUICK).table,
+        true=true_effects_by_stratum(truth, strata),
+    )
+
+
+def _mean(draws: xr.DataArray) -> NDArray[np.float64]:
+    return np.asarray(draws.mean(["chain", "draw"]))

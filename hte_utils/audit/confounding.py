@@ -1,0 +1,86 @@
+"""What a propensity score can see of confounding, and what randomisation does about it.
+
+In a simulated trial confounding can be looked at directly: it is the difference between the arms in the risk of
+bleeding that the same patients would have without treatment.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import pandas as pd
+from scipy.special import expit, logit
+
+from hte_utils.baseline import propensity
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from hte_utils.trial_truth import TrialTruth
+
+SIGNIFICANT: Final = 0.05
+_PREFERENCE: Final = 1.0  # log odds ratio of being treated: patients above the median risk, or per SD of what is hidden
+
+
+@dataclass(frozen=True, slots=True)
+class Allocation:
+    """How much confounding a way of allotting treatment leaves, over many trials with the same patients.
+
+    Attributes
+    ----------
+    confounding
+        Mean over the trials of the difference between the arms, treatment minus control, in the risk without treatment
+        (percentage points).
+    spread
+        Its standard deviation over the trials.
+    found
+        Share of the trials in which the joint test of the propensity score's covariates is significant at 5 %.
+    trials
+        Number of trials.
+    """
+
+    confounding: float
+    spread: float
+    found: float
+    trials: int
+
+
+def randomised(trial: pd.DataFrame, truth: TrialTruth, trials: int, rng: np.random.Generator) -> Allocation:
+    """Toss a fair coin for every patient, as Listing 1 does."""
+    arms = [rng.random(len(trial)) < 0.5 for _ in range(trials)]
+    return _summarise(trial, [(arm, truth.baseline_risk) for arm in arms])
+
+
+def by_risk(trial: pd.DataFrame, truth: TrialTruth, trials: int, rng: np.random.Generator) -> Allocation:
+    """Treat patients above the median risk more often: confounding by what has been measured."""
+    preference = _PREFERENCE * np.sign(truth.baseline_risk - np.median(truth.baseline_risk))
+    arms = [rng.random(len(trial)) < expit(preference) for _ in range(trials)]
+    return _summarise(trial, [(arm, truth.baseline_risk) for arm in arms])
+
+
+def by_hidden_factor(trial: pd.DataFrame, truth: TrialTruth, trials: int, rng: np.random.Generator) -> Allocation:
+    """Treat by something that raises the risk and that nobody has measured: confounding that is not in the table."""
+    made = []
+    for _ in range(trials):
+        hidden = rng.standard_normal(len(trial))
+        risk = expit(logit(truth.baseline_risk) + hidden)
+        made.append((rng.random(len(trial)) < expit(_PREFERENCE * hidden), risk))
+    return _summarise(trial, made)
+
+
+def _summarise(trial: pd.DataFrame, made: list[tuple[NDArray[np.bool_], NDArray[np.float64]]]) -> Allocation:
+    differences = [100 * float(risk[treated].mean() - risk[~treated].mean()) for treated, risk in made]
+    p_values = [propensity(_with_arms(trial, treated)).p_value for treated, _ in made]
+    return Allocation(
+        confounding=float(np.mean(differences)),
+        spread=float(np.std(differences, ddof=1)),
+        found=float(np.mean(np.array(p_values) < SIGNIFICANT)),
+        trials=len(made),
+    )
+
+
+def _with_arms(trial: pd.DataFrame, treated: NDArray[np.bool_]) -> pd.DataFrame:
+    arms = pd.Categorical.from_codes(treated.astype(np.int8), categories=["Control", "Treatment"])
+    return trial.assign(treatment=arms)

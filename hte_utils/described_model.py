@@ -1,0 +1,234 @@
+"""The paper's model as its text describes it: equations (5) to (10), with subgroups and individual deviations.
+
+The equations are (k = subgroup, i = patient, T = 1 if treated, X = covariates)::
+
+    (5)  mu_i  = beta_0 + beta_1 T_i + sum_j beta_j X_ij
+    (6)  tau_k ~ Normal(mu_tau, sigma_tau²)              deviations of the treatment effect, by subgroup
+    (7)  eta_i ~ Normal(tau_k[i], sigma_eta²)            deviations of the treatment effect, by patient
+    (8)  logit P_i = beta_0 + beta_1 T_i + sum_j beta_j X_ij + tau_k[i] + eta_i
+    (10) beta_j ~ Normal(0, 1)
+
+They leave things open, and each is decided here by name:
+
+- *Whom tau and eta concern.* Equation (8) adds them to the log odds of every patient, treated or not, while the text
+  calls them effects of the treatment: see `Reading`.
+- *Which subgroups.* The text has "e.g. age >= 60 or anticoagulant use". Each patient has one k[i], so the subgroups may
+  not overlap: `paper_subgroups` crosses the two.
+- *Priors of mu_tau, sigma_tau, sigma_eta.* There are none in the paper: see `DescribedPriors`.
+- *Which covariates.* Those of Listing 2, coded as there.
+
+Effects are log odds ratios of bleeding: positive is harm. Listing 2, the model that was run, is `hte_utils.model`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from hte_utils.trial_checks import FloatArray, IntArray
+from hte_utils.trial_design import TrialDesign
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pymc as pm
+
+OLDER_FROM: Final = 60.0
+"""Years: "e.g. age >= 60", Section 2.2 of the paper."""
+
+
+class Reading(StrEnum):
+    """What equation (8) is taken to mean."""
+
+    LITERAL = "literal"
+    """``+ tau_k[i] + eta_i`` for every patient, as printed. As eta_i has mean tau_k[i], the subgroup counts twice. It
+    moves both arms alike: the treatment effect is beta_1 for everybody."""
+    CHARITABLE = "charitable"
+    """``+ T_i eta_i``: the deviations concern the treated, as the text says, and tau_k[i] counts once, as the mean of
+    eta_i. The treatment effect of patient i is beta_1 + eta_i, and beta_1 + tau_k[i] on average over a subgroup."""
+
+
+@dataclass(frozen=True, slots=True)
+class DescribedPriors:
+    """Priors of the described model; the last three are not in the paper.
+
+    Parameters
+    ----------
+    fixed_sd
+        SD of the Normal(0, sd²) prior of every beta: equation (10).
+    mean_sd
+        SD of the Normal(0, sd²) prior of mu_tau. It acts only through its sum with beta_1 (or beta_0).
+    subgroup_scale, individual_scale
+        Scales of the half-normal priors of sigma_tau and sigma_eta.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a value is not a positive finite number.
+    """
+
+    fixed_sd: float = 1.0
+    mean_sd: float = 1.0
+    subgroup_scale: float = 1.0
+    individual_scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name in self.__slots__:
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, (int, float)):
+                raise TypeError(f"prior {name} must be a number, not {value!r}")
+            if not 0.0 < value < math.inf:
+                raise ValueError(f"prior {name} must be positive and finite, not {value!r}. Give a scale in log odds")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Subgroups:
+    """A partition of the patients: `index` (patients,), 0-based, into `labels`.
+
+    Raises
+    ------
+    ValueError
+        If an index has no label or a label no patient.
+    """
+
+    index: IntArray
+    labels: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        found = np.unique(self.index)
+        if not np.array_equal(found, np.arange(len(self.labels))):
+            raise ValueError(
+                f"each of the {len(self.labels)} subgroups {list(self.labels)} needs patients, but the index holds "
+                f"{found.tolist()}: leave empty subgroups out"
+            )
+        self.index.setflags(write=False)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+def paper_subgroups(trial: pd.DataFrame) -> Subgroups:
+    """Cross "age >= 60" with "anticoagulant use": four subgroups.
+
+    Parameters
+    ----------
+    trial
+        A table with the columns ``age`` (years) and ``anticoagulant`` (No, Yes), as `simulate_trial` returns it.
+
+    Raises
+    ------
+    ValueError
+        If a column is missing or a subgroup has no patients.
+    """
+    missing = {"age", "anticoagulant"} - set(trial.columns)
+    if missing:
+        raise ValueError(
+            f"the paper's subgroups need the columns age and anticoagulant, but {sorted(missing)} is missing"
+        )
+    older = trial["age"].to_numpy() >= OLDER_FROM
+    anticoagulated = trial["anticoagulant"].to_numpy() == "Yes"
+    ages = (f"age < {OLDER_FROM:g}", f"age ≥ {OLDER_FROM:g}")
+    labels = tuple(f"{age}, {drug}" for age in ages for drug in ("no anticoagulant", "anticoagulant"))
+    return Subgroups(2 * older.astype(np.int64) + anticoagulated, labels)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Layout:
+    """A reading of equation (8) as a linear predictor: ``sums[k[i]]`` + ``fixed`` . row + ``deviates`` * epsilon_i.
+
+    The deviations epsilon_i = eta_i - tau_k[i] are Normal(0, sigma_eta²). The data see the *sums* of the shared effect
+    and the subgroups' parts alone, ``sums[k] = shared + tau_weight * sigma_tau * z_k`` with z_k ~ Normal(0, 1): for the
+    charitable reading beta_1 + tau_k, for the literal one beta_0 + 2 tau_k.
+
+    Attributes
+    ----------
+    rows
+        Float, shape (patients, subgroups + fixed): what multiplies the sums and the fixed effects.
+    deviates
+        Boolean, shape (patients,): whose log odds hold an epsilon_i.
+    shared_sd
+        Prior SD of the shared part.
+    tau_weight
+        How often tau_k counts.
+    n_subgroups
+        Number of subgroups.
+    fixed_labels
+        Names of the fixed effects, in the order of their columns.
+    """
+
+    rows: FloatArray
+    deviates: np.ndarray
+    shared_sd: float
+    tau_weight: float
+    n_subgroups: int
+    fixed_labels: tuple[str, ...]
+
+
+def layout_of(design: TrialDesign, subgroups: Subgroups, reading: Reading, priors: DescribedPriors) -> Layout:
+    """Lay out a trial for one reading of equation (8).
+
+    Raises
+    ------
+    ValueError
+        If the subgroups are of other patients, or there is no such reading.
+    """
+    if subgroups.index.size != design.n_patients:
+        raise ValueError(
+            f"the subgroups have {subgroups.index.size} patients, the trial {design.n_patients}: use the same"
+        )
+    member = np.eye(len(subgroups))[subgroups.index]
+    treated, one = design.treatment[:, None], np.ones((design.n_patients, 1))
+    if Reading(reading) is Reading.CHARITABLE:
+        rows = np.hstack([member * treated, one, design.prognostic])
+        deviates, tau_weight, first = design.treatment == 1.0, 1.0, "intercept"
+    else:
+        rows = np.hstack([member, treated, design.prognostic])
+        deviates, tau_weight, first = np.ones(design.n_patients, dtype=bool), 2.0, "treatment"
+    shared_sd = math.hypot(priors.fixed_sd, tau_weight * priors.mean_sd)
+    return Layout(rows, deviates, shared_sd, tau_weight, len(subgroups), (first, *design.prognostic_labels))
+
+
+def described_model(
+    design: TrialDesign, subgroups: Subgroups, reading: Reading, priors: DescribedPriors | None = None
+) -> pm.Model:
+    """Write equations (5) to (10) down in PyMC, every individual deviation a parameter of its own.
+
+    This is the model for readers, and for the test that holds the integrated likelihood of `described_density` against
+    NUTS. It has more parameters than patients.
+
+    Parameters
+    ----------
+    design, subgroups
+        The trial, coded as for Listing 2, and its subgroups.
+    reading
+        What equation (8) is taken to mean.
+    priors
+        The paper's where it has any, see `DescribedPriors`.
+
+    Raises
+    ------
+    ValueError
+        If the subgroups are of other patients, or there is no such reading.
+    """
+    import pymc as pm
+
+    priors, charitable = priors or DescribedPriors(), Reading(reading) is Reading.CHARITABLE
+    layout_of(design, subgroups, reading, priors)  # raises if the parts do not fit
+    labels = {"subgroup": subgroups.labels, "prognostic": design.prognostic_labels}
+    with pm.Model(coords={**labels, "patient": np.arange(design.n_patients)}) as model:
+        beta_0 = pm.Normal("beta_0", 0.0, priors.fixed_sd)
+        beta_1 = pm.Normal("beta_1", 0.0, priors.fixed_sd)
+        beta = pm.Normal("beta", 0.0, priors.fixed_sd, dims="prognostic")
+        mu_tau = pm.Normal("mu_tau", 0.0, priors.mean_sd)
+        sigma_tau = pm.HalfNormal("sigma_tau", priors.subgroup_scale)
+        sigma_eta = pm.HalfNormal("sigma_eta", priors.individual_scale)
+        # Equations (6) and (7), as mean plus SD times a standard normal: the same law, and NUTS can move in it.
+        tau = pm.Deterministic("tau", mu_tau + sigma_tau * pm.Normal("z", dims="subgroup"), dims="subgroup")
+        eta = tau[subgroups.index] + sigma_eta * pm.Normal("epsilon", dims="patient")
+        population = beta_0 + beta_1 * design.treatment + design.prognostic @ beta  # equation (5)
+        deviation = design.treatment * eta if charitable else tau[subgroups.index] + eta
+        pm.Bernoulli("y", logit_p=population + deviation, observed=design.outcome)  # equations (8) and (9)
+    return model

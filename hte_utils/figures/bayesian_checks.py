@@ -1,0 +1,200 @@
+"""Figures of the chapter on Bayesian checks: predictive checks, model comparison, and the candidates beside the truth."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hte_utils.figures.cate import DIRECTION
+from hte_utils.figures.style import BLACK, BLUE, GREY, ORANGE, VERMILION, canvas
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from hte_utils.predictive_checks import PriorPrediction
+
+MODEL_COLOURS = (ORANGE, BLUE)
+MODEL_MARKERS = ("s", "o")
+_DIFFERENCE_LIMIT = 60.0
+_JITTER = 0.12
+
+
+def prior_predictions(predictions: Mapping[str, PriorPrediction], observed_rate: float) -> Figure:
+    """What two models expect of the trial before its outcomes: event rate, and average risk difference.
+
+    Parameters
+    ----------
+    predictions
+        By label of the model.
+    observed_rate
+        Event rate of the trial, a proportion.
+    """
+    with canvas(2, height=3.2) as drawn:
+        rates, differences = drawn.axes
+        for (label, prediction), colour in zip(predictions.items(), MODEL_COLOURS, strict=True):
+            style = {"density": True, "alpha": 0.5, "color": colour, "label": label}
+            rates.hist(100 * prediction.event_rate, bins=np.arange(0, 101, 4), **style)
+            bins = np.arange(-_DIFFERENCE_LIMIT, _DIFFERENCE_LIMIT + 1, 4)
+            differences.hist(100 * prediction.risk_difference, bins=bins, **style)
+        rates.axvline(100 * observed_rate, color=BLACK, linewidth=1.2, label="observed in this trial")
+        differences.axvline(0, color=BLACK, linewidth=0.7, linestyle=":")
+        rates.set(xlabel="Event rate of a simulated trial (%)", ylabel="Prior predictive density")
+        differences.set(xlabel=f"Average risk difference (percentage points)\n{DIRECTION}")
+        handles = rates.get_legend_handles_labels()
+        drawn.figure.legend(*handles, loc="outside upper left", ncols=3)
+    return drawn.figure
+
+
+def replicated_rates(rates: Mapping[str, pd.DataFrame], differences: Mapping[str, pd.DataFrame]) -> Figure:
+    """Observed event rates, and differences between the arms, among those of replicated trials.
+
+    Parameters
+    ----------
+    rates, differences
+        By label of the model: from `hte_utils.predictive_checks.rates_by_group` and `differences_by_group`.
+    """
+    with canvas(2, height=5.4) as drawn:
+        for axis, tables in zip(drawn.axes, (rates, differences), strict=True):
+            _replicated(axis, tables)
+        drawn.axes[0].set(xlabel="Event rate (%)", xlim=(0, None))
+        drawn.axes[1].axvline(0, color=BLACK, linewidth=0.7, linestyle=":")
+        drawn.axes[1].set(xlabel=f"Treatment minus control (points)\n{DIRECTION}")
+        drawn.figure.legend(*drawn.axis.get_legend_handles_labels(), loc="outside upper left", ncols=3)
+    return drawn.figure
+
+
+def _replicated(axis: Axes, tables: Mapping[str, pd.DataFrame]) -> None:
+    groups = next(iter(tables.values()))
+    place = np.arange(len(groups))[::-1]
+    for shift, (label, table), colour, marker in zip(
+        (0.18, -0.18), tables.items(), MODEL_COLOURS, MODEL_MARKERS, strict=True
+    ):
+        reach = 100 * np.array([table["expected"] - table["lower"], table["upper"] - table["expected"]])
+        axis.errorbar(
+            100 * table["expected"],
+            place + shift,
+            xerr=reach,
+            fmt=marker,
+            color=colour,
+            markersize=4,
+            capsize=2,
+            label=f"replicated, {label}",
+        )
+    axis.plot(100 * groups["observed"], place, "|", color=BLACK, markersize=16, markeredgewidth=2, label="observed")
+    axis.set_yticks(place, list(groups.index))
+
+
+def calibration_curves(curves: Mapping[str, pd.DataFrame]) -> Figure:
+    """Observed against predicted risk (isotonic), with the band in which replicated trials lie.
+
+    Parameters
+    ----------
+    curves
+        By label of the model: from `hte_utils.predictive_checks.calibration_curve`.
+    """
+    with canvas(len(curves), height=3.4, sharey=True) as drawn:
+        for axis, (label, curve), colour in zip(drawn.axes, curves.items(), MODEL_COLOURS, strict=True):
+            percent = 100 * curve
+            axis.fill_between(
+                percent["predicted"],
+                percent["lower"],
+                percent["upper"],
+                color=colour,
+                alpha=0.25,
+                label="replicated, 95 %",
+            )
+            axis.plot(percent["predicted"], percent["observed"], color=BLACK, label="observed")
+            limit = percent["predicted"].quantile(0.995)
+            axis.plot([0, limit], [0, limit], color=GREY, linestyle=":", linewidth=1)
+            axis.set(xlim=(0, limit), ylim=(0, 2 * limit), xlabel="Predicted risk (%)")
+            axis.set_title(label)
+            axis.legend(loc="upper left")
+        drawn.axis.set(ylabel="Observed risk, isotonic (%)")
+    return drawn.figure
+
+
+def predictive_differences(table: pd.DataFrame, reference: str, attainable: float) -> Figure:
+    """Differences of elpd from the reference model, with one and two standard errors.
+
+    Parameters
+    ----------
+    table
+        From `hte_utils.model_comparison.comparison_table`.
+    reference
+        Label of the reference model, whose row is left out.
+    attainable
+        Expected gain of the true effects over the best constant, for scale.
+    """
+    others = table.drop(index=reference)
+    place = np.arange(len(others))[::-1]
+    with canvas(height=2.8) as drawn:
+        axis = drawn.axis
+        axis.errorbar(others["difference"], place, xerr=2 * others["se_difference"], fmt="none", color=GREY, capsize=3)
+        axis.errorbar(
+            others["difference"], place, xerr=others["se_difference"], fmt="o", color=BLUE, linewidth=2.5, markersize=5
+        )
+        axis.axvline(0, color=BLACK, linewidth=0.8)
+        axis.axvline(attainable, color=VERMILION, linestyle="--", linewidth=1.2)
+        axis.text(
+            attainable, len(others) - 0.55, "true effects\nover a constant", color=VERMILION, fontsize=8, ha="center"
+        )
+        axis.set_yticks(place, list(others.index))
+        axis.set(
+            ylim=(-0.6, len(others) + 0.2),
+            xlabel="Difference of elpd from the paper's model (higher predicts better), ±1 and ±2 SE",
+        )
+    return drawn.figure
+
+
+_MEASURES = {
+    "correlation": ("Correlation", None),
+    "rmse": ("RMSE", 0.0),
+    "bias": ("Mean error\n(predicted − true)", 0.0),
+    "coverage": ("Coverage of 95 % intervals", 0.95),
+}
+
+
+def errors_over_trials(results: pd.DataFrame, scale: str, labels: Mapping[str, str], here: pd.DataFrame) -> Figure:
+    """Errors of the candidate models over many simulated trials, and in the trial of the paper.
+
+    Parameters
+    ----------
+    results
+        From `hte_utils.candidate_evaluation.evaluate_candidates`, of many trials.
+    scale
+        Which of its scales.
+    labels
+        Label of each model, in the order in which they are drawn.
+    here
+        The same table for the paper's trial.
+    """
+    rng = np.random.default_rng(1)
+    place = {name: len(labels) - 1 - number for number, name in enumerate(labels)}
+    with canvas(len(_MEASURES), height=3.4, width=8.6, sharey=True) as drawn:
+        for axis, (measure, (title, ideal)) in zip(drawn.axes, _MEASURES.items(), strict=True):
+            for name, at in place.items():
+                values = _values(results, scale, name, measure)
+                jitter = rng.uniform(-_JITTER, _JITTER, values.size)
+                axis.plot(values, at + jitter, ".", color=GREY, markersize=2, alpha=0.6)
+                axis.plot(values.mean(), at, "o", color=BLUE, markersize=6)
+                axis.plot(_values(here, scale, name, measure), [at], "D", color=VERMILION, markersize=5, mfc="none")
+            if ideal is not None:
+                axis.axvline(ideal, color=BLACK, linewidth=0.7, linestyle=":")
+            axis.set(xlabel=title)
+        drawn.axis.set_yticks(list(place.values()), list(labels.values()))
+        axis = drawn.axes[-1]
+        axis.plot([], [], ".", color=GREY, label="one simulated trial")
+        axis.plot([], [], "o", color=BLUE, label="mean over trials")
+        axis.plot([], [], "D", color=VERMILION, mfc="none", label="the paper's trial")
+        drawn.figure.legend(*axis.get_legend_handles_labels(), loc="outside upper left", ncols=3)
+    return drawn.figure
+
+
+def _values(results: pd.DataFrame, scale: str, model: str, measure: str) -> np.ndarray:
+    chosen = results[(results["scale"] == scale) & (results["model"] == model)]
+    return np.asarray(chosen[measure], dtype=np.float64)

@@ -1,0 +1,145 @@
+"""Figures of average effects on the scale of risks: the forest plot, and risks and effects by risk group."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+from statsmodels.stats.proportion import proportion_confint
+
+from hte_utils.figures.cate import DIRECTION
+from hte_utils.figures.style import ARM_COLOURS, BLACK, BLUE, GREEN, GREY, VERMILION, canvas
+from hte_utils.standardisation import Measure
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pandas as pd
+    import xarray as xr
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from hte_utils.monte_carlo import FloatArray
+
+_SOURCES = ((GREY, "o"), (BLUE, "s"), (GREEN, "D"))
+_QUINTILE = "Quintile of predicted baseline risk"
+_ARMS = {"control": ("Control", "untreated", "o", -0.12), "treated": ("Treatment", "treated", "s", 0.12)}
+
+
+def forest(sources: Mapping[str, pd.DataFrame], true: pd.DataFrame) -> Figure:
+    """Risk difference of every population with its 95 % interval, by source, and the truth.
+
+    Parameters
+    ----------
+    sources
+        At most three, by name: tables with the index `population`, `measure` and the columns `estimate` (or `mean`),
+        `lower`, `upper`.
+    true
+        Column `estimate`; its populations are the rows of the figure.
+
+    Raises
+    ------
+    ValueError
+        If there are more than three sources.
+    """
+    if len(sources) > len(_SOURCES):
+        raise ValueError(f"the forest plot has markers for {len(_SOURCES)} sources, not for {len(sources)}")
+    truth = _of(true, Measure.RISK_DIFFERENCE)
+    populations = list(truth.index)
+    place = np.arange(len(populations))[::-1]
+    shifts = np.linspace(0.24, -0.24, len(sources)) if len(sources) > 1 else np.zeros(1)
+    with canvas(width=7.2, height=0.9 + 0.46 * len(populations)) as drawn:
+        axis = drawn.axis
+        axis.axvline(0, color=BLACK, linewidth=0.7, linestyle=":")
+        for (name, table), (colour, marker), shift in zip(sources.items(), _SOURCES, shifts, strict=False):
+            centre, reach = _interval(_of(table, Measure.RISK_DIFFERENCE).loc[populations])
+            axis.errorbar(
+                100 * centre, place + shift, xerr=100 * reach, fmt=marker, color=colour, markersize=4, label=name
+            )
+        axis.vlines(100 * truth["estimate"], place - 0.36, place + 0.36, color=VERMILION, linewidth=2.5, label="true")
+        axis.set_yticks(place, populations)
+        axis.set(xlabel=f"Average risk difference (percentage points)\n{DIRECTION}")
+        drawn.figure.legend(*axis.get_legend_handles_labels(), loc="outside upper center", ncols=2)
+    return drawn.figure
+
+
+def risks_and_effects_by_group(
+    risks: xr.Dataset, posterior: pd.DataFrame, unadjusted: pd.DataFrame, true: pd.DataFrame
+) -> Figure:
+    """Risks by arm, risk difference and risk ratio in each risk group: model, observation, truth.
+
+    Parameters
+    ----------
+    risks
+        From `hte_utils.standardisation.standardised_risks`; its populations are the groups, lowest risk first.
+    posterior, unadjusted, true
+        Effects of the same populations, as for `hte_utils.effects_report.group_effects_table`.
+    """
+    groups = [str(name) for name in risks["population"].to_numpy()]
+    with canvas(3, width=8.2, height=3.9) as drawn:
+        _risks(drawn.axes[0], risks, unadjusted, groups)
+        for axis, measure in zip(drawn.axes[1:], (Measure.RISK_DIFFERENCE, Measure.RISK_RATIO), strict=True):
+            _effects(axis, measure, [_of(table, measure).loc[groups] for table in (unadjusted, posterior, true)])
+        drawn.axes[0].set(ylabel="Risk of a major bleed (%)", ylim=(0, None))
+        drawn.axes[1].set(ylabel=f"Risk difference (percentage points)\n{DIRECTION}")
+        drawn.axes[2].set(ylabel="Risk ratio (above 1: more bleeds)", yscale="log")
+        drawn.axes[2].set_yticks([0.2, 0.5, 1, 2, 5], ["0.2", "0.5", "1", "2", "5"])
+        drawn.axes[2].minorticks_off()
+        for axis in drawn.axes:
+            axis.set_xticks(np.arange(len(groups)), groups)
+        drawn.axes[1].set(xlabel=_QUINTILE)
+        handles, labels = (
+            [*drawn.axes[0].get_legend_handles_labels()[part], *drawn.axes[1].get_legend_handles_labels()[part]]
+            for part in (0, 1)
+        )
+        drawn.figure.legend(handles, labels, loc="outside upper center", ncols=4)
+    return drawn.figure
+
+
+def _risks(axis: Axes, risks: xr.Dataset, unadjusted: pd.DataFrame, groups: list[str]) -> None:
+    counts = _of(unadjusted, Measure.RISK_DIFFERENCE).loc[groups]
+    place = np.arange(len(groups))
+    for arm, (name, variable, marker, shift) in _ARMS.items():
+        events, n = counts[f"events_{arm}"].to_numpy(), counts[f"n_{arm}"].to_numpy()
+        low, high = proportion_confint(events, n, method="wilson")
+        axis.errorbar(
+            place + shift,
+            100 * events / n,
+            yerr=100 * np.clip([events / n - low, high - events / n], 0, None),
+            fmt=marker,
+            color=ARM_COLOURS[name],
+            capsize=2,
+            markersize=4,
+            label=f"observed, {name.lower()} arm",
+        )
+        mean = risks[variable].mean(["chain", "draw"]).to_numpy()
+        line = "-" if arm == "control" else "--"
+        axis.plot(place, 100 * mean, line, color=ARM_COLOURS[name], linewidth=1.5, label=f"model, {variable}")
+
+
+def _effects(axis: Axes, measure: Measure, tables: list[pd.DataFrame]) -> None:
+    observed, posterior, true = tables
+    factor = 100 if measure is Measure.RISK_DIFFERENCE else 1
+    place = np.arange(len(true))
+    axis.axhline(measure.no_effect, color=BLACK, linewidth=0.7, linestyle=":")
+    for shift, table, colour, marker, name in (
+        (-0.16, observed, GREY, "o", "observed, 95 % confidence interval"),
+        (0.16, posterior, BLUE, "s", "model, 95 % credible interval"),
+    ):
+        centre, reach = _interval(table)
+        axis.errorbar(
+            place + shift, factor * centre, yerr=factor * reach, fmt=marker, color=colour, markersize=4, label=name
+        )
+    axis.hlines(factor * true["estimate"], place - 0.36, place + 0.36, color=VERMILION, linewidth=2.5, label="true")
+
+
+def _of(table: pd.DataFrame, measure: Measure) -> pd.DataFrame:
+    """The rows of one measure, by population."""
+    return cast("pd.DataFrame", table.xs(measure.name, level="measure"))
+
+
+def _interval(table: pd.DataFrame) -> tuple[FloatArray, FloatArray]:
+    """Centre, shape (rows,), and distances to the lower and upper end, shape (2, rows)."""
+    centre = table["estimate" if "estimate" in table else "mean"].to_numpy()
+    lower, upper = table["lower"].to_numpy(), table["upper"].to_numpy()
+    return centre, np.array([centre - lower, upper - centre])

@@ -1,0 +1,148 @@
+"""Verdicts on the paper's statements, each computed from named claims that a notebook found true or false."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Self
+
+import numpy as np
+
+from hte_utils.ledger.entries import LedgerEntry, Verdict
+from hte_utils.ledger.report import LedgerReport
+from hte_utils.paper.statements import STATEMENT_KIND, Statement, statement
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a notebook found about one statement.
+
+    Attributes
+    ----------
+    claims
+        What the statement claims, in a few words each, and whether it is so. The verdict follows: all true, it holds;
+        some, it holds in part; none, it does not hold.
+    evidence
+        What was computed, in a sentence with its numbers.
+    not_checkable_because
+        The reason, when there is nothing to compute; then there are no claims.
+
+    Raises
+    ------
+    TypeError
+        When a claim is not true or false (a number has no verdict).
+    ValueError
+        When there are neither claims nor a reason, or both, or no evidence for the claims.
+    """
+
+    claims: Mapping[str, bool] = field(default_factory=dict)
+    evidence: str = ""
+    not_checkable_because: str = ""
+
+    def __post_init__(self) -> None:
+        if bool(self.claims) == bool(self.not_checkable_because):
+            raise ValueError(
+                f"a finding has claims or a reason why there are none; got {dict(self.claims)!r} and "
+                f"{self.not_checkable_because!r}: give one of the two"
+            )
+        if self.claims and not self.evidence:
+            raise ValueError(f"the claims {list(self.claims)} come without evidence: say what was computed")
+        for claim, holds in self.claims.items():
+            if not isinstance(holds, bool | np.bool_):
+                raise TypeError(f"claim {claim!r} is {holds!r}; it must be True or False: compare the number")
+        object.__setattr__(self, "claims", {claim: bool(holds) for claim, holds in self.claims.items()})
+
+    @classmethod
+    def not_checkable(cls, because: str) -> Self:
+        """A statement about which nothing can be computed, with the reason."""
+        return cls(not_checkable_because=because)
+
+    @property
+    def verdict(self) -> Verdict:
+        """The verdict that the claims give."""
+        if self.not_checkable_because:
+            return Verdict.NOT_CHECKABLE
+        if all(self.claims.values()):
+            return Verdict.HOLDS
+        return Verdict.HOLDS_IN_PART if any(self.claims.values()) else Verdict.DOES_NOT_HOLD
+
+    @property
+    def reason(self) -> str:
+        """Each claim with its answer; what the replay compares beside the verdict."""
+        answers = [f"{claim}: {'yes' if holds else 'no'}" for claim, holds in self.claims.items()]
+        return self.not_checkable_because or "; ".join(answers)
+
+
+@dataclass(frozen=True, slots=True)
+class StatementReport(LedgerReport):
+    """Statements with their verdicts, shown as a table by Jupyter and read as data by the replay."""
+
+    def headline(self) -> str:
+        """One sentence: how many statements have which verdict."""
+        counts = ", ".join(f"{count} {verdict}" for verdict, count in self.verdict_counts().most_common())
+        noun = "statement" if len(self.entries) == 1 else "statements"
+        return f"{self.title}: {len(self.entries)} {noun}; {counts}"
+
+    def to_text(self) -> str:
+        """Return a few lines a statement: id and verdict, the words, the claims, the evidence."""
+        return "\n".join([self.headline(), *(statement_text(entry) for entry in self.entries)])
+
+
+def check(title: str, findings: Mapping[str, Finding]) -> LedgerReport:
+    """Enter verdicts on statements of the paper into the ledger.
+
+    Parameters
+    ----------
+    title
+        What they are, ``"Statements of section 2.1"``.
+    findings
+        What was found, by the id of the statement (`hte_utils.paper.statements`).
+
+    Returns
+    -------
+    LedgerReport
+        The last expression of a notebook cell, so that it is shown and replayed.
+
+    Raises
+    ------
+    KeyError
+        When the paper has no statement of that id.
+    """
+    return StatementReport(title, tuple(judge_statement(statement(name), found) for name, found in findings.items()))
+
+
+def judge_statement(said: Statement, found: Finding) -> LedgerEntry:
+    """Return the ledger's row of a statement: ``printed`` are its words, ``reproduced`` the evidence."""
+    return _row(said, reproduced=found.evidence or "nothing to compute", verdict=found.verdict, note=found.reason)
+
+
+def missing_statement(said: Statement) -> LedgerEntry:
+    """Return the row of a statement on which no notebook gave a verdict."""
+    return _row(said, reproduced=None, verdict=Verdict.NO_VALUE, note="")
+
+
+def is_statement(entry: LedgerEntry) -> bool:
+    """Whether an entry is a statement of the paper and not a number."""
+    return entry.kind == STATEMENT_KIND
+
+
+def statement_text(entry: LedgerEntry) -> str:
+    """Write one statement for a terminal."""
+    lines = [f"{entry.id}  [{entry.verdict}]", f'    "{entry.printed}" ({entry.source})']
+    return "\n".join([*lines, *(f"    {text}" for text in (entry.note, entry.reproduced) if text)])
+
+
+def _row(said: Statement, *, reproduced: str | None, verdict: Verdict, note: str) -> LedgerEntry:
+    return LedgerEntry(
+        id=said.id,
+        item=said.item,
+        source=said.source,
+        printed=said.quote,
+        reproduced=reproduced,
+        mcse=None,
+        printed_mcse=None,
+        tolerance=None,
+        kind=STATEMENT_KIND,
+        verdict=str(verdict),
+        note=note,
+    )

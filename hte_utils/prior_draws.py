@@ -1,0 +1,111 @@
+"""Draws from the prior, laid out as a posterior: what the model says before it has seen an outcome.
+
+The tree has the variables, dims and labels of `hte_utils.fit.fit`, so that everything which takes a posterior (risks,
+effects, event probabilities) takes a prior as well. The tests hold these draws against PyMC's own.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import xarray as xr
+
+from hte_utils.parameters import GROUP_COLUMN
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from hte_utils.priors import Priors
+    from hte_utils.trial_checks import FloatArray
+    from hte_utils.trial_design import Patients
+
+
+def draw_from_prior(priors: Priors, patients: Patients, *, draws: int, rng: np.random.Generator) -> xr.DataTree:
+    """Draw every quantity of the model from its prior.
+
+    Parameters
+    ----------
+    priors
+        The priors.
+    patients
+        Give the labels of covariates, modifiers and groups; their values do not matter.
+    draws
+        How many.
+    rng
+        Source of randomness.
+
+    Returns
+    -------
+    xarray.DataTree
+        Group `posterior` (so called because that is where other functions look), dims chain (one) and draw, with the
+        variables that `hte_utils.fit.fit` returns: effects are log odds ratios of the event, positive = more events.
+
+    Raises
+    ------
+    ValueError
+        If `draws` is not a positive integer.
+    """
+    if isinstance(draws, bool) or not isinstance(draws, int) or draws < 1:
+        raise ValueError(f"draws must be a positive integer, not {draws!r}")
+    n_groups = len(patients.group_labels)
+    intercept = priors.shared_intercept
+    values: dict[str, FloatArray] = {}
+    for name in ("tau_re", "tau_re_trt"):
+        values[name] = rng.gamma(priors.precision_shape, 1.0 / priors.precision_rate, draws)
+    values["b_intercept"] = rng.normal(intercept.mean, intercept.sd, draws)
+    values["b_trt"] = rng.normal(priors.shared_effect.mean, priors.shared_effect.sd, draws)
+    values["b_prognostic"] = rng.normal(0.0, priors.fixed_sd, (draws, len(patients.prognostic_labels)))
+    values |= _interactions(priors, len(patients.modifier_labels), draws, rng)
+    for deviation, precision in (("re", "tau_re"), ("re_trt", "tau_re_trt")):
+        values[deviation] = rng.standard_normal((draws, n_groups)) / np.sqrt(values[precision])[:, None]
+    values["te_group"] = values["b_trt"][:, None] + values["re_trt"]
+    return labelled_draws({name: value[None] for name, value in values.items()}, patients)
+
+
+def _interactions(priors: Priors, n_modifiers: int, draws: int, rng: np.random.Generator) -> dict[str, FloatArray]:
+    standard = rng.standard_normal((draws, n_modifiers))
+    if priors.interaction_scale is None:
+        return {"b_interaction": priors.fixed_sd * standard}
+    sd = priors.interaction_scale * np.abs(rng.standard_normal(draws))
+    return {"sd_interaction": sd, "b_interaction": sd[:, None] * standard}
+
+
+_OWN_DIM = {
+    "b_prognostic": "prognostic",
+    "b_interaction": "modifier",
+    "re": "group",
+    "re_trt": "group",
+    "te_group": "group",
+}
+
+
+def labelled_draws(values: Mapping[str, FloatArray], patients: Patients) -> xr.DataTree:
+    """Label draws by the names of the model's variables.
+
+    Parameters
+    ----------
+    values
+        By variable: shape (chains, draws) or (chains, draws, labels).
+    patients
+        Give the labels of covariates, modifiers and groups.
+
+    Returns
+    -------
+    xarray.DataTree
+        As `draw_from_prior` returns it.
+    """
+    variables = {
+        name: (("chain", "draw", _OWN_DIM[name]) if name in _OWN_DIM else ("chain", "draw"), value)
+        for name, value in values.items()
+    }
+    n_chains, n_draws = values["b_trt"].shape
+    labels = {
+        "chain": np.arange(n_chains),
+        "draw": np.arange(n_draws),
+        "prognostic": list(patients.prognostic_labels),
+        "modifier": list(patients.modifier_labels),
+        "group": list(patients.group_labels),
+    }
+    dataset = xr.Dataset(variables, coords=labels, attrs={GROUP_COLUMN: patients.coding.spec.group})
+    return xr.DataTree.from_dict({"posterior": dataset})

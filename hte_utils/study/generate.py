@@ -1,0 +1,237 @@
+"""Simulated trials, the independent population and the profile patients of a scenario, each with its truth.
+
+The formulas are those of `hte_utils.trial`, `hte_utils.trial_truth` and `hte_utils.described_effects`; only the source
+of random numbers is another one (NumPy's generators, whose streams can be split without end). The event is major
+bleeding: positive effects are harm.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final, cast
+
+import numpy as np
+from scipy.special import expit, logit
+
+from hte_utils.described_effects import DescribedEffects, described_effect, risk_under_treatment
+from hte_utils.study.event_rate import baseline_for_rate
+from hte_utils.study.scenario import Scenario
+from hte_utils.trial import EffectCoefficients, draw_covariates, treatment_effect
+from hte_utils.trial_as_described import REALISTIC_BLOOD_PRESSURE, draw_described_covariates
+from hte_utils.trial_truth import (
+    BaselineCoefficients,
+    Covariates,
+    EffectScale,
+    TrialTruth,
+    baseline_log_odds,
+    trial_table,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from hte_utils.r_random import RRandom
+
+type FloatArray = NDArray[np.float64]
+type Binary = NDArray[np.int8]
+
+POPULATION_SEED: Final = 20_241_123
+"""Seed of the independent populations; no study's own seed leads to the same stream."""
+
+_KNOWN_AFTER_RANDOMISATION: Final = ["treatment", "event", "true_te"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PatientTruth:
+    """What is true of each patient, shape (n,) each, read-only.
+
+    Attributes
+    ----------
+    log_odds_ratio
+        Effect of treatment on the log-odds of bleeding; positive is harm.
+    baseline_risk
+        Probability of bleeding without treatment.
+    risk_difference
+        Probability of bleeding with treatment minus that without.
+    """
+
+    log_odds_ratio: FloatArray
+    baseline_risk: FloatArray
+    risk_difference: FloatArray
+
+    def __post_init__(self) -> None:
+        for array in (self.log_odds_ratio, self.baseline_risk, self.risk_difference):
+            array.setflags(write=False)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SimulatedTrial:
+    """Patients with outcomes, and what is true of them.
+
+    Attributes
+    ----------
+    table
+        The paper's columns (`hte_utils.trial.simulate_trial`), ``true_te`` included.
+    truth
+        The true risks and effects of the same patients.
+    """
+
+    table: pd.DataFrame
+    truth: PatientTruth
+
+    @property
+    def analysts_table(self) -> pd.DataFrame:
+        """What an analyst has: the table without the true effects."""
+        return self.table.drop(columns="true_te")
+
+    @property
+    def covariates(self) -> pd.DataFrame:
+        """What is known of patients before randomisation."""
+        return self.table.drop(columns=_KNOWN_AFTER_RANDOMISATION)
+
+
+class NumPyStream:
+    """R's three drawing functions, as Listing 1 calls them, on a NumPy generator."""
+
+    def __init__(self, rng: np.random.Generator) -> None:
+        self._rng = rng
+
+    def rnorm(self, n: int, mean: float, sd: float) -> FloatArray:
+        """Normal random numbers, shape (n,)."""
+        return mean + sd * self._rng.standard_normal(n)
+
+    def rbinom(self, n: int, size: int, prob: FloatArray | float) -> NDArray[np.bool_]:
+        """Whether each patient has the condition, shape (n,); Listing 1 never asks for more than one trial."""
+        if size != 1:
+            raise ValueError(f"Listing 1 draws single Bernoulli trials; got size {size}")
+        return self._rng.random(n) < prob
+
+    def mvrnorm(
+        self, n: int, mu: tuple[float, float], Sigma: tuple[tuple[float, float], tuple[float, float]]
+    ) -> FloatArray:
+        """Pairs of correlated normal random numbers, shape (n, 2)."""
+        factor = np.linalg.cholesky(np.array(Sigma))
+        first, second = self._rng.standard_normal((2, n))
+        # Written out: a matrix product could round differently from one BLAS to the next.
+        return np.column_stack(
+            [mu[0] + factor[0, 0] * first, mu[1] + factor[1, 0] * first + factor[1, 1] * second],
+        )
+
+
+def simulate(scenario: Scenario, rng: np.random.Generator) -> SimulatedTrial:
+    """Simulate one trial of a scenario.
+
+    Parameters
+    ----------
+    scenario
+        The data-generating mechanism.
+    rng
+        Source of all random numbers; equal states give equal trials.
+
+    Raises
+    ------
+    ValueError
+        If a patient's probability of bleeding would leave [0, 1] (described effects on the risk scale).
+    """
+    return _simulate(scenario, rng, scenario.n_patients)
+
+
+@lru_cache(maxsize=64)
+def population(scenario: Scenario) -> SimulatedTrial:
+    """Return the large independent population of a scenario; made once in each process, always the same.
+
+    Scenarios that share a mechanism share the patients (not necessarily their risks).
+    """
+    return _simulate(scenario, np.random.default_rng(POPULATION_SEED), scenario.population_size)
+
+
+@lru_cache(maxsize=64)
+def profiles(scenario: Scenario) -> SimulatedTrial:
+    """Return the fixed profile patients of `PROFILE_NAMES`, for pointwise coverage across replicates.
+
+    They are nobody's data: all are in the control arm and without event.
+    """
+    patients = _profile_covariates()
+    return _with_outcomes(scenario, patients, np.zeros(len(PROFILE_NAMES), np.int8), None)
+
+
+def baseline_of(scenario: Scenario) -> BaselineCoefficients:
+    """Return the baseline coefficients that the scenario's patients have, the intercept solved for where it must be."""
+    if scenario.event_rate is None:
+        return scenario.baseline
+    return baseline_for_rate(scenario.event_rate, scenario.baseline, cast("EffectCoefficients", scenario.effect))
+
+
+def _simulate(scenario: Scenario, rng: np.random.Generator, n: int) -> SimulatedTrial:
+    if isinstance(scenario.effect, DescribedEffects):
+        patients = draw_described_covariates(rng, n, REALISTIC_BLOOD_PRESSURE)
+    else:
+        patients = draw_covariates(cast("RRandom", NumPyStream(rng)), n)
+    treatment = (rng.random(n) < 0.5).astype(np.int8)
+    return _with_outcomes(scenario, patients, treatment, rng)
+
+
+def _with_outcomes(
+    scenario: Scenario, patients: Covariates, treatment: Binary, rng: np.random.Generator | None
+) -> SimulatedTrial:
+    """Add risks, effects and events (nobody's, without random numbers)."""
+    effect, scale = _effect(scenario, patients)
+    untreated: FloatArray = expit(baseline_log_odds(patients, baseline_of(scenario)))
+    treated = risk_under_treatment(untreated, effect, scale)
+    probability = np.where(treatment == 1, treated, untreated)
+    happened = np.zeros(effect.size, np.bool_) if rng is None else rng.random(effect.size) < probability
+    table = trial_table(
+        TrialTruth(
+            covariates=patients,
+            treatment=treatment,
+            baseline_risk=untreated,
+            treatment_effect=effect,
+            scale=scale,
+            event_probability=probability,
+            event=happened.astype(np.int8),
+        )
+    )
+    log_odds_ratio = effect if scale is EffectScale.LOG_ODDS else logit(treated) - logit(untreated)
+    # Exactly 0 where the effect is: the way through the logit leaves rounding behind.
+    difference = np.where(effect == 0.0, 0.0, treated - untreated)
+    return SimulatedTrial(table, PatientTruth(np.array(log_odds_ratio), untreated, difference))
+
+
+def _effect(scenario: Scenario, patients: Covariates) -> tuple[FloatArray, EffectScale]:
+    if isinstance(scenario.effect, DescribedEffects):
+        return described_effect(patients, scenario.effect), scenario.effect.scale
+    return treatment_effect(patients, scenario.effect), EffectScale.LOG_ODDS
+
+
+_PROFILES: Final = (
+    # name, age, female, bmi, sbp, diabetes, smoking, anticoagulant, prior bleeding
+    ("young", 40.0, 0, 24.0, 120.0, 0, 0, 0, 0),
+    ("typical", 55.0, 1, 28.0, 130.0, 0, 0, 0, 0),
+    ("older", 70.0, 0, 28.0, 140.0, 0, 0, 0, 0),
+    ("diabetic", 55.0, 1, 34.0, 135.0, 1, 1, 0, 0),
+    ("anticoagulated", 65.0, 0, 26.0, 130.0, 0, 0, 1, 0),
+    ("bled-before", 55.0, 1, 26.0, 130.0, 0, 0, 0, 1),
+    ("high-risk", 75.0, 0, 28.0, 145.0, 1, 0, 1, 1),
+)
+
+PROFILE_NAMES: Final = tuple(str(row[0]) for row in _PROFILES)
+"""Names of the profile patients, in the order of `profiles`."""
+
+
+def _profile_covariates() -> Covariates:
+    age, female, bmi, sbp, diabetes, smoking, anticoagulant, prior = np.array([row[1:] for row in _PROFILES]).T
+    flags = [column.astype(np.int8) for column in (female, diabetes, smoking, anticoagulant, prior)]
+    return Covariates(
+        age=age,
+        gender=flags[0],
+        sbp=sbp,
+        dbp=sbp - 50.0,
+        bmi=bmi,
+        hypertension=(sbp >= 140.0).astype(np.int8),
+        diabetes=flags[1],
+        smoking=flags[2],
+        anticoagulant=flags[3],
+        prior_bleeding=flags[4],
+    )

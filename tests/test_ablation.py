@@ -1,0 +1,185 @@
+"""The ablation table: its first row is Tables 7 and 8, each row undoes one choice, and the numbers are what they say."""
+
+from __future__ import annotations
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+
+from hte_utils import ablation
+from hte_utils.ablation import (
+    ABLATION_SETTINGS,
+    ANALYSES,
+    PAPER_ANALYSIS,
+    PAPER_TRIAL,
+    QUINTILE_COLUMNS,
+    Choice,
+    ablation_table,
+)
+from hte_utils.cate import EffectScale, GroupEffects, baseline_risk_draws, cate_draws
+from hte_utils.evaluation import evaluate_cate
+from hte_utils.figures import audit
+from hte_utils.fit import fit
+from hte_utils.paper import printed_number
+from hte_utils.spec import PAPER_SPEC
+from hte_utils.strata import stratify_by_risk
+from hte_utils.trial import simulate_truth
+from hte_utils.trial_truth import trial_table
+
+AS_IN_PAPER = (PAPER_TRIAL, "as in the paper")
+TRUTH = simulate_truth(2000, 123)
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HTE_POSTERIOR_STORE", str(tmp_path_factory.mktemp("store")))
+        return ablation_table(TRUTH, {"first draw removed": simulate_truth(variant="first-draw-removed")})
+
+
+@pytest.fixture(scope="module")
+def paper_draws():
+    """The paper's posterior, fitted with another seed."""
+    design = PAPER_SPEC.design(trial_table(TRUTH))
+    return design, fit(design)
+
+
+def draws_of(paper_draws, which):
+    design, posterior = paper_draws
+    effects = cate_draws(posterior, design, scale=EffectScale.LOG_ODDS_RATIO, group_effects=which)
+    return baseline_risk_draws(posterior, design, group_effects=which), effects
+
+
+def test_the_first_row_is_tables_7_and_8(table):
+    """All of Table 7 and the effects and risks of Table 8, within the Monte Carlo error of the paper's run."""
+    row, error = table.estimates.loc[AS_IN_PAPER], table.mcse.loc[AS_IN_PAPER]
+    for name in ("correlation", "rmse", "mae"):
+        # The paper's b_trt is known from 450 effective draws, so its error is about three times ours.
+        assert abs(row[name] - printed_number(f"table7.{name}")) < 10 * error[name], name
+    assert row["coverage"] == pytest.approx(printed_number("table7.coverage"), abs=0.01)
+    for name in QUINTILE_COLUMNS:
+        printed = printed_number(f"table8.{name.removeprefix('effect_')}.mean_te")
+        assert abs(row[name] - printed) < 10 * error[name], name
+    risks = [printed_number(f"table8.Q{number}.mean_risk") for number in range(1, 6)]
+    assert row["mean_risk"] == pytest.approx(np.mean(risks), abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("label", "which"),
+    [("as in the paper", GroupEffects.LEFT_OUT), (Choice.GENDER_LEFT_OUT.value, GroupEffects.INCLUDED)],
+)
+def test_a_row_agrees_with_the_chapters_functions_on_another_fit(table, paper_draws, label, which):
+    risks, effects = draws_of(paper_draws, which)
+    row, error = table.estimates.loc[(PAPER_TRIAL, label)], table.mcse.loc[(PAPER_TRIAL, label)]
+    for name, metric in evaluate_cate(effects, TRUTH.treatment_effect).metrics().items():
+        if name in row.index:
+            assert abs(row[name] - metric.value) < 4 * np.hypot(error[name], metric.mcse) + 0.002, name
+    strata = stratify_by_risk(risks, effects)
+    for name in QUINTILE_COLUMNS:
+        quintile = name.removeprefix("effect_")
+        mcse = np.hypot(error[name], strata.mcse.loc[quintile, "mean_te"])
+        assert abs(row[name] - strata.table.loc[quintile, "mean_te"]) < 4 * mcse
+    assert abs(row["mean_risk"] - strata.table["mean_risk"].mean()) < 5 * error["mean_risk"]
+
+
+def test_quintile_means_are_those_of_stratify_by_risk(paper_draws):
+    """On the same draws, exactly; and the Monte Carlo errors are the same up to their replicates."""
+    risks, effects = draws_of(paper_draws, GroupEffects.INCLUDED)
+    found = ablation._by_risk(risks, effects)
+    strata = stratify_by_risk(risks, effects)
+    values = [found[name].value for name in QUINTILE_COLUMNS]
+    np.testing.assert_allclose(values, strata.table["mean_te"], rtol=1e-10)
+    assert found["mean_risk"].value == pytest.approx(float(risks.mean()))
+    errors = np.array([found[name].mcse for name in QUINTILE_COLUMNS])
+    assert (np.abs(np.log(errors / strata.mcse["mean_te"])) < 0.5).all()
+
+
+def test_each_choice_changes_one_thing():
+    changed = {
+        choice: {
+            name
+            for name in ("spec", "priors", "group_effects")
+            if getattr(PAPER_ANALYSIS.without(choice), name) != getattr(PAPER_ANALYSIS, name)
+        }
+        for choice in Choice
+    }
+    assert changed == {
+        Choice.GENDER_LEFT_OUT: {"group_effects"},
+        Choice.SBP_OMITTED: {"spec"},
+        Choice.INTERACTIONS_OMITTED: {"spec"},
+        Choice.INTERCEPT_PRIOR: {"priors"},
+    }
+    together = ANALYSES["all of these together"]
+    assert together.group_effects is GroupEffects.INCLUDED
+    assert set(together.spec.prognostic_labels) - set(PAPER_SPEC.prognostic_labels) == {"sbp"}
+    assert set(together.spec.modifiers) - set(PAPER_SPEC.modifiers) == {"bmi", "prior"}
+    assert together.priors.intercept_mean < -2
+
+
+def test_undoing_a_choice_twice_is_an_error():
+    with pytest.raises(ValueError, match="more than once"):
+        PAPER_ANALYSIS.without(Choice.SBP_OMITTED).without(Choice.SBP_OMITTED)
+    with pytest.raises(ValueError, match="not a valid Choice"):
+        PAPER_ANALYSIS.without("everything")
+
+
+def test_putting_the_gender_effects_in_mends_the_risk_and_nothing_else_alone_does(table):
+    """Five per cent of the control arm bled; the paper's way says more than twenty."""
+    rows = table.estimates.loc[PAPER_TRIAL]
+    ratio = rows["mean_risk"] / rows["observed_control_rate"]
+    assert ratio["as in the paper"] > 4
+    assert 0.8 < ratio[Choice.GENDER_LEFT_OUT.value] < 1.25
+    assert ratio[Choice.SBP_OMITTED.value] > 4
+    assert 0.8 < ratio["all of these together"] < 1.25
+
+
+def test_squared_error_and_observed_rate_by_hand(table):
+    rows = table.estimates
+    np.testing.assert_allclose(rows["bias_share"], rows["bias"] ** 2 / rows["rmse"] ** 2)
+    control = TRUTH.treatment == 0
+    assert rows.loc[AS_IN_PAPER, "observed_control_rate"] == pytest.approx(50 / 1016)
+    assert control.sum() == 1016
+    assert (table.mcse["observed_control_rate"] == 0).all()
+    assert (table.mcse.drop(columns="observed_control_rate") > 0).sum().min() >= len(rows) - 2  # coverage may be all 1
+
+
+def test_other_trials_are_told_apart(table):
+    assert ("first draw removed", "as in the paper") in table.estimates.index
+    with pytest.raises(ValueError, match="another label"):
+        ablation_table(TRUTH, {PAPER_TRIAL: TRUTH})
+
+
+def test_what_the_reader_sees_and_what_the_replay_holds(table):
+    shown = table.shown()
+    assert shown.index[-1] == ("", "largest Monte Carlo error")
+    assert shown.loc[AS_IN_PAPER, "RMSE"] == f"{table.estimates.loc[AS_IN_PAPER, 'rmse']:.2f}"
+    assert shown.loc[AS_IN_PAPER, "Q1"].startswith("−")
+    guarded = table.guarded()
+    assert len(guarded) == table.estimates.size
+    found = guarded["ablation.as_in_the_paper.rmse"]
+    assert (found.value, found.mcse) == (table.estimates.loc[AS_IN_PAPER, "rmse"], table.mcse.loc[AS_IN_PAPER, "rmse"])
+    assert "ablation.first_draw_removed_as_in_the_paper.rmse" in guarded
+
+
+def test_the_result_does_not_depend_on_the_threads(table):
+    again = ablation_table(TRUTH, threads=1, settings=ABLATION_SETTINGS)
+    pd.testing.assert_frame_equal(again.estimates, table.estimates.loc[[PAPER_TRIAL]])
+
+
+def test_the_figure_draws_the_table(table):
+    with mpl.rc_context({"backend": "agg"}):
+        figure = audit.ablation(table)
+    correlation, error, risk, effect = figure.axes
+    rows = table.estimates
+    np.testing.assert_allclose(correlation.lines[0].get_xdata(orig=False), rows["correlation"])
+    bars = np.array([bar.get_width() for bar in error.patches]).reshape(2, -1)
+    np.testing.assert_allclose(bars.sum(axis=0), rows["rmse"] ** 2)
+    np.testing.assert_allclose(bars[0], rows["bias"] ** 2)
+    np.testing.assert_allclose(risk.lines[0].get_xdata(orig=False), 100 * rows["mean_risk"])
+    points = {line.get_label(): line.get_xdata(orig=False) for line in effect.lines if str(line.get_label()).startswith("Q")}
+    for name in QUINTILE_COLUMNS:
+        np.testing.assert_allclose(points[name.removeprefix("effect_")], rows[name])
+    assert "more bleeds →" in effect.get_xlabel()
+    labels = [text.get_text() for text in correlation.get_yticklabels()]
+    assert labels[-1] == "another trial: first draw removed"
