@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import pandas as pd
-
 from scipy.special import expit
 from scipy.stats import norm
 from statsmodels.discrete.discrete_model import Logit

@@ -55,6 +55,10 @@ class Estimate:
         lower, upper = np.quantile(known, (_TAIL, 1.0 - _TAIL))
         return cls(float(value), float(known.std(ddof=1)), float(lower), float(upper))
 
+    def times(self, factor: float) -> Estimate:
+        """The estimate in another unit; `factor` is positive."""
+        return Estimate(factor * self.value, factor * self.se, factor * self.lower, factor * self.upper)
+
     def __format__(self, spec: str) -> str:
         """Format as ``value (lower to upper)``, each number by `spec`."""
         return f"{self.value:{spec}} ({self.lower:{spec}} to {self.upper:{spec}})"
@@ -117,7 +121,7 @@ def require_randomised(
     for name, values in (("outcome", y), ("treatment", arm)):
         if values.shape != (n_patients,):
             raise ValueError(
-                f"{name} has the shape {values.shape}, but there are predictions for {n_patients} patients"
+                f"{name} has the shape {values.shape}, but predictions are for {n_patients} patients"
             )
         if not np.isin(values, (0.0, 1.0)).all():
             raise ValueError(f"{name} must be 0 or 1 for every patient, not {sorted(set(values.tolist()))[:4]}")

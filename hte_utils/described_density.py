@@ -100,7 +100,7 @@ class DescribedDensity:
     @property
     def size(self) -> int:
         """Number of coordinates: the shared part, subgroups, fixed effects, and the two SDs."""
-        return self.layout.rows.shape[1] + 3
+        return int(self.layout.rows.shape[1]) + 3
 
     def parameters(self, points: FloatArray) -> Parameters:
         """Translate coordinates, shape (points, `size`), to the model's parameters."""
@@ -145,8 +145,8 @@ class DescribedDensity:
         sigma_eta
             SD of the individual deviations; may be 0.
         pull
-            Precision matrix of a normal prior around 0, for the mode of a posterior. If None, one so wide (SD 1000) that it
-            only helps where there is no maximum.
+            Precision matrix of a normal prior around 0, for the mode of a posterior. If None, one so wide (SD 1000)
+            that it only helps where there is no maximum.
 
         Returns
         -------
@@ -164,7 +164,7 @@ class DescribedDensity:
         return b
 
     def expansion(self, score: float) -> Expansion:
-        """Expand the log-likelihood at the mode of the posterior, for a normal score of sigma_eta and median sigma_tau."""
+        """Expand the log-likelihood at the posterior mode given a normal score of sigma_eta, and median sigma_tau."""
         scores = np.array([[0.0, score]])
         to_coefficients = self.jacobian(scores)[0]
         pull = linalg.inv(to_coefficients @ to_coefficients.T)  # the coordinates are Normal(0, 1) a priori
@@ -244,8 +244,8 @@ def log_mean_expit_derivatives(m: FloatArray, sigma: float) -> tuple[FloatArray,
 @cache
 def positive_nodes() -> tuple[FloatArray, FloatArray]:
     """Nodes above 0 of the midpoint rule, and their weights: those of all nodes, ±, add up to 1."""
-    nodes = _SPACING * (np.arange(_NODE_PAIRS) + 0.5)
-    weights = np.exp(-0.5 * np.square(nodes))
+    nodes = _SPACING * (np.arange(_NODE_PAIRS, dtype=np.float64) + 0.5)
+    weights: FloatArray = np.exp(-0.5 * np.square(nodes))
     return nodes, weights / (2.0 * weights.sum())
 
 
@@ -253,4 +253,4 @@ def half_normal_quantile(u: FloatArray) -> FloatArray:
     """Standard half-normal quantile of Phi(u): normal scores to SDs, accurate in both tails."""
     upper = -special.ndtri(0.5 * special.ndtr(-np.maximum(u, 0.0)))
     lower = np.sqrt(2.0) * special.erfinv(special.ndtr(np.minimum(u, 0.0)))
-    return np.where(u > 0.0, upper, lower)
+    return np.asarray(np.where(u > 0.0, upper, lower))

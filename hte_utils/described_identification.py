@@ -40,8 +40,8 @@ def attenuation(sigma: float) -> float:
 def layouts_to_profile(design: TrialDesign, subgroups: Subgroups) -> dict[str, Layout]:
     """Lay out both readings, and the charitable one with slopes of the covariates that may differ between the arms.
 
-    In the charitable reading only the treated deviate, so sigma_eta flattens the slopes of the baseline covariates in one
-    arm alone. The third layout takes that contrast away.
+    In the charitable reading only the treated deviate, so sigma_eta flattens the slopes of the baseline covariates in
+    one arm alone. The third layout takes that contrast away.
     """
     layouts = {str(reading): layout_of(design, subgroups, reading, DescribedPriors()) for reading in Reading}
     charitable = layouts[Reading.CHARITABLE]
@@ -68,7 +68,7 @@ def profile_likelihood(
     Returns
     -------
     pandas.DataFrame
-        Index `sigma_eta`, a column a reading. Below -1.92 is outside the 95 % likelihood interval of one that peaks at 0.
+        Index `sigma_eta`, a column a reading.
     """
     columns = {}
     for label, layout in layouts.items():

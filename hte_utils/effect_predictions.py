@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
+import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
 from hte_utils.predictors import baseline_log_odds, log_odds_ratio, require_moderate
@@ -80,7 +81,7 @@ class EffectPredictions:
         """Number of patients."""
         return self.baseline_risk.size
 
-    def risk_under(self, treatment: FloatArray) -> FloatArray:
+    def risk_under(self, treatment: npt.ArrayLike) -> FloatArray:
         """Probability of the event under the given treatment (1 = treated), shape (patients,)."""
         return np.where(np.asarray(treatment) == 1, self.treated_risk, self.baseline_risk)
 

@@ -14,7 +14,6 @@ import sys
 import time
 import warnings
 from dataclasses import asdict
-from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
@@ -23,15 +22,10 @@ from threadpoolctl import threadpool_limits
 from hte_utils.fit_record import FitRecord, FitWarning, library_versions, pareto_k, run_checks
 from hte_utils.fit_settings import Form, IndependenceSettings, NutsSettings, Settings
 from hte_utils.independence import Schedule, run_chains
-from hte_utils.parameters import GROUP_COLUMN
-from hte_utils.priors import Priors, draw_split
+from hte_utils.posterior_tree import posterior_tree, split_sums, sums_of
+from hte_utils.priors import Priors
 from hte_utils.spec import TrialDesign
 from hte_utils.sums_density import SumsDensity
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from hte_utils.trial_checks import FloatArray
 
 
 def fit(
@@ -122,24 +116,13 @@ def _independence(design: TrialDesign, priors: Priors, settings: IndependenceSet
     *seeds, last = np.random.SeedSequence(settings.seed).spawn(settings.chains + 2)
     schedule = Schedule(settings.draws, settings.burn_in, settings.proposals_per_draw)
     chains = run_chains(density, schedule, seeds, cores)
-    points = np.stack([chain.points for chain in chains])
-    at, log_tau = density.at, points[..., list(density.at.log_tau)]
-    sums = {
-        "alpha": points[..., at.alpha],
-        "delta": points[..., at.delta],
-        "b_prognostic": points[..., at.prognostic],
-        "b_interaction": points[..., at.interaction],
-        "tau_re": np.exp(log_tau[..., 0]),
-        "tau_re_trt": np.exp(log_tau[..., 1]),
-    }
-    if at.has_scale:
-        sums["sd_interaction"] = np.exp(points[..., at.log_scale])
+    sums = sums_of(np.stack([chain.points for chain in chains]), density.at)
     log_weights = np.stack([chain.log_weights for chain in chains])
     stats = xr.Dataset(
         {"acceptance_rate": (("chain", "draw"), np.stack([chain.acceptance for chain in chains]))},
         attrs={"pareto_k": pareto_k(log_weights)},
     )
-    return _tree(_split_sums(sums, priors, np.random.default_rng(last)), stats, design)
+    return posterior_tree(split_sums(sums, priors, np.random.default_rng(last)), stats, design)
 
 
 def _nuts(design: TrialDesign, priors: Priors, settings: NutsSettings, cores: int, progress: bool) -> xr.DataTree:
@@ -167,56 +150,9 @@ def _nuts(design: TrialDesign, priors: Priors, settings: NutsSettings, cores: in
     draws = {str(name): variable.to_numpy() for name, variable in trace["posterior"].data_vars.items()}
     draws.pop("standard_interaction", None)
     if settings.form is Form.SUMS:
-        draws = _split_sums(draws, priors, np.random.default_rng(split_seed))
+        draws = split_sums(draws, priors, np.random.default_rng(split_seed))
     stats = trace["sample_stats"].to_dataset()[["diverging", "energy", "n_steps", "step_size"]]
-    return _tree(draws, stats.drop_attrs().drop_vars(("chain", "draw"), errors="ignore"), design)
-
-
-def _split_sums(draws: Mapping[str, FloatArray], priors: Priors, rng: np.random.Generator) -> dict[str, FloatArray]:
-    intercepts = draw_split(draws["alpha"], draws["tau_re"], priors.shared_intercept, rng)
-    effects = draw_split(draws["delta"], draws["tau_re_trt"], priors.shared_effect, rng)
-    split = {
-        "b_intercept": intercepts.shared,
-        "b_trt": effects.shared,
-        "b_prognostic": draws["b_prognostic"],
-        "b_interaction": draws["b_interaction"],
-        "re": intercepts.deviations,
-        "re_trt": effects.deviations,
-        "te_group": draws["delta"],
-        "tau_re": draws["tau_re"],
-        "tau_re_trt": draws["tau_re_trt"],
-    }
-    if "sd_interaction" in draws:
-        split["sd_interaction"] = draws["sd_interaction"]
-    return split
-
-
-_OWN_DIM = {
-    "b_prognostic": "prognostic",
-    "b_interaction": "modifier",
-    "re": "group",
-    "re_trt": "group",
-    "te_group": "group",
-}
-
-
-def _tree(draws: Mapping[str, FloatArray], stats: xr.Dataset, design: TrialDesign) -> xr.DataTree:
-    n_chains, n_draws = draws["b_intercept"].shape
-    steps = {"chain": np.arange(n_chains), "draw": np.arange(n_draws)}
-    posterior = xr.Dataset(
-        {
-            name: (("chain", "draw", _OWN_DIM[name]) if name in _OWN_DIM else ("chain", "draw"), values)
-            for name, values in draws.items()
-        },
-        coords={
-            **steps,
-            "prognostic": list(design.prognostic_labels),
-            "modifier": list(design.modifier_labels),
-            "group": list(design.group_labels),
-        },
-        attrs={GROUP_COLUMN: design.coding.spec.group},
-    )
-    return xr.DataTree.from_dict({"posterior": posterior, "sample_stats": stats.assign_coords(steps)})
+    return posterior_tree(draws, stats.drop_attrs().drop_vars(("chain", "draw"), errors="ignore"), design)
 
 
 def _available_cores() -> int:

@@ -24,7 +24,7 @@ import numpy as np
 from scipy import linalg, optimize
 from threadpoolctl import threadpool_limits
 
-from hte_utils.shrinkage_chart import ShrinkageChart
+from hte_utils.hierarchical_chart import HierarchicalChart
 from hte_utils.trial_checks import FloatArray, IntArray
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Proposal:
 
     centre: FloatArray
     factor: FloatArray
-    chart: ShrinkageChart | None = None
+    chart: HierarchicalChart | None = None
 
     @classmethod
     def laplace(cls, density: SumsDensity) -> Self:
@@ -57,7 +57,7 @@ class Proposal:
         Where the interactions have a scale, the mode in all coordinates is of no use: a chart is laid out instead.
         """
         if density.at.has_scale:
-            return cls(np.zeros(density.at.size), np.eye(density.at.size), ShrinkageChart.of(density))
+            return cls(np.zeros(density.at.size), np.eye(density.at.size), HierarchicalChart.of(density))
         mode = optimize.minimize(
             lambda point: -float(density(point[None, :])[0]),
             density.start(),

@@ -38,14 +38,19 @@ if TYPE_CHECKING:
 
 STORE_VARIABLE = "HTE_POSTERIOR_STORE"
 _SOURCES = (
+    "batched_cholesky",
+    "coefficient_mode",
     "fit",
     "fit_record",
     "fit_settings",
+    "hierarchical_chart",
     "independence",
     "model",
+    "normal_score",
     "parameters",
+    "posterior_tree",
     "priors",
-    "shrinkage_chart",
+    "scale_prior",
     "sums_density",
 )
 

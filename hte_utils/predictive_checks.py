@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import import_module
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import xarray as xr
+from scipy import optimize
 
 from hte_utils.cate import EffectScale, GroupEffects, cate_draws
 from hte_utils.outcome_model import OUTCOME, event_probability_draws, replicate_outcomes
@@ -170,21 +170,31 @@ def differences_by_group(
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("group")
 
 
-def calibration_curve(predictive: xr.DataTree) -> pd.DataFrame:
+def calibration_curve(predicted: FloatArray, predictive: xr.DataTree) -> pd.DataFrame:
     """Observed against predicted risk by isotonic regression, with the band of replicated trials.
 
-    The reliability diagram of Dimitriadis, Gneiting & Jordan (2021), which needs no bins, with the predictive
-    consistency band of Säilynoja et al. (2025); computed by ArviZ.
+    The reliability diagram of Dimitriadis, Gneiting & Jordan (2021), which needs no bins. ArviZ's own takes the mean of
+    the replicates for the predicted risk, which ties many patients; here it is the posterior mean probability.
+
+    Parameters
+    ----------
+    predicted
+        Predicted risk of every patient, shape (patients,).
+    predictive
+        From `posterior_predictive`.
 
     Returns
     -------
     pandas.DataFrame
-        One row a patient, in the order of the predicted risk: `predicted`, `observed` (isotonic), `lower`, `upper`.
+        One row a patient, in the order of the predicted risk: `predicted`; `observed` (isotonic); `lower`, `upper`:
+        central 95 % of the same curve in replicated trials.
     """
-    helper: Any = import_module("arviz_stats.helper_stats")  # imported when used: it takes seconds
-    fitted = helper.isotonic_fit(predictive, OUTCOME, "posterior_predictive", _LIMITS[1] - _LIMITS[0])[OUTCOME]
-    columns = {"x": "predicted", "y": "observed", "y_bottom": "lower", "y_top": "upper"}
-    return pd.DataFrame({name: fitted.sel(plot_axis=axis).to_numpy() for axis, name in columns.items()})
+    replicated, outcome = _arrays(predictive)
+    order = np.argsort(predicted, kind="stable")
+    curves = np.array([optimize.isotonic_regression(trial[order]).x for trial in replicated])
+    lower, upper = np.quantile(curves, _LIMITS, axis=0)
+    observed = optimize.isotonic_regression(outcome[order]).x
+    return pd.DataFrame({"predicted": predicted[order], "observed": observed, "lower": lower, "upper": upper})
 
 
 def bands(values: FloatArray, edges: tuple[float, ...], name: str, unit: str) -> dict[str, IntArray]:
@@ -199,7 +209,8 @@ def bands(values: FloatArray, edges: tuple[float, ...], name: str, unit: str) ->
 
 def _arrays(predictive: xr.DataTree) -> tuple[FloatArray, FloatArray]:
     replicated = predictive["posterior_predictive"][OUTCOME].transpose("chain", "draw", "patient").to_numpy()
-    return replicated.reshape(-1, replicated.shape[-1]), predictive["observed_data"][OUTCOME].to_numpy()
+    observed = predictive["observed_data"][OUTCOME].to_numpy()
+    return replicated.reshape(-1, observed.size).astype(np.float64), observed.astype(np.float64)
 
 
 def _against(value: float, replicates: FloatArray) -> dict[str, float]:

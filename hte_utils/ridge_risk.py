@@ -108,12 +108,18 @@ def ridge_logit(rows: FloatArray, outcome: FloatArray, start: FloatArray | None 
         probability = expit(rows @ point)
         gradient = (outcome - probability) @ rows - penalty * point
         curvature = (rows.T * (probability * (1.0 - probability))) @ rows
-        curvature[np.diag_indices_from(curvature)] += penalty
-        step = np.linalg.solve(curvature, gradient)
+        curvature += np.diag(penalty)
+        try:
+            step = np.linalg.solve(curvature, gradient)
+        except np.linalg.LinAlgError:
+            break
         point += step
         if np.abs(step).max() < _SMALL_STEP:
             return point
-    raise ValueError(f"Newton's method has not settled after {_MOST_STEPS} steps: standardise the covariates")
+    raise ValueError(
+        f"Newton's method has not settled after {_MOST_STEPS} steps: standardise the covariates, or choose an sd "
+        f"smaller than {sd:g}"
+    )
 
 
 def same_data_risks(design: TrialDesign, model: RiskModel) -> PredictedRisks:

@@ -14,7 +14,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import numpy as np
 import pandas as pd
@@ -38,9 +38,11 @@ if TYPE_CHECKING:
 LOG_LIKELIHOOD: Final = "log-likelihood"
 AVERAGE_LOG_ODDS_RATIO: Final = "average log odds ratio"
 AVERAGE_RISK_DIFFERENCE: Final = "average risk difference"
-GENDER_LEFT_OUT: Final = "average log odds ratio, gender left out"
-"""What the paper's formula for the CATE makes of the average effect: a fault on purpose. Its draws lack the group
-effects; the true value that is ranked among them has them."""
+FIRST_GROUP: Final = "first group's log odds ratio"
+"""Average over the patients of the first group: men, in the paper's trial."""
+GROUP_LEFT_OUT: Final = "first group's log odds ratio, group effects left out"
+"""The same as the paper's formula for the CATE has it: a fault on purpose. Its draws lack the group effects; the true
+value that is ranked among them has them."""
 
 # Steps of the chain between kept draws: one in three or so is accepted, so what is kept is nearly independent.
 _STEPS, _BURN_IN = 6, 4
@@ -198,20 +200,22 @@ def _posterior_draws(
 
 def _quantities(draws: xr.DataTree, design: TrialDesign, outcomes: FloatArray) -> xr.Dataset:
     """Everything that is ranked, dims chain (the trials) and draw (the truth first), by the functions the book uses."""
-
-    def average(scale: EffectScale, group_effects: GroupEffects) -> xr.DataArray:
-        return cate_draws(draws, design, scale=scale, group_effects=group_effects).mean("patient")
-
+    scale, first_group = EffectScale.LOG_ODDS_RATIO, np.flatnonzero(design.group == 0)
+    log_odds_ratio = cate_draws(draws, design, scale=scale, group_effects=GroupEffects.INCLUDED)
+    left_out = cate_draws(draws, design, scale=scale, group_effects=GroupEffects.LEFT_OUT)
+    of_first_group = log_odds_ratio.isel(patient=first_group).mean("patient")
+    as_the_paper = left_out.isel(patient=first_group).mean("patient")
+    scale = EffectScale.RISK_DIFFERENCE
+    risk_difference = cate_draws(draws, design, scale=scale, group_effects=GroupEffects.INCLUDED)
     probability = event_probability_draws(draws, design)
     happened = xr.DataArray(outcomes, dims=("chain", "patient"))
-    log_likelihood = np.log(probability.where(happened == 1.0, 1.0 - probability)).sum("patient")
-    log_odds_ratio = average(EffectScale.LOG_ODDS_RATIO, GroupEffects.INCLUDED)
-    left_out = average(EffectScale.LOG_ODDS_RATIO, GroupEffects.LEFT_OUT)
+    log_likelihood = cast("xr.DataArray", np.log(probability.where(happened == 1.0, 1.0 - probability)))
     derived = {
-        LOG_LIKELIHOOD: log_likelihood,
-        AVERAGE_LOG_ODDS_RATIO: log_odds_ratio,
-        AVERAGE_RISK_DIFFERENCE: average(EffectScale.RISK_DIFFERENCE, GroupEffects.INCLUDED),
-        GENDER_LEFT_OUT: left_out.where(left_out["draw"] > 0, log_odds_ratio),
+        LOG_LIKELIHOOD: log_likelihood.sum("patient"),
+        AVERAGE_LOG_ODDS_RATIO: log_odds_ratio.mean("patient"),
+        AVERAGE_RISK_DIFFERENCE: risk_difference.mean("patient"),
+        FIRST_GROUP: of_first_group,
+        GROUP_LEFT_OUT: as_the_paper.where(as_the_paper["draw"] > 0, of_first_group),
     }
     return listing2_draws(draws).assign({name: values.drop_attrs() for name, values in derived.items()})
 

@@ -56,7 +56,7 @@ SCENARIOS: Final = {
     "paper": CalibrationScenario("the paper's model", PAPER_MODEL),
     "better": CalibrationScenario("the better model", BETTER_MODEL),
     "fault": CalibrationScenario(
-        "the paper's model, rate of the Gamma prior taken for a scale", PAPER_MODEL, Priors(precision_rate=0.5)
+        "the paper's model, its Gamma rate taken for a scale", PAPER_MODEL, Priors(precision_rate=0.5)
     ),
 }
 """Calibrations by name. JAGS's ``dgamma(2, 2)`` has a rate, the gamma generators of NumPy and SciPy take a scale: the

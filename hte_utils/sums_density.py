@@ -117,12 +117,16 @@ class SumsDensity:
     def __call__(self, points: FloatArray) -> FloatArray:
         """Evaluate the log density, shape (points,), at points of shape (points, coordinates)."""
         total = self._log_likelihood(points[:, self.at.linear])
+        self.add_log_prior(total, points)
+        return total
+
+    def add_log_prior(self, total: FloatArray, points: FloatArray) -> None:
+        """Add the log prior at the points to `total`, shape (points,), in place; constants are left out."""
         total -= 0.5 * np.square(points[:, self._fixed_sd_known]).sum(axis=1) / self.priors.fixed_sd**2
         for sums, log_tau, prior in self._group_effects():
             total += self._log_prior_of_sums(points[:, sums] - prior.mean, points[:, log_tau], prior.sd**2)
         if self.priors.interaction_scale is not None:
             total += self._log_prior_of_interactions(points, self.priors.interaction_scale)
-        return total
 
     @property
     def _fixed_sd_known(self) -> slice:

@@ -1,8 +1,8 @@
 """Several predictions side by side: how calibrated they are, how they rank, and what acting on them would do.
 
-Each `Candidate` predicts the same trial twice, in hindsight (apparent) and without having seen the patient (cross-fitted),
-and a large number of new patients whose true risks are known. The tables are for readers: formatted, effects in
-percentage points or bleeds per 1000 patients; positive = harm.
+Each `Candidate` predicts the same trial twice, in hindsight (apparent) and without having seen the patient
+(cross-fitted), and a large number of new patients whose true risks are known. The tables are for readers: formatted,
+effects in percentage points or bleeds per 1000 patients; positive = harm.
 """
 
 from __future__ import annotations
@@ -14,10 +14,15 @@ import numpy as np
 import pandas as pd
 
 from hte_utils.batched_predictions import BatchedPredictions, predict_in_batches
-from hte_utils.calibration import calibrate_risk, calibrate_risk_against_truth
+from hte_utils.calibration import (
+    RiskCalibration,
+    TrueRiskCalibration,
+    calibrate_risk,
+    calibrate_risk_against_truth,
+)
 from hte_utils.cate import EffectScale
 from hte_utils.cross_fitted_effects import predict_folds_in_batches
-from hte_utils.doubly_robust import Scores, doubly_robust_scores
+from hte_utils.doubly_robust import doubly_robust_scores
 from hte_utils.effect_calibration import (
     calibrate_against_truth,
     log_odds_ratio_calibration_of_truth,
@@ -25,7 +30,6 @@ from hte_utils.effect_calibration import (
     regress_risk_difference,
 )
 from hte_utils.matched_pairs import c_for_benefit_of_truth, evaluate_for_benefit
-from hte_utils.policy import PER_THOUSAND, estimated_difference, true_value, treat_if_predicted_to_benefit
 from hte_utils.targeting import autoc, evaluate_targeting, qini, toc
 from hte_utils.trial_checks import FloatArray, IntArray
 from hte_utils.true_effects import true_cate
@@ -35,7 +39,6 @@ if TYPE_CHECKING:
 
     import xarray as xr
 
-    from hte_utils.bootstrap import Estimate
     from hte_utils.cross_fitted_effects import FoldModel
     from hte_utils.effect_predictions import EffectPredictions
     from hte_utils.predictors import GroupEffects
@@ -103,15 +106,11 @@ class Candidate:
         fresh: Patients,
         group_effects: GroupEffects,
     ) -> Self:
-        """Predict from a posterior of the trial, from posteriors of its folds, and for new patients.
-
-        New patients are predicted from a tenth of the draws: that is precise enough for them.
-        """
-        few = posterior.isel(draw=slice(None, None, 10))
+        """Predict the trial's patients and new ones from a posterior, and the folds from theirs."""
         return cls(
             predict_in_batches(posterior, design, group_effects=group_effects),
             predict_folds_in_batches(folds, group_effects=group_effects),
-            predict_in_batches(few, fresh, group_effects=group_effects),
+            predict_in_batches(posterior, fresh, group_effects=group_effects),
         )
 
     def of_trial(self) -> dict[str, EffectPredictions]:
@@ -119,15 +118,30 @@ class Candidate:
         return {APPARENT: self.apparent.whole, CROSS_FITTED: self.cross_fitted.whole}
 
 
-def scores_of(candidate: Candidate, cohort: Cohort) -> Scores:
-    """Doubly robust scores of the trial's patients, from cross-fitted predictions."""
-    return doubly_robust_scores(candidate.cross_fitted.whole, cohort.outcome, cohort.treatment)
+def risk_calibrations(candidate: Candidate, trial: Cohort, *, seed: int) -> dict[str, RiskCalibration]:
+    """Calibration of the predicted risk in the trial, by how the predictions were made."""
+    return {
+        kind: calibrate_risk(trial.outcome, predictions.risk_under(trial.treatment), strata=trial.treatment, seed=seed)
+        for kind, predictions in candidate.of_trial().items()
+    }
+
+
+def true_risk_calibration(candidate: Candidate, fresh: Cohort) -> TrueRiskCalibration:
+    """What these calibrations would be in ever larger trials."""
+    return calibrate_risk_against_truth(fresh.factual_risk, candidate.fresh.whole.risk_under(fresh.treatment))
 
 
 def risk_calibration_table(
-    candidates: Mapping[str, Candidate], trial: Cohort, fresh: Cohort, *, seed: int
+    found: Mapping[str, Mapping[str, RiskCalibration]], true: Mapping[str, TrueRiskCalibration]
 ) -> pd.DataFrame:
-    """Intercept, slope and ICI of the predicted risk, with 95 % intervals, and what they truly are.
+    """Lay out calibrations of the predicted risk, with 95 % intervals, and what they truly are.
+
+    Parameters
+    ----------
+    found
+        What `risk_calibrations` returns, by candidate.
+    true
+        What `true_risk_calibration` returns, by candidate.
 
     Returns
     -------
@@ -136,15 +150,13 @@ def risk_calibration_table(
         predictions that are right (`ICI if right`).
     """
     rows = {}
-    for label, candidate in candidates.items():
-        for kind, predictions in candidate.of_trial().items():
-            risk = predictions.risk_under(trial.treatment)
-            found = calibrate_risk(trial.outcome, risk, strata=trial.treatment, seed=seed)
-            ici = _scaled(found.ici, POINTS)
-            right = f"{POINTS * found.ici_if_calibrated:.2f}"
-            rows[label, kind] = [f"{found.intercept:+.2f}", f"{found.slope:.2f}", f"{ici:.2f}", right]
-        truth = calibrate_risk_against_truth(fresh.factual_risk, candidate.fresh.whole.risk_under(fresh.treatment))
-        rows[label, TRUE] = [f"{truth.intercept:+.2f}", f"{truth.slope:.2f}", f"{POINTS * truth.ici:.2f}", ""]
+    for label, by_kind in found.items():
+        for kind, each in by_kind.items():
+            ici = each.ici.times(POINTS)
+            right = f"{POINTS * each.ici_if_calibrated:.2f}"
+            rows[label, kind] = [f"{each.intercept:+.2f}", f"{each.slope:.2f}", f"{ici:.2f}", right]
+        known = true[label]
+        rows[label, TRUE] = [f"{known.intercept:+.2f}", f"{known.slope:.2f}", f"{POINTS * known.ici:.2f}", ""]
     return _table(rows, ["intercept", "slope", "ICI (points)", "ICI if right"])
 
 
@@ -184,7 +196,7 @@ def benefit_table(candidates: Mapping[str, Candidate], trial: Cohort, fresh: Coh
                 f"{log_odds.slope:.2f}",
                 f"{points.slope:.2f}",
                 f"{pairs.c_for_benefit:.2f}",
-                f"{_scaled(pairs.e_average, POINTS):.1f}",
+                f"{pairs.e_average.times(POINTS):.1f}",
             ]
         rows[label, TRUE] = _true_benefit_row(candidate.fresh.whole, fresh, seed)
     columns = ["intercept (log odds)", "slope (log odds)", "slope (risk)", "C-for-benefit", "E-for-benefit (points)"]
@@ -218,57 +230,12 @@ def rate_table(candidates: Mapping[str, Candidate], trial: Cohort, fresh: Cohort
         for kind, predictions in candidate.of_trial().items():
             scores = doubly_robust_scores(predictions, trial.outcome, trial.treatment)
             found = evaluate_targeting(-predictions.risk_difference, -scores.risk_difference, seed=seed)
-            rows[label, kind] = [f"{_scaled(area, POINTS):+.2f}" for area in (found.autoc, found.qini)]
+            rows[label, kind] = [f"{area.times(POINTS):+.2f}" for area in (found.autoc, found.qini)]
         curve = toc(-candidate.fresh.whole.risk_difference, -fresh.risk_difference)
         rows[label, TRUE] = [f"{POINTS * area(curve):+.2f}" for area in (autoc, qini)]
     curve = toc(-fresh.risk_difference, -fresh.risk_difference)
     rows["the true effects", TRUE] = [f"{POINTS * area(curve):+.2f}" for area in (autoc, qini)]
     return _table(rows, ["AUTOC (points)", "QINI (points)"])
-
-
-def policy_table(candidates: Mapping[str, Candidate], trial: Cohort, fresh: Cohort) -> pd.DataFrame:
-    """What acting on each prediction would do, per 1000 patients; and what the trial can say about it.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Index: policy. Numbers for the new patients: `bleeds`, `regret` (above the oracle), `treated`, `wrong`. Text:
-        `fewer than nobody, by the trial`: the rate minus that of treating nobody, estimated from the trial's outcomes
-        by the cross-fitted policy (95 % interval), and the same for the truth of the trial's own patients.
-    """
-    nobody, everybody = np.zeros(trial.outcome.size, dtype=np.bool_), np.ones(trial.outcome.size, dtype=np.bool_)
-    # Any cross-fitted predictions make unbiased scores; the first candidate's serve the policies that need none.
-    scores = scores_of(next(iter(candidates.values())), trial)
-    rows = {
-        "treat nobody": _policy_row(np.zeros(fresh.outcome.size, dtype=np.bool_), fresh, nobody, trial, scores),
-        "treat everybody": _policy_row(np.ones(fresh.outcome.size, dtype=np.bool_), fresh, everybody, trial, scores),
-    }
-    for label, candidate in candidates.items():
-        policy = treat_if_predicted_to_benefit(candidate.fresh.whole)
-        crossed = treat_if_predicted_to_benefit(candidate.cross_fitted.whole)
-        rows[label] = _policy_row(policy, fresh, crossed, trial, scores_of(candidate, trial))
-    rows["oracle"] = _policy_row(fresh.risk_difference < 0, fresh, trial.risk_difference < 0, trial, scores)
-    columns = ["bleeds", "regret", "treated", "wrong", "against nobody, true", "against nobody, estimated"]
-    return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
-
-
-def _policy_row(
-    policy: np.ndarray, fresh: Cohort, in_trial: np.ndarray, trial: Cohort, scores: Scores
-) -> list[float | str]:
-    value = true_value(policy, fresh.untreated_risk, fresh.risk_difference)
-    nobody = np.zeros(in_trial.size, dtype=np.bool_)
-    true = PER_THOUSAND * float((in_trial * trial.risk_difference).mean())
-    estimated = _scaled(estimated_difference(in_trial, nobody, scores), PER_THOUSAND)
-    per_thousand = [value.event_rate, value.regret, value.share_treated, value.wrong]
-    return [
-        *(PER_THOUSAND * each for each in per_thousand),
-        f"{true:+.1f}",
-        f"{estimated:+.1f}" if in_trial.any() else "0",
-    ]
-
-
-def _scaled(estimate: Estimate, factor: float) -> Estimate:
-    return type(estimate)(*(factor * getattr(estimate, name) for name in ("value", "se", "lower", "upper")))
 
 
 def _table(rows: Mapping[tuple[str, str], list[str] | list[float]], columns: list[str]) -> pd.DataFrame:

@@ -58,7 +58,8 @@ def test_entries_travel_through_the_output_of_a_cell():
     bundle = report._repr_mimebundle_()
     assert ledger_entries([{"data": bundle}, {"name": "stdout", "text": "x"}]) == list(report.entries)
     assert "4 reproduced within Monte Carlo error" in bundle["text/plain"]
-    assert bundle["text/html"].count("<tr>") == 5
+    assert bundle["text/html"].count("<tr") == 5
+    assert "<tr id='table7.rmse'>" in bundle["text/html"]
     assert set(bundle) == {LEDGER_MIME, "text/html", "text/plain"}
 
 

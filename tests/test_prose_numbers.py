@@ -26,7 +26,7 @@ CONVENTIONS = {
     "0.05": "level of a test",
 }
 NOT_TYPED = (
-    r"```.*?```",  # directives and code blocks: their text is checked where it is prose, below
+    r"```.*?```",
     r"\$\$.*?\$\$",
     r"\\begin\{.*?\\end\{[^}]*\}",
     r"\{[\w:-]+\}`[^`]*`",
@@ -38,6 +38,9 @@ NOT_TYPED = (
     r"\bR \d+\.\d+\.\d+",
 )
 DECIMAL = re.compile(r"(?<![\w.])\d+\.\d+")
+PROSE_DIRECTIVE = re.compile(
+    r"^```\{(?:table|list-table|note|tip|warning|admonition)\}(.*?)^```$", re.DOTALL | re.MULTILINE
+)
 QUOTATION = re.compile(r'"([^"]+)"')
 PAPERS_WORDS = " ".join(" ".join(statement.quote.split()) for statement in statements())
 
@@ -53,16 +56,22 @@ def prose_of(name):
             yield shown.get("image", {}).get("alt", "")
 
 
-def without_quotations(text):
-    """Drop quotations that are the paper's words, to the letter, in an entry of the ledger."""
-    return QUOTATION.sub(lambda match: " " if match.group(1).rstrip(".,;") in PAPERS_WORDS else match.group(), text)
-
-
 def typed_decimals(text):
-    text = without_quotations(" ".join(text.split(" ")).replace("\n", " ") if "```" not in text else text)
+    """Decimals that a person typed, each with the words around it."""
+    text = PROSE_DIRECTIVE.sub(r"\1", text)
     for pattern in NOT_TYPED:
         text = re.sub(pattern, " ", text, flags=re.DOTALL)
-    return [f"{m.group()} in: {text[max(0, m.start() - 40) : m.end() + 20]}" for m in DECIMAL.finditer(text) if m.group() not in CONVENTIONS]
+    text = QUOTATION.sub(_unless_the_papers_words, " ".join(text.split()))
+    return [
+        f"{found.group()} in: {text[max(0, found.start() - 40) : found.end() + 20]}"
+        for found in DECIMAL.finditer(text)
+        if found.group() not in CONVENTIONS
+    ]
+
+
+def _unless_the_papers_words(quotation):
+    """Drop a quotation that is the paper's, to the letter, in an entry of the ledger."""
+    return " " if quotation.group(1).rstrip(".,;") in PAPERS_WORDS else quotation.group()
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -77,6 +86,8 @@ def test_no_decimal_number_is_typed_by_hand(name):
         ("It is {glue:text}`r` here, see section 2.1 and equation $p = 0.52$.", []),
         ("`rbinom(n, 1, 0.25)` and R 4.0.0", []),
         ("a limit of 1.01", []),
+        ("```{table} Results\n| r | 0.784 |\n```", ["0.784"]),
+        ("```sh\nrun 0.784\n```", []),
         ('the paper says "a number 12.34 it never wrote"', ["12.34"]),
     ],
 )

@@ -12,7 +12,17 @@ import pytest
 from hte_utils.ledger import LEDGER_MIME, Reproduced, judge
 from hte_utils.ledger.__main__ import main
 from hte_utils.ledger.guards import violations
-from hte_utils.ledger.recorded import Project, code_cells, paper_ledger, read_text_notebook, recorded_entries
+from hte_utils.ledger.recorded import (
+    Project,
+    code_cells,
+    located_entries,
+    paper_ledger,
+    read_text_notebook,
+    recorded_entries,
+    statement_ledger,
+)
+from hte_utils.ledger.statements import is_statement
+from hte_utils.paper.statements import statements
 
 PROJECT = Project.find()
 PYTEST = Path(sys.executable).with_name("pytest")
@@ -83,6 +93,19 @@ def test_a_printed_number_is_recorded_once():
     assert len(ids) == len(set(ids))
 
 
+def test_every_statement_has_one_entry_with_a_verdict():
+    recorded = [entry.id for entry in recorded_entries(PROJECT) if is_statement(entry)]
+    assert sorted(recorded) == sorted(one.id for one in statements())
+    assert [entry.id for entry in statement_ledger(PROJECT) if entry.fails] == []
+
+
+def test_entries_know_their_notebook():
+    located = located_entries(PROJECT)
+    assert [one.entry for one in located] == recorded_entries(PROJECT)
+    assert {one.page for one in located if one.entry.item == "Table 8"} == {"06-risk-stratification"}
+    assert {one.page for one in located} <= set(PROJECT.notebook_names())
+
+
 @pytest.fixture
 def copied_project(tmp_path):
     (tmp_path / "_toc.yml").touch()
@@ -123,6 +146,27 @@ def test_the_command_line_fails_when_a_value_is_lost(copied_project, monkeypatch
     copied_project.recording("02-baseline-table").unlink()
     assert main([]) == 1
     assert "90 no value" in capsys.readouterr().out
+
+
+def test_two_cells_that_judge_one_statement_are_refused(copied_project):
+    shutil.copy(PROJECT.text_notebook("07-audit"), copied_project.text_notebook("00-twin"))
+    shutil.copy(PROJECT.recording("07-audit"), copied_project.recording("00-twin"))
+    with pytest.raises(ValueError, match=r"statement\.[a-z0-9-]+ is recorded twice; a statement has one cell"):
+        statement_ledger(copied_project)
+
+
+def test_the_command_line_fails_when_a_statement_lacks_its_entry(copied_project, monkeypatch, capsys):
+    monkeypatch.setattr(Project, "find", lambda: copied_project)
+    copied_project.recording("07-audit").unlink()
+    assert main([]) == 1
+    assert f"{len(statements())} no value" in capsys.readouterr().out
+
+
+def test_the_command_line_prints_the_statements_too(capsys):
+    assert main(["--item", "Section 2.1"]) == 0
+    printed = capsys.readouterr().out
+    assert "statement.equal-probability  [holds]" in printed
+    assert "table1" not in printed
 
 
 def test_the_command_line_prints_the_ledger(capsys):

@@ -74,6 +74,11 @@ CHANGES = {
         Change("trial_design.py", "values.std(ddof=1)", "values.std(ddof=0)"),
         "scale.age.sd",
     ),
+    "a number that statements rest on": (
+        "07-audit",
+        Change("paper/table_8.csv", ",-0.359,", ",0.359,"),
+        "statement.q1-harmful",
+    ),
     "the treatment draw that counts": (
         "02-baseline-table",
         Change("trial.py", "return second if variant is TrialVariant.AS_PRINTED else first", "return first"),

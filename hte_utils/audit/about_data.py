@@ -9,7 +9,7 @@ from scipy.stats import binomtest
 
 from hte_utils import baseline
 from hte_utils.audit.bleeding_score import HAS_BLED, uncovered_items
-from hte_utils.audit.common import figure_without_numbers
+from hte_utils.audit.common import figure_without_numbers, rows
 from hte_utils.audit.data_variants import TABLE_3
 from hte_utils.ledger.statements import Finding
 from hte_utils.paper import entries_of
@@ -64,7 +64,8 @@ def _randomisation(case: Case, proofs: Proofs) -> dict[str, Finding]:
                 "whatever the covariates": proofs.propensity.p_value > 0.05,
             },
             f"{treated} of {case.design.n_patients} treated (p = {coin:.2f} against one half); the covariates do not "
-            f"predict the arm (p = {proofs.propensity.p_value:.2f}). Listing 1 tosses a fair coin, twice; the second counts.",
+            f"predict the arm (p = {proofs.propensity.p_value:.2f}). Listing 1 tosses a fair coin, twice; the second "
+            f"counts.",
         ),
         "statement.exchangeability": Finding(
             {
@@ -79,7 +80,8 @@ def _randomisation(case: Case, proofs: Proofs) -> dict[str, Finding]:
                 "randomisation leaves more confounding than choice by risk does": abs(random.confounding)
                 > abs(chosen.confounding)
             },
-            f"Difference between the arms in risk without treatment: {abs(random.confounding):.2f} percentage points when "
+            f"Difference between the arms in risk without treatment: {abs(random.confounding):.2f} percentage points "
+            f"when "
             f"randomised, {chosen.confounding:.1f} when patients at high risk are treated more often. Randomisation "
             "minimises confounding; it brings unconfoundedness about.",
         ),
@@ -104,13 +106,15 @@ def _randomisation(case: Case, proofs: Proofs) -> dict[str, Finding]:
 
 
 def _captions(proofs: Proofs) -> dict[str, Finding]:
-    rows = dict.fromkeys(entry.row.partition(":")[0] for entry in entries_of("Table 1"))
-    after = [row for row in rows if row not in {*baseline.COVARIATES, "n"}]
-    cells = proofs.variants.loc[TrialVariant.AS_PRINTED, TABLE_3]
-    of_the_other = proofs.variants.loc[TrialVariant.FIRST_DRAW_REMOVED, TABLE_3]
+    shown = dict.fromkeys(entry.row.partition(":")[0] for entry in entries_of("Table 1"))
+    after = [row for row in shown if row not in {*baseline.COVARIATES, "n"}]
+    by_variant = rows(proofs.variants)
+    cells, of_the_other = (
+        by_variant[which][TABLE_3] for which in (TrialVariant.AS_PRINTED, TrialVariant.FIRST_DRAW_REMOVED)
+    )
     return {
         "statement.caption-table-1": Finding(
-            {"it has the baseline covariates": set(baseline.COVARIATES) <= set(rows), "and nothing else": not after},
+            {"it has the baseline covariates": set(baseline.COVARIATES) <= set(shown), "and nothing else": not after},
             f"Rows that are no baseline characteristics: {', '.join(after)} (the outcome, and the true effect).",
         ),
         "statement.caption-figure-1": figure_without_numbers("02-baseline-table"),
@@ -126,35 +130,37 @@ def _captions(proofs: Proofs) -> dict[str, Finding]:
 
 
 def _laws(case: Case, proofs: Proofs) -> dict[str, Finding]:
-    laws, patients = proofs.laws, case.truth.covariates
+    laws, patients = rows(proofs.laws), case.truth.covariates
     n = case.design.n_patients
     women = int(patients.gender.sum())
     female = (case.trial["gender"] == "Female").to_numpy()
-    pressure = laws.loc[["sbp", "dbp"]]
+    systolic, diastolic = laws["sbp"], laws["dbp"]
     return {
         "statement.age-law": _clamped(case, proofs, "age"),
         "statement.bmi-law": _clamped(case, proofs, "bmi"),
         "statement.gender-law": Finding(
             {
                 "1 is female": bool(np.array_equal(female, patients.gender == 1)),
-                f"the probability is {FEMALE_PROBABILITY}": laws.loc["gender", "same"] == n,
+                f"the probability is {FEMALE_PROBABILITY}": laws["gender"]["same"] == n,
             },
-            f"Listing 1 has one half, and gives the counts of Table 1; {FEMALE_PROBABILITY} gives other patients. {women} "
-            f"women of {n} are few for {FEMALE_PROBABILITY} (p = {binomtest(women, n, FEMALE_PROBABILITY).pvalue:.3f}).",
+            f"Listing 1 has one half, and gives the counts of Table 1; {FEMALE_PROBABILITY} gives other patients. "
+            f"{women} "
+            f"women of {n} are few for {FEMALE_PROBABILITY} (p = "
+            f"{binomtest(women, n, FEMALE_PROBABILITY).pvalue:.3f}).",
         ),
         "statement.pressure-law": Finding(
             {
-                "the normal law with this mean and covariance": bool((pressure["same"] == n).all()),
-                "a limit cut something off": bool((pressure["other"] > 0).any()),
+                "the normal law with this mean and covariance": systolic["same"] == diastolic["same"] == n,
+                "a limit cut something off": systolic["other"] + diastolic["other"] > 0,
             },
-            f"The law without limits gives all {n} pairs. Lowest and highest: systolic {pressure.loc['sbp', 'lowest']:.0f} "
-            f"and {pressure.loc['sbp', 'highest']:.0f} mmHg, diastolic {pressure.loc['dbp', 'lowest']:.0f} and "
-            f"{pressure.loc['dbp', 'highest']:.0f}.",
+            f"The law without limits gives all {n} pairs. Lowest and highest: systolic {systolic['lowest']:.0f} "
+            f"and {systolic['highest']:.0f} mmHg, diastolic {diastolic['lowest']:.0f} and "
+            f"{diastolic['highest']:.0f}.",
         ),
     } | {
         f"statement.{name.replace('_', '-')}-{kind}": Finding(
-            {"it gives every patient's value": laws.loc[name, "same"] == n},
-            f"Drawn from R's stream by this law, {laws.loc[name, 'same']} of {n} patients have the trial's value.",
+            {"it gives every patient's value": laws[name]["same"] == n},
+            f"Drawn from R's stream by this law, {laws[name]['same']} of {n} patients have the trial's value.",
         )
         for name, kind in {
             "hypertension": "rule",
@@ -167,12 +173,13 @@ def _laws(case: Case, proofs: Proofs) -> dict[str, Finding]:
 
 
 def _clamped(case: Case, proofs: Proofs, name: str) -> Finding:
-    row = proofs.laws.loc[name]
+    row = rows(proofs.laws)[name]
     return Finding(
         {
             "the normal law, inside the limits": row["same"] + row["at_limit"] == case.design.n_patients,
             "values beyond the limits were cut off, not moved onto them": row["at_limit"] == 0,
         },
-        f"{row['at_limit']:.0f} patients are exactly on a limit, where a truncated law puts nobody; all others are as the "
+        f"{row['at_limit']:.0f} patients are exactly on a limit, where a truncated law puts nobody; all others are "
+        f"as the "
         f"normal law drew them ({row['lowest']:.1f} to {row['highest']:.1f}).",
     )

@@ -42,7 +42,8 @@ def _convergence(case: Case) -> dict[str, Finding]:
                 f"each is worth {ENOUGH_DRAWS} independent draws": bool(draws.min() >= ENOUGH_DRAWS),
                 "all parameters are shown": shown == parameters,
             },
-            f"{worst}: scale reduction factor {points[worst]:.3f}, and by Table 4 {draws[worst]:.0f} independent draws of "
+            f"{worst}: scale reduction factor {points[worst]:.3f}, and by Table 4 {draws[worst]:.0f} independent "
+            f"draws of "
             f"3000. {shown} of {parameters} parameters are shown.",
         ),
         "statement.psrf-close-to-1": Finding(

@@ -9,7 +9,7 @@ import numpy as np
 from hte_utils import baseline
 from hte_utils.audit.about_results import QUINTILES, compared, own_effects, table_8
 from hte_utils.audit.bleeding_score import HAS_BLED, uncovered_items
-from hte_utils.audit.common import figure_without_numbers
+from hte_utils.audit.common import figure_without_numbers, rows
 from hte_utils.audit.data_variants import TABLE_1
 from hte_utils.audit.decisions import BY_SIGN, HIGH_QUINTILES, TREAT_ALL, TREAT_NOBODY
 from hte_utils.ledger.statements import Finding
@@ -72,10 +72,10 @@ def _spread_by_quintile(case: Case) -> np.ndarray:
 
 
 def _decisions(case: Case, proofs: Proofs) -> dict[str, Finding]:
-    bleeds = proofs.bleeds["bleeds"]
+    bleeds = {rule: found["bleeds"] for rule, found in rows(proofs.bleeds).items()}
     without = min(bleeds[TREAT_NOBODY], bleeds[TREAT_ALL])
-    helped = (1 - case.as_implied.true["share_harmed"]).sort_values(ascending=False)
-    most_helped = set(helped.index[:2])
+    helped = {quintile: 1 - found["share_harmed"] for quintile, found in rows(case.as_implied.true).items()}
+    most_helped = set(sorted(helped, key=lambda quintile: helped[quintile])[-2:])
     counts = (
         f"Expected bleeds: {bleeds[BY_SIGN]:.0f} when those are treated whose predicted risk difference is below 0, "
         f"{bleeds[TREAT_NOBODY]:.0f} when nobody is, {bleeds[TREAT_ALL]:.0f} when everybody is"
@@ -86,7 +86,7 @@ def _decisions(case: Case, proofs: Proofs) -> dict[str, Finding]:
         ),
         "statement.identify-who-benefits": Finding(
             {
-                "groups differ in the share that benefits": bool(helped.max() - helped.min() > 0.2),
+                "groups differ in the share that benefits": max(helped.values()) - min(helped.values()) > 0.2,
                 "those that the paper names, Q4 and Q5, benefit most": most_helped == {"Q4", "Q5"},
             },
             "Share whom treatment truly helps: "
@@ -107,7 +107,7 @@ def _decisions(case: Case, proofs: Proofs) -> dict[str, Finding]:
 def limitations(case: Case, proofs: Proofs) -> dict[str, Finding]:
     """Findings on section 4.2."""
     trial, columns = case.trial, list(baseline.COVARIATES)
-    numbers = proofs.variants.loc[TrialVariant.AS_PRINTED, TABLE_1]
+    numbers = rows(proofs.variants)[TrialVariant.AS_PRINTED][TABLE_1]
     related = float(np.corrcoef(trial["age"], trial["sbp"])[0, 1])
     missing = int(trial.isna().to_numpy().sum())
     times = [name for name in trial.columns if any(word in name for word in ("time", "day", "date", "follow"))]

@@ -5,12 +5,12 @@ Effects are log odds ratios of bleeding unless they say otherwise; positive is h
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.special import expit, logit
 
-from hte_utils.audit.common import FLOAT_NOISE
+from hte_utils.audit.common import FLOAT_NOISE, rows
 from hte_utils.audit.data_variants import TABLE_1, TABLE_3
 from hte_utils.ledger.statements import Finding
 from hte_utils.paper import printed
@@ -86,7 +86,8 @@ def _gammas(case: Case) -> dict[str, Finding]:
     return {
         "statement.gamma-0": Finding(
             {"it is an increase": constant > 0, "it is the average": abs(constant - effect.mean()) < FLOAT_NOISE},
-            f"The constant is {constant:+.2f}, a decrease, and belongs to a patient of 55 without any of the factors; the "
+            f"The constant is {constant:+.2f}, a decrease, and belongs to a patient of 55 without any of the "
+            f"factors; the "
             f"average log odds ratio is {effect.mean():+.3f}, the average risk difference {100 * risk.mean():+.1f} "
             "percentage points.",
         ),
@@ -113,7 +114,7 @@ def _gammas(case: Case) -> dict[str, Finding]:
 def _coefficients_of_the_effect(case: Case) -> dict[str, float]:
     """The true effects as a sum of terms of Listing 1's form, found by least squares; nothing remains."""
     x, effect = case.truth.covariates, case.truth.treatment_effect
-    terms = {
+    terms: dict[str, NDArray[Any]] = {
         "base": np.ones(effect.size),
         "decade": (x.age - 55) / 10,
         "anticoagulated": x.anticoagulant,
@@ -137,7 +138,8 @@ def _event(case: Case) -> dict[str, Finding]:
     return {
         "statement.probabilistic-event": Finding(
             {"baseline risk and effect give the probability": gap < FLOAT_NOISE},
-            f"Effect added to the baseline log odds, for all {truth.event.size} patients: largest difference {gap:.0e}.",
+            f"Effect added to the baseline log odds, for all {truth.event.size} patients: largest difference "
+            f"{gap:.0e}.",
         ),
         "statement.equation-4": Finding(
             {
@@ -176,30 +178,35 @@ def listing_1(case: Case, proofs: Proofs) -> dict[str, Finding]:
     gaps = {"risk": np.abs(expit(log_odds) - risk).max(), "effect": np.abs(written - effect).max()}
     found = _coefficients_of_the_effect(case)
     commented = {"base": -1, "anticoagulated": 1, "diabetics": -1, "obese": -1, "prior bleeders": 1}
-    tables = proofs.variants.loc[TrialVariant.AS_PRINTED]
+    tables = rows(proofs.variants)[TrialVariant.AS_PRINTED]
     return {
         "statement.listing-1-baseline": Finding(
             {
                 "it gives the risks of the trial that Table 1 shows": gaps["risk"] < FLOAT_NOISE
                 and tables[TABLE_1] == 90
             },
-            f"Largest difference {gaps['risk']:.0e}; {tables[TABLE_1]} of 90 numbers of Table 1, the events among them.",
+            f"Largest difference {gaps['risk']:.0e}; {tables[TABLE_1]} of 90 numbers of Table 1, the events among "
+            f"them.",
         ),
         "statement.listing-1-effect": Finding(
             {"it gives the effects whose means Table 1 shows": gaps["effect"] < FLOAT_NOISE and tables[TABLE_1] == 90},
-            f"Largest difference {gaps['effect']:.0e}; {tables[TABLE_1]} of 90 numbers of Table 1, row true_te among them.",
+            f"Largest difference {gaps['effect']:.0e}; {tables[TABLE_1]} of 90 numbers of Table 1, row true_te among "
+            f"them.",
         ),
         "statement.listing-1-harm": Finding(
             {"some effects are harm": bool((effect > 0).any())},
-            f"{np.mean(effect > 0):.0%} of the true effects are above 0. The listing's author calls a positive effect harm.",
+            f"{np.mean(effect > 0):.0%} of the true effects are above 0. The listing's author calls a positive "
+            f"effect harm.",
         ),
         "statement.listing-1-signs": Finding(
             {name: np.sign(found[name]) == sign for name, sign in commented.items()},
-            f"Coefficients found from the effects: {', '.join(f'{name} {value:+.1f}' for name, value in found.items())}.",
+            f"Coefficients found from the effects: "
+            f"{', '.join(f'{name} {value:+.1f}' for name, value in found.items())}.",
         ),
         "statement.caption-listing-1": Finding(
             {"it gives Table 1": tables[TABLE_1] == 90, "it gives Table 3": tables[TABLE_3] == 60},
-            f"{tables[TABLE_1]} of 90 numbers of Table 1 and {tables[TABLE_3]} of 60 cells of Table 3, with 2000 patients; "
+            f"{tables[TABLE_1]} of 90 numbers of Table 1 and {tables[TABLE_3]} of 60 cells of Table 3, with 2000 "
+            f"patients; "
             "the listing's default is 1000.",
         ),
     }

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hte_utils.audit.common import AS_COMPUTED, AS_IMPLIED, FLOAT_NOISE, printed_metric
+from hte_utils.audit.common import AS_COMPUTED, AS_IMPLIED, FLOAT_NOISE, printed_metric, rows
 from hte_utils.audit.data_variants import TABLE_1
 from hte_utils.audit.decisions import HIGH_QUINTILES, LOW_QUINTILES, TREAT_ALL, TREAT_NOBODY
 from hte_utils.audit.listing_2 import POPULATION, SUBGROUP
@@ -28,6 +28,7 @@ def abstract(case: Case, proofs: Proofs) -> dict[str, Finding]:
 def _abstract_methods(case: Case, proofs: Proofs) -> dict[str, Finding]:
     truth, patients = case.truth, case.truth.covariates
     levels = set(proofs.variables.query("not observed")["level"])
+    of_table_1 = rows(proofs.variants)[TrialVariant.AS_PRINTED][TABLE_1]
     distinct = np.unique(case.as_implied.cate.round(9)).size
     risk, effect = truth.baseline_risk, truth.treatment_effect
     given = np.column_stack([np.ones(risk.size), patients.age, patients.anticoagulant, patients.prior_bleeding])
@@ -61,9 +62,8 @@ def _abstract_methods(case: Case, proofs: Proofs) -> dict[str, Finding]:
             "In every patient the log odds of the event are the baseline log odds plus, when treated, the effect.",
         ),
         "statement.abstract-simulated": Finding(
-            {"Listing 1 alone gives Table 1": proofs.variants.loc[TrialVariant.AS_PRINTED, TABLE_1] == 90},
-            f"{proofs.variants.loc[TrialVariant.AS_PRINTED, TABLE_1]} of the 90 numbers of Table 1 come from Listing 1 "
-            "with seed 123, to the last digit.",
+            {"Listing 1 alone gives Table 1": of_table_1 == 90},
+            f"{of_table_1} of the 90 numbers of Table 1 come from Listing 1 with seed 123, to the last digit.",
         ),
     }
 
@@ -98,13 +98,14 @@ def _abstract_accuracy(case: Case) -> dict[str, Finding]:
 
 def _abstract_quintiles(case: Case, proofs: Proofs) -> dict[str, Finding]:
     printed = {f"Q{k}": printed_number(f"table8.Q{k}.mean_te") for k in range(1, 6)}
-    true, model = case.as_implied.true, case.as_implied
+    truth, points = case.as_implied.true, rows(case.as_implied.points)
+    true = rows(truth)
     largest = {
         "printed": max(printed, key=lambda name: abs(printed[name])),
-        "log odds": str(true["log_odds_ratio"].abs().idxmax()),
-        "risk": str(true["risk_difference"].abs().idxmax()),
+        "log odds": str(truth["log_odds_ratio"].abs().idxmax()),
+        "risk": str(truth["risk_difference"].abs().idxmax()),
     }
-    bleeds = proofs.bleeds["bleeds"]
+    bleeds = {rule: found["bleeds"] for rule, found in rows(proofs.bleeds).items()}
     without = min(bleeds[TREAT_NOBODY], bleeds[TREAT_ALL])
     return {
         "statement.most-pronounced": Finding(
@@ -113,20 +114,20 @@ def _abstract_quintiles(case: Case, proofs: Proofs) -> dict[str, Finding]:
                 "so it is in truth, on the scale of risks": largest["risk"] == "Q5",
                 "so it is in truth, on the paper's log odds": largest["log odds"] == "Q5",
             },
-            f"True effects in Q1 and Q5: log odds ratios {true['log_odds_ratio']['Q1']:+.2f} and "
-            f"{true['log_odds_ratio']['Q5']:+.2f}; risk differences {100 * true['risk_difference']['Q1']:+.1f} and "
-            f"{100 * true['risk_difference']['Q5']:+.1f} percentage points.",
+            f"True effects in Q1 and Q5: log odds ratios {true['Q1']['log_odds_ratio']:+.2f} and "
+            f"{true['Q5']['log_odds_ratio']:+.2f}; risk differences {100 * true['Q1']['risk_difference']:+.1f} and "
+            f"{100 * true['Q5']['risk_difference']:+.1f} percentage points.",
         ),
         "statement.abstract-q5": _printed_mean(case, "Q5"),
         "statement.abstract-q1": _printed_mean(case, "Q1"),
         "statement.q1-harmful": Finding(
             {
                 "the average effect in Table 8 is harm": printed["Q1"] > 0,
-                "the model predicts harm": model.points.loc["Q1", "mean_te"] > 0,
-                "it is harm in truth": true.loc["Q1", "risk_difference"] > 0,
+                "the model predicts harm": points["Q1"]["mean_te"] > 0,
+                "it is harm in truth": true["Q1"]["risk_difference"] > 0,
             },
             f"Q1: log odds ratio of bleeding {printed['Q1']:+.2f} in Table 8; risk difference predicted "
-            f"{100 * model.points.loc['Q1', 'mean_te']:+.1f}, true {100 * true.loc['Q1', 'risk_difference']:+.1f} "
+            f"{100 * points['Q1']['mean_te']:+.1f}, true {100 * true['Q1']['risk_difference']:+.1f} "
             "percentage points. Fewer bleeds are a benefit.",
         ),
         "statement.importance-of-stratifying": Finding(
@@ -142,8 +143,8 @@ def _abstract_quintiles(case: Case, proofs: Proofs) -> dict[str, Finding]:
 
 def _printed_mean(case: Case, quintile: str) -> Finding:
     printed = printed_number(f"table8.{quintile}.mean_te")
-    computed = case.as_computed.log_odds.loc[quintile, "mean_te"]
-    implied = case.as_implied.log_odds.loc[quintile, "mean_te"]
+    computed = rows(case.as_computed.log_odds)[quintile]["mean_te"]
+    implied = rows(case.as_implied.log_odds)[quintile]["mean_te"]
     return Finding(
         {AS_COMPUTED: abs(computed - printed) < 0.01, AS_IMPLIED: abs(implied - printed) < 0.01},
         f"From Table 4's means and SDs: {computed:.3f} without the gender effects, {implied:.3f} with them; printed "
@@ -162,7 +163,8 @@ def introduction(case: Case, proofs: Proofs) -> dict[str, Finding]:
     return {
         "statement.ate-not-full-story": Finding(
             {"the average hides patients helped and patients harmed": 0.1 < harmed < 0.9},
-            f"The true average log odds ratio is {effect.mean():+.2f}; treatment raises the risk of {harmed:.0%} of the "
+            f"The true average log odds ratio is {effect.mean():+.2f}; treatment raises the risk of {harmed:.0%} of "
+            f"the "
             "patients and lowers that of the others.",
         ),
         "statement.vary-in-direction": Finding(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hte_utils import baseline
+from hte_utils.audit.common import rows
 from hte_utils.audit.data_variants import TABLE_4
 from hte_utils.audit.listing_2 import INDIVIDUAL, POPULATION, SUBGROUP, TRIAL_PRECISION
 from hte_utils.ledger.statements import Finding
@@ -48,12 +49,14 @@ def listing_2(case: Case, proofs: Proofs) -> dict[str, Finding]:
 
 
 def _run(proofs: Proofs) -> dict[str, Finding]:
-    nearest = (proofs.sampler["distance"] / proofs.sampler["typical"]).idxmin()
-    best = proofs.sampler.loc[nearest]
+    ratio = (proofs.sampler["distance"] / proofs.sampler["typical"]).to_numpy()
+    nearest = int(ratio.argmin())
+    sampler, thinning = proofs.sampler.index[nearest]
+    best = proofs.sampler.iloc[nearest]
     return {
         "statement.implemented-in-jags": Finding(
             {"runs of JAGS have the time-series errors of Table 4": best["distance"] < 2 * best["typical"]},
-            f"Runs of JAGS ({nearest[0]} sampler, thinned by {nearest[1]}) are as far from Table 4 as from one another: "
+            f"Runs of JAGS ({sampler} sampler, thinned by {thinning}) are as far from Table 4 as from one another: "
             f"distance {best['distance']:.1f}, typical {best['typical']:.1f}.",
         ),
         "statement.listing-2-is-the-model": _gives_table_4(proofs),
@@ -61,7 +64,7 @@ def _run(proofs: Proofs) -> dict[str, Finding]:
 
 
 def _gives_table_4(proofs: Proofs) -> Finding:
-    means = proofs.variants.loc[TrialVariant.AS_PRINTED, TABLE_4]
+    means = rows(proofs.variants)[TrialVariant.AS_PRINTED][TABLE_4]
     return Finding(
         {"it gives Table 4": means == MEANS_OF_TABLE_4},
         f"{means} of the {MEANS_OF_TABLE_4} posterior means agree within Monte Carlo error.",
@@ -82,7 +85,8 @@ def _levels(case: Case, proofs: Proofs) -> dict[str, Finding]:
                 "a subgroup level": bool(there[SUBGROUP]),
                 "an individual level": individual,
             },
-            f"Of the population: {', '.join(there[POPULATION])}. Of the subgroups: {', '.join(there[SUBGROUP])}. Of the "
+            f"Of the population: {', '.join(there[POPULATION])}. Of the subgroups: {', '.join(there[SUBGROUP])}. Of "
+            f"the "
             f"individuals: {', '.join(there[INDIVIDUAL]) or 'none'}.",
         ),
         "statement.population-level": Finding(
@@ -98,12 +102,13 @@ def _levels(case: Case, proofs: Proofs) -> dict[str, Finding]:
                 "subgroups have random effects": bool(there[SUBGROUP]),
                 "subgroups by age or anticoagulant use have": group in ("age", "anticoagulant"),
             },
-            f"The only subgroups are those of {group} ({', '.join(case.design.group_labels)}). Age and anticoagulant use "
+            f"The only subgroups are those of {group} ({', '.join(case.design.group_labels)}). Age and anticoagulant "
+            f"use "
             "modify the effect as fixed interactions.",
         ),
         "statement.equation-6": Finding(
             {
-                "the subgroups' effects are normal": inside.loc["re_trt", "law"] == "normal",
+                "the subgroups' effects are normal": rows(inside)["re_trt"]["law"] == "normal",
                 "their mean and their variance are estimated": {"b_trt", "tau_re_trt"} <= set(inside.index),
             },
             "te_gender = b_trt + re_trt, with b_trt in the part of the overall effect and 1/tau_re_trt as variance.",
@@ -116,7 +121,7 @@ def _levels(case: Case, proofs: Proofs) -> dict[str, Finding]:
 
 
 def _equations(case: Case, proofs: Proofs) -> dict[str, Finding]:
-    inside = proofs.variables
+    inside, cells = proofs.variables, rows(proofs.variables)
     untreated = np.log(case.as_implied.risk / (1 - case.as_implied.risk))
     return {
         "statement.equation-5": Finding(
@@ -134,12 +139,12 @@ def _equations(case: Case, proofs: Proofs) -> dict[str, Finding]:
                 "an effect of the individual": bool((inside.query("not observed")["level"] == INDIVIDUAL).any()),
                 "and no other term": "b_interaction" not in inside.index,
             },
-            f"Listing 2 has no effect of the individual, and {inside.loc['b_interaction', 'number']} interactions with "
+            f"Listing 2 has no effect of the individual, and {cells['b_interaction']['number']} interactions with "
             "treatment that the equation lacks. As printed, the subgroup's effect also acts without treatment.",
         ),
         "statement.equation-9": Finding(
-            {"the outcome is Bernoulli": inside.loc["event", "law"] == "bernoulli"},
-            f"{inside.loc['event', 'number']} outcomes with the law {inside.loc['event', 'law']}.",
+            {"the outcome is Bernoulli": cells["event"]["law"] == "bernoulli"},
+            f"{cells['event']['number']} outcomes with the law {cells['event']['law']}.",
         ),
     }
 
@@ -157,7 +162,8 @@ def _priors(proofs: Proofs) -> dict[str, Finding]:
         ),
         "statement.equation-11": Finding(
             {"both have it": _all_have(random, "normal", 0, sd)},
-            f"With both precisions at {TRIAL_PRECISION:g}: normal, mean 0, standard deviation {random['second'].max():g}.",
+            f"With both precisions at {TRIAL_PRECISION:g}: normal, mean 0, standard deviation "
+            f"{random['second'].max():g}.",
         ),
         "statement.hyperpriors": Finding(
             {"both have it": _all_have(precisions, "gamma", 2, 1 / 2)},
@@ -167,5 +173,7 @@ def _priors(proofs: Proofs) -> dict[str, Finding]:
 
 
 def _all_have(variables: pd.DataFrame, law: str, first: float, second: float) -> bool:
-    rows = variables[["law", "first", "second"]].itertuples(index=False)
-    return all(row.law == law and isclose(row.first, first) and isclose(row.second, second) for row in rows)
+    return all(
+        found["law"] == law and isclose(found["first"], first) and isclose(found["second"], second)
+        for found in rows(variables).values()
+    )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from hte_utils import baseline
-from hte_utils.audit.common import AS_COMPUTED, FLOAT_NOISE, figure_without_numbers, printed_metric
+from hte_utils.audit.common import AS_COMPUTED, FLOAT_NOISE, figure_without_numbers, printed_metric, rows
 from hte_utils.cate import EffectScale, GroupEffects, cate_draws
 from hte_utils.evaluation import point_metrics
 from hte_utils.ledger.statements import Finding
@@ -20,7 +20,7 @@ from hte_utils.paper.statements import statement
 if TYPE_CHECKING:
     import pandas as pd
 
-    from hte_utils.audit.case import Case
+    from hte_utils.audit.case import Case, Reading
 
 QUINTILES: Final = tuple(f"Q{number}" for number in range(1, 6))
 LOW, HIGH = ["Q1", "Q2"], ["Q4", "Q5"]
@@ -41,8 +41,9 @@ def moving_covariates(case: Case) -> dict[str, bool]:
     one_draw = case.posterior.isel(draw=slice(0, 1))
 
     def cate(trial: pd.DataFrame) -> np.ndarray:
-        how = {"scale": EffectScale.LOG_ODDS_RATIO, "group_effects": GroupEffects.LEFT_OUT}
-        return np.asarray(cate_draws(one_draw, case.design.apply(trial), **how))
+        patients = case.design.apply(trial)
+        how = GroupEffects.LEFT_OUT
+        return np.asarray(cate_draws(one_draw, patients, scale=EffectScale.LOG_ODDS_RATIO, group_effects=how))
 
     before = cate(case.trial)
     changed = {name: case.trial.assign(**{name: _other(case.trial[name])}) for name in baseline.COVARIATES}
@@ -78,7 +79,8 @@ def _individual_effects(case: Case) -> dict[str, Finding]:
                 "every patient has one": patients == case.design.n_patients,
                 "it is the one that the model implies": own_effects(case),
             },
-            f"{patients} patients in Table 8. The model's own effects have the correlation {own:.3f} with the true ones; "
+            f"{patients} patients in Table 8. The model's own effects have the correlation {own:.3f} with the true "
+            f"ones; "
             f"Table 7 prints {printed('table7.correlation')}, which needs the gender effects left out.",
         ),
         "statement.compared-to-truth": Finding(
@@ -108,7 +110,8 @@ def _accuracy(case: Case) -> dict[str, Finding]:
                 "it is below the error of predicting no effect for anybody": without.rmse < no_effect,
                 "the model's own effects do as well": own.rmse <= without.rmse,
             },
-            f"RMSE {without.rmse:.3f}; with the gender effects {own.rmse:.3f}; of no effect for anybody {no_effect:.2f}. "
+            f"RMSE {without.rmse:.3f}; with the gender effects {own.rmse:.3f}; of no effect for anybody "
+            f"{no_effect:.2f}. "
             f"{without.bias_share:.0%} of the squared error is one and the same error for all, {without.bias:+.2f}.",
         ),
         "statement.captures-baseline-risk": Finding(
@@ -117,14 +120,15 @@ def _accuracy(case: Case) -> dict[str, Finding]:
                 "and ordered nearly right": order > 0.8,
                 "those that the paper computed are": 0.5 < ratio["computed"] < 2,
             },
-            f"Mean predicted over mean true risk: {ratio['implied']:.2f} with the gender effects, {ratio['computed']:.1f} "
+            f"Mean predicted over mean true risk: {ratio['implied']:.2f} with the gender effects, "
+            f"{ratio['computed']:.1f} "
             f"as computed for Table 8; correlation of implied and true risk {order:.2f}. Table 7, which the sentence "
             "cites, is about effects and not about risks.",
         ),
     }
 
 
-def _readings(case: Case) -> dict[str, object]:
+def _readings(case: Case) -> dict[str, Reading]:
     return {"computed": case.as_computed, "implied": case.as_implied}
 
 
@@ -132,9 +136,9 @@ def _groups(case: Case) -> dict[str, Finding]:
     sizes, printed_risk, printed_te = table_8("n"), table_8("mean_risk"), table_8("mean_te")
     reproduced = np.abs(case.as_computed.log_odds["mean_risk"].to_numpy() - printed_risk).max()
     control_rate = float(case.design.outcome[case.design.treatment == 0].mean())
-    true = case.as_implied.true
+    true = rows(case.as_implied.true)
     above = _share_of_draws_in_which_the_last_group_is_above_the_first(case)
-    true_te = true["log_odds_ratio"].to_numpy()
+    true_te = case.as_implied.true["log_odds_ratio"].to_numpy()
     return {
         "statement.five-equal-groups": Finding(
             {"they are": len(set(sizes)) == 1}, f"Table 8: {', '.join(f'{size:.0f}' for size in sizes)} patients."
@@ -144,7 +148,8 @@ def _groups(case: Case) -> dict[str, Finding]:
                 "the groups are formed by a risk that the posterior gives": reproduced < 0.01,
                 "it is this trial's risk within a factor of two": bool(0.5 < printed_risk.mean() / control_rate < 2),
             },
-            f"Table 8's risks average {printed_risk.mean():.1%}; in the control arm {control_rate:.1%} bled. Without the "
+            f"Table 8's risks average {printed_risk.mean():.1%}; in the control arm {control_rate:.1%} bled. Without "
+            f"the "
             f"gender effects they are reproduced to {reproduced:.3f}.",
         ),
         "statement.variation-in-efficacy": Finding(
@@ -155,17 +160,19 @@ def _groups(case: Case) -> dict[str, Finding]:
                 < above
                 < 0.975,
             },
-            f"From lowest to highest group: true {true_te[0]:+.2f} to {true_te[-1]:+.2f}, Table 8 {printed_te[0]:+.2f} to "
-            f"{printed_te[-1]:+.2f}. Posterior probability, gender effects in, that Q5's average is above Q1's: {above:.2f}.",
+            f"From lowest to highest group: true {true_te[0]:+.2f} to {true_te[-1]:+.2f}, Table 8 "
+            f"{printed_te[0]:+.2f} to "
+            f"{printed_te[-1]:+.2f}. Posterior probability, gender effects in, that Q5's average is above Q1's: "
+            f"{above:.2f}.",
         ),
         "statement.efficacy-increases": Finding(
             {
                 "the effect increases, in Table 8": bool((np.diff(printed_te) > 0).all()),
                 "and in truth": bool((np.diff(true_te) > 0).all()),
-                "the benefit does": true.loc["Q5", "share_harmed"] < true.loc["Q1", "share_harmed"],
+                "the benefit does": true["Q5"]["share_harmed"] < true["Q1"]["share_harmed"],
             },
-            f"A greater effect is more bleeding: treatment truly harms {true.loc['Q1', 'share_harmed']:.0%} of the "
-            f"patients in Q1 and {true.loc['Q5', 'share_harmed']:.0%} in Q5.",
+            f"A greater effect is more bleeding: treatment truly harms {true['Q1']['share_harmed']:.0%} of the "
+            f"patients in Q1 and {true['Q5']['share_harmed']:.0%} in Q5.",
         ),
         "statement.caption-figure-3": figure_without_numbers("06-risk-stratification"),
         "statement.caption-figure-4": Finding(
@@ -184,42 +191,43 @@ def _share_of_draws_in_which_the_last_group_is_above_the_first(case: Case) -> fl
 
 
 def _benefit(case: Case) -> dict[str, Finding]:
-    true, points = case.as_implied.true, case.as_implied.points
-    helped = 1 - true["share_harmed"]
+    true, predicted = rows(case.as_implied.true), rows(case.as_implied.points)
+    helped = {quintile: 1 - true[quintile]["share_harmed"] for quintile in QUINTILES}
+    actual = {quintile: true[quintile]["risk_difference"] for quintile in QUINTILES}
+    expected = {quintile: predicted[quintile]["mean_te"] for quintile in QUINTILES}
+    low_effects = table_8("mean_te")[:2]
+    intervals = [
+        f"{100 * predicted[q]['average_lower']:+.1f} to {100 * predicted[q]['average_upper']:+.1f}" for q in HIGH
+    ]
     return {
         "statement.low-risk-no-benefit": Finding(
             {
-                "fewer than half of them truly benefit": bool((helped[LOW] < 0.5).all()),
-                "the model predicts more bleeds under treatment": bool((points.loc[LOW, "mean_te"] > 0).all()),
+                "fewer than half of them truly benefit": all(helped[q] < 0.5 for q in LOW),
+                "the model predicts more bleeds under treatment": all(expected[q] > 0 for q in LOW),
             },
             f"Treatment truly lowers the risk of {helped['Q1']:.0%} in Q1 and {helped['Q2']:.0%} in Q2; predicted risk "
-            f"differences {_points(points['mean_te'], LOW)} percentage points.",
+            f"differences {_points(expected, LOW)} percentage points.",
         ),
         "statement.low-risk-harmed": Finding(
             {
-                "on average they are, in truth": bool((true.loc[LOW, "risk_difference"] > 0).any()),
-                "by Table 8 they are": bool((table_8("mean_te")[:2] > 0).any()),
+                "on average they are, in truth": any(actual[q] > 0 for q in LOW),
+                "by Table 8 they are": bool((low_effects > 0).any()),
             },
-            f"True risk differences {_points(true['risk_difference'], LOW)} percentage points, effects in Table 8 "
-            f"{', '.join(f'{te:+.2f}' for te in table_8('mean_te')[:2])}: fewer bleeds.",
+            f"True risk differences {_points(actual, LOW)} percentage points, effects in Table 8 "
+            f"{low_effects[0]:+.2f} and {low_effects[1]:+.2f}: fewer bleeds.",
         ),
         "statement.high-risk-benefit": Finding(
             {
-                "on average they benefit, in truth": bool((true.loc[HIGH, "risk_difference"] < 0).any()),
-                "a 95 % credible interval is on the side of benefit": bool(
-                    (points.loc[HIGH, "average_upper"] < 0).any()
+                "on average they benefit, in truth": any(actual[q] < 0 for q in HIGH),
+                "a 95 % credible interval is on the side of benefit": any(
+                    predicted[q]["average_upper"] < 0 for q in HIGH
                 ),
             },
-            f"True risk differences {_points(true['risk_difference'], HIGH)} percentage points: more bleeds. Credible "
-            "intervals of the model: "
-            + " and ".join(
-                f"{100 * points.loc[q, 'average_lower']:+.1f} to {100 * points.loc[q, 'average_upper']:+.1f}"
-                for q in HIGH
-            )
-            + ".",
+            f"True risk differences {_points(actual, HIGH)} percentage points: more bleeds. Credible intervals of the "
+            f"model: {' and '.join(intervals)}.",
         ),
     }
 
 
-def _points(differences: pd.Series, quintiles: list[str]) -> str:
+def _points(differences: dict[str, float], quintiles: list[str]) -> str:
     return " and ".join(f"{100 * differences[quintile]:+.1f}" for quintile in quintiles)

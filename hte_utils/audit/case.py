@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from hte_utils.trial_truth import TrialTruth
 
 _THINNING: Final = 10  # of the book's 20 000 draws: no verdict hangs on the Monte Carlo error that is left
-_QUICK: Final = {"n_replicates": 20, "relative_length": 1 / _THINNING}
+_REPLICATES: Final = 20  # of the Monte Carlo errors, which are not used here
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -114,14 +114,14 @@ def _read(draws: xr.DataTree, design: TrialDesign, truth: TrialTruth, how: Group
     risk = baseline_risk_draws(draws, design, group_effects=how)
     cate = cate_draws(draws, design, scale=EffectScale.LOG_ODDS_RATIO, group_effects=how)
     difference = cate_draws(draws, design, scale=EffectScale.RISK_DIFFERENCE, group_effects=how)
-    strata = stratify_by_risk(risk, cate, **_QUICK)
+    strata = stratify_by_risk(risk, cate, n_replicates=_REPLICATES)
     return Reading(
         cate=_mean(cate),
         risk_difference=_mean(difference),
         risk=_mean(risk),
         group=strata.group,
         log_odds=strata.table,
-        points=stratify_by_risk(risk, difference, **_QUICK).table,
+        points=stratify_by_risk(risk, difference, n_replicates=_REPLICATES).table,
         true=true_effects_by_stratum(truth, strata),
     )
 

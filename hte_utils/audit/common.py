@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from hte_utils.ledger.statements import Finding
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from hte_utils.audit.case import Case
 
 FLOAT_NOISE: Final = 1e-9

@@ -82,5 +82,5 @@ def _summarise(trial: pd.DataFrame, made: list[tuple[NDArray[np.bool_], NDArray[
 
 
 def _with_arms(trial: pd.DataFrame, treated: NDArray[np.bool_]) -> pd.DataFrame:
-    arms = pd.Categorical.from_codes(treated.astype(np.int8), categories=["Control", "Treatment"])
+    arms = pd.Categorical.from_codes(treated.astype(np.int8), categories=pd.Index(["Control", "Treatment"]))
     return trial.assign(treatment=arms)

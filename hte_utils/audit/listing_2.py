@@ -7,21 +7,19 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
-import pytensor
+import pymc as pm
 from pytensor.compile.mode import Mode
 
 from hte_utils.model import listing_model
 
 if TYPE_CHECKING:
-    import pymc as pm
-
     from hte_utils.trial_design import TrialDesign
 
 POPULATION, SUBGROUP, INDIVIDUAL = "population", "subgroup", "individual"
 _LEVEL_OF_DIM: Final = {"group": SUBGROUP, "patient": INDIVIDUAL}
 TRIAL_PRECISION: Final = 4.0
 """Value of both precisions at which the laws of `re` and `re_trt` are evaluated."""
-_UNCOMPILED: Final = Mode(linker="py", optimizer=None)  # a dozen constants are not worth a compilation
+_UNCOMPILED: Final = Mode(linker="py", optimizer="None")  # a dozen constants are not worth a compilation
 
 
 def variables(design: TrialDesign) -> pd.DataFrame:
@@ -61,5 +59,5 @@ def _described(model: pm.Model, rv: Any) -> dict[str, object]:
 def _values(model: pm.Model, parameters: list[Any]) -> np.ndarray:
     """Evaluate the parameters of the priors, each being one number, however often it is repeated."""
     precisions = [model["tau_re"], model["tau_re_trt"]]
-    evaluate = pytensor.function(precisions, parameters, mode=_UNCOMPILED, on_unused_input="ignore")
+    evaluate = pm.compile(precisions, parameters, mode=_UNCOMPILED, on_unused_input="ignore")
     return np.array([np.unique(value).item() for value in evaluate(TRIAL_PRECISION, TRIAL_PRECISION)])

@@ -85,6 +85,8 @@ def _notes(caught: Sequence[warnings.WarningMessage]) -> dict[str, float]:
             notes["not_converged"] = 1.0
         elif "out-of-bag" in str(message.message):  # concerns an average that is not used here
             notes["few_out_of_bag"] = 1.0
+        elif "least populated class" in str(message.message):  # folds are alike in arm x event, where they can be
+            notes["fewer_events_than_folds_in_an_arm"] = 1.0
         else:
             warnings.warn_explicit(message.message, message.category, message.filename, message.lineno)
     return notes

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     FloatArray = NDArray[np.float64]
 
+_DEVIANCE_TOLERANCE = 1e-10  # the default, 1e-8, leaves an error in the sixth digit
 _SUSPICIOUS_ERROR = 5.0
 """A log odds ratio with a standard error above this (per SD, or yes against no) makes the test for separation run."""
 
@@ -69,7 +70,7 @@ def fit_logistic(terms: FloatArray, outcome: FloatArray, offset: FloatArray | No
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", PerfectSeparationWarning)  # is looked for below, by an exact test
         model = sm.GLM(outcome, terms, family=sm.families.Binomial(), offset=offset)
-        fitted = model.fit(maxiter=100)
+        fitted = model.fit(maxiter=100, tol=_DEVIANCE_TOLERANCE)
     notes: dict[str, float] = {}
     if not fitted.converged:
         notes["not_converged"] = 1.0

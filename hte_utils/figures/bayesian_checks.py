@@ -1,8 +1,8 @@
-"""Figures of the chapter on Bayesian checks: predictive checks, model comparison, and the candidates beside the truth."""
+"""Figures of the chapter on Bayesian checks: predictive checks, model comparison, candidates beside the truth."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 MODEL_COLOURS = (ORANGE, BLUE)
 MODEL_MARKERS = ("s", "o")
-_DIFFERENCE_LIMIT = 60.0
+_DIFFERENCE_LIMIT = 60
 _JITTER = 0.12
 
 
@@ -37,9 +37,9 @@ def prior_predictions(predictions: Mapping[str, PriorPrediction], observed_rate:
     with canvas(2, height=3.2) as drawn:
         rates, differences = drawn.axes
         for (label, prediction), colour in zip(predictions.items(), MODEL_COLOURS, strict=True):
-            style = {"density": True, "alpha": 0.5, "color": colour, "label": label}
-            rates.hist(100 * prediction.event_rate, bins=np.arange(0, 101, 4), **style)
-            bins = np.arange(-_DIFFERENCE_LIMIT, _DIFFERENCE_LIMIT + 1, 4)
+            style: dict[str, Any] = {"density": True, "alpha": 0.5, "color": colour, "label": label}
+            rates.hist(100 * prediction.event_rate, bins=list(range(0, 101, 4)), **style)
+            bins = list(range(-_DIFFERENCE_LIMIT, _DIFFERENCE_LIMIT + 1, 4))
             differences.hist(100 * prediction.risk_difference, bins=bins, **style)
         rates.axvline(100 * observed_rate, color=BLACK, linewidth=1.2, label="observed in this trial")
         differences.axvline(0, color=BLACK, linewidth=0.7, linestyle=":")
@@ -109,7 +109,7 @@ def calibration_curves(curves: Mapping[str, pd.DataFrame]) -> Figure:
                 label="replicated, 95 %",
             )
             axis.plot(percent["predicted"], percent["observed"], color=BLACK, label="observed")
-            limit = percent["predicted"].quantile(0.995)
+            limit = float(percent["predicted"].quantile(0.995))
             axis.plot([0, limit], [0, limit], color=GREY, linestyle=":", linewidth=1)
             axis.set(xlim=(0, limit), ylim=(0, 2 * limit), xlabel="Predicted risk (%)")
             axis.set_title(label)

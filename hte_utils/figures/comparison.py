@@ -74,6 +74,8 @@ def individual_effects(comparison: Comparison) -> Figure:
             _panel(axis, name, true, 100.0 * comparison.of_trial(name).risk_difference.value)
         for axis in drawn.axes[len(comparison.results) :]:
             axis.set_visible(False)
+        for axis in drawn.axes[len(comparison.results) - columns : len(comparison.results)]:
+            axis.tick_params(labelbottom=True)  # also where the panel below is hidden
         drawn.figure.supxlabel("True risk difference (percentage points; positive: more bleeds)", fontsize=9)
         drawn.figure.supylabel("Estimated risk difference (percentage points)", fontsize=9)
     return drawn.figure
@@ -89,7 +91,7 @@ def _panel(axis: Axes, name: str, true: FloatArray, estimated: FloatArray) -> No
         0.03, 0.95, f"r {found.correlation:.2f}\nRMSE {found.rmse:.1f}", transform=axis.transAxes, va="top", fontsize=7
     )
     axis.set(xlim=_LIMITS, ylim=_LIMITS)
-    axis.set_title(METHODS[name].label, fontsize=7.5)
+    axis.set_title(METHODS[name].label, fontsize=7)
 
 
 def _family(name: str) -> tuple[str, str, str]:

@@ -6,6 +6,7 @@ The plot and its simultaneous envelope are those of Säilynoja, Bürkner & Vehta
 from __future__ import annotations
 
 from importlib import import_module
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 _SIMULATIONS, _SEED = 1000, 214
 _GRID = 201
+_TITLE_WIDTH = 34
+_LINES = ("-", "--", "-.", ":")
 
 
 def ecdf_differences(
@@ -44,12 +47,12 @@ def ecdf_differences(
     """
     trials = next(iter(calibrations.values())).ranks.sizes["trial"]
     points, lower, upper = _envelope(trials, probability)
-    with canvas(len(calibrations), height=3.6, width=8.6, sharey=True) as drawn:
+    with canvas(len(calibrations), height=3.8, width=8.6) as drawn:
         for axis, (label, calibration) in zip(drawn.axes, calibrations.items(), strict=True):
             axis.fill_between(points, lower - points, upper - points, color=GREY, alpha=0.3, linewidth=0)
             axis.axhline(0, color="black", linewidth=0.6)
             _curves(axis, calibration, faults[label])
-            axis.set_title(label)
+            axis.set_title(fill(label, _TITLE_WIDTH))
             axis.set(xlabel="PIT value of the truth")
         drawn.axis.set(ylabel="ECDF − uniform")
     return drawn.figure
@@ -62,12 +65,12 @@ def _curves(axis: Axes, calibration: Calibration, faulty: Sequence[str]) -> None
         grid = np.linspace(0.0, 1.0, _GRID)
         difference = np.searchsorted(values, grid, side="right") / values.size - grid
         if name in faulty:
-            line = (VERMILION, "--", "-.", ":")[1 + list(faulty).index(str(name)) % 3]
+            line = _LINES[list(faulty).index(str(name)) % len(_LINES)]
             axis.plot(grid, difference, color=VERMILION, linestyle=line, linewidth=1.6, label=str(name))
         else:
             axis.plot(grid, difference, color=BLUE, linewidth=0.6, alpha=0.7)
     if faulty:
-        axis.legend(loc="upper right")
+        axis.legend(loc="lower center", bbox_to_anchor=(0.5, -0.5))
 
 
 def _envelope(trials: int, probability: float) -> tuple[FloatArray, FloatArray, FloatArray]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from html import escape
 from typing import Self
+from urllib.parse import quote
 
 import numpy as np
 
 from hte_utils.ledger.entries import LedgerEntry, Verdict
-from hte_utils.ledger.report import LedgerReport
+from hte_utils.ledger.report import LedgerReport, place_of
 from hte_utils.paper.statements import STATEMENT_KIND, Statement, statement
 
 
@@ -35,7 +37,7 @@ class Finding:
         When there are neither claims nor a reason, or both, or no evidence for the claims.
     """
 
-    claims: Mapping[str, bool] = field(default_factory=dict)
+    claims: Mapping[str, bool | np.bool_] = field(default_factory=dict)
     evidence: str = ""
     not_checkable_because: str = ""
 
@@ -82,6 +84,17 @@ class StatementReport(LedgerReport):
         counts = ", ".join(f"{count} {verdict}" for verdict, count in self.verdict_counts().most_common())
         noun = "statement" if len(self.entries) == 1 else "statements"
         return f"{self.title}: {len(self.entries)} {noun}; {counts}"
+
+    def to_html(self) -> str:
+        """Return the headline above an open table; each row has its statement's id as an anchor."""
+        head = "".join(f"<th scope='col'>{h}</th>" for h in ("the paper says", "verdict", "found"))
+        rows = "".join(_html_row(entry) for entry in self.entries)
+        place = quote(place_of(self.entries[0])) if self.entries else ""
+        return (
+            f"<div class='ledger statements'><p>{escape(self.headline())}. "
+            f"<a href='ledger.html?where={place}'>These entries in the ledger</a></p>"
+            f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
+        )
 
     def to_text(self) -> str:
         """Return a few lines a statement: id and verdict, the words, the claims, the evidence."""
@@ -130,6 +143,14 @@ def statement_text(entry: LedgerEntry) -> str:
     """Write one statement for a terminal."""
     lines = [f"{entry.id}  [{entry.verdict}]", f'    "{entry.printed}" ({entry.source})']
     return "\n".join([*lines, *(f"    {text}" for text in (entry.note, entry.reproduced) if text)])
+
+
+def _html_row(entry: LedgerEntry) -> str:
+    address = escape(f"ledger.html#{entry.id}")
+    said = f"“{escape(entry.printed or '')}”<br/><a href='{address}'>{escape(entry.source)}</a>"
+    found = [escape(text) for text in (entry.note, entry.reproduced) if isinstance(text, str) and text]
+    cells = (said, escape(entry.verdict), "<br/>".join(found))
+    return f"<tr id='{escape(entry.id)}'>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
 
 
 def _row(said: Statement, *, reproduced: str | None, verdict: Verdict, note: str) -> LedgerEntry:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Collection, Iterator
+from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
@@ -127,17 +128,20 @@ class _DaskPool:
                     return list(wait_for(list(handles), timeout=_LOOK_EVERY, return_when="FIRST_COMPLETED").done)
             except TimeoutError:
                 self._check_workers()
+            except CancelledError as error:
+                raise WorkersLostError(_lost("the Dask scheduler is gone, or dropped the work")) from error
 
     def result(self, handle: Any) -> Tables | None:
         from distributed import KilledWorker
-        from distributed.client import FutureCancelledError
 
         try:
             tables: Tables = handle.result()
         except KilledWorker:
             return None
-        except FutureCancelledError as error:
-            raise WorkersLostError(_lost(f"the Dask scheduler dropped the work ({error})")) from error
+        except (CancelledError, OSError) as error:
+            if isinstance(error, OSError) and self._client.status == "running":
+                raise  # the block's own
+            raise WorkersLostError(_lost("the Dask scheduler is gone, or dropped the work")) from error
         return tables
 
     def _check_workers(self) -> None:

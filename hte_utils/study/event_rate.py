@@ -86,8 +86,12 @@ def baseline_for_rate(rate: float, baseline: BaselineCoefficients, effect: Effec
     Raises
     ------
     ValueError
-        If no intercept between -50 and 50 gives this rate.
+        If the rate is not between 0 and 1.
     """
+    if not 0.0 < rate < 1.0:
+        raise ValueError(
+            f"an expected event rate must lie between 0 and 1, both excluded; got {rate}. Give 0.05 for 5 %"
+        )
     intercept = brentq(lambda value: _rate_at(value, baseline, effect) - rate, -50.0, 50.0, xtol=1e-10)
     return replace(baseline, intercept=round(float(intercept), _DECIMALS))
 

@@ -150,6 +150,7 @@ class _ProcessPool:
     def _started(self) -> ProcessPoolExecutor:
         # A fresh interpreter for each worker: forking one that has threads (BLAS, Dask, notebooks) can hang.
         context = multiprocessing.get_context("forkserver" if sys.platform == "linux" else "spawn")
+        context.set_forkserver_preload(["hte_utils.study.block"])  # imported once, not by each worker
         return ProcessPoolExecutor(self._workers, mp_context=context, initializer=begin_worker)
 
 

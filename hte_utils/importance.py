@@ -1,0 +1,160 @@
+"""Pareto-smoothed importance sampling of the sums form with randomised quasi-Monte Carlo proposals.
+
+A multivariate t in the coordinates of `HierarchicalChart`, fitted to the posterior by pilot samples, proposes; Pareto
+smoothing (Vehtari et al. 2024) steadies the weights, and says by its k-hat whether they can be trusted. The proposals
+are scrambled Sobol points (Owen 1997) and not independent: the chart makes posterior expectations smooth functions of
+them, and their error falls much faster than with the root of the number of points.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from arviz_stats.base import array_stats  # type: ignore[attr-defined]
+from scipy import linalg, special
+from scipy.stats import qmc
+
+from hte_utils.fast_likelihood import log_likelihood
+from hte_utils.hierarchical_chart import HierarchicalChart
+
+if TYPE_CHECKING:
+    from hte_utils.sums_density import SumsDensity
+    from hte_utils.trial_checks import FloatArray
+
+LARGEST_PARETO_K = 0.7
+"""Above it, importance sampling is not to be trusted at any practical number of proposals (Vehtari et al. 2024)."""
+
+_STATISTICS: Any = array_stats  # ArviZ has no type hints
+_DEGREES_OF_FREEDOM = 20.0
+# A pilot round after the first is needed only where few of its points counted. Powers of two, as Sobol points like it.
+_PILOT_SIZES, _PILOT_SHARE = (1024, 2048, 4096), 0.4
+# The largest pilot weights are cut to the 10th largest, so that no single point decides the fit (Ionides 2008).
+_PILOT_CUT = 10
+_BLOCK = 256
+# Proposals for one wanted effective draw, at most; a proposal that needs more is no good.
+_MOST_PER_DRAW = 50
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ImportanceSample:
+    """Weighted points of the posterior.
+
+    Attributes
+    ----------
+    points
+        Shape (proposals, coordinates of the sums form).
+    weights
+        Shape (proposals,), smoothed; they sum to 1.
+    pareto_k
+        k-hat of the raw weights.
+    pilot_points
+        Evaluations of the density that went into fitting the proposal.
+    """
+
+    points: FloatArray
+    weights: FloatArray
+    pareto_k: float
+    pilot_points: int
+
+    @property
+    def ess(self) -> float:
+        """Effective sample size 1 / sum(weights²): of independent proposals; quasi-random ones are worth more."""
+        return float(1.0 / np.square(self.weights).sum())
+
+
+def importance_sample(density: SumsDensity, draws: int, seed: np.random.SeedSequence) -> ImportanceSample:
+    """Propose until the effective sample size reaches `draws`, or it is clear that it will not.
+
+    Parameters
+    ----------
+    density
+        The posterior.
+    draws
+        Wanted effective sample size.
+    seed
+        Its children decide the proposals; it is left as it was.
+    """
+    proposal = _Proposal.standard(HierarchicalChart.of(density))
+    spent, share = 0, 0.0
+    for size in _PILOT_SIZES:
+        if share < _PILOT_SHARE:
+            proposal, share = proposal.refined(density, size, child_seed(seed, spent))
+            spent += size
+    uniforms = _sobol(density.at.size + 1, child_seed(seed, spent))
+    points, log_weights = proposal.weighted(density, next(uniforms))
+    while True:
+        sample = _smoothed(points, log_weights, spent)
+        missing = draws / sample.ess - 1.0
+        if missing <= 0.0 or len(points) >= _MOST_PER_DRAW * draws:
+            return sample
+        # At most three times as many more: a first estimate of the weights' variance can be far too large.
+        n_blocks = int(np.ceil(len(points) / _BLOCK * min(missing, 3.0)))
+        more = np.concatenate([next(uniforms) for _ in range(n_blocks)])
+        new_points, new_weights = proposal.weighted(density, more)
+        points, log_weights = np.concatenate([points, new_points]), np.concatenate([log_weights, new_weights])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Proposal:
+    """A multivariate t in the coordinates of a chart: `centre`, and `factor` with factor @ factor.T = scale matrix."""
+
+    chart: HierarchicalChart
+    centre: FloatArray
+    factor: FloatArray
+
+    @classmethod
+    def standard(cls, chart: HierarchicalChart) -> Self:
+        size = chart.size
+        return cls(chart, np.zeros(size), np.eye(size))
+
+    def weighted(self, density: SumsDensity, uniform: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Points (points, coordinates) and log weights (points,) from uniform numbers (points, coordinates + 1)."""
+        points, log_weights, _ = self._weighted(density, uniform)
+        return points, log_weights
+
+    def refined(self, density: SumsDensity, size: int, seed: np.random.SeedSequence) -> tuple[Self, float]:
+        """Move to the posterior's mean and covariance; return the effective share of the pilot points as well."""
+        uniforms = _sobol(self.centre.size + 1, seed)
+        uniform = np.concatenate([next(uniforms) for _ in range(size // _BLOCK)])
+        _, log_weights, inner = self._weighted(density, uniform)
+        weights = np.exp(np.minimum(log_weights - np.sort(log_weights)[-_PILOT_CUT], 0.0))
+        covariance = np.cov(inner, rowvar=False, aweights=weights)
+        centre = np.average(inner, axis=0, weights=weights)
+        raw = np.exp(log_weights - log_weights.max())
+        share = raw.sum() ** 2 / np.square(raw).sum() / size
+        return type(self)(self.chart, centre, linalg.cholesky(covariance, lower=True)), float(share)
+
+    def _weighted(self, density: SumsDensity, uniform: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        dimension, df = self.centre.size, _DEGREES_OF_FREEDOM
+        standard = special.ndtri(uniform[:, 1:])
+        standard /= np.sqrt(special.chdtri(df, uniform[:, 0]) / df)[:, None]
+        inner = self.centre + standard @ self.factor.T
+        points, log_jacobian = self.chart.points(inner)
+        log_weights = log_likelihood(density.signed, points[:, density.at.linear])
+        density.add_log_prior(log_weights, points)
+        log_weights += log_jacobian
+        log_weights += 0.5 * (df + dimension) * np.log1p(np.square(standard).sum(axis=1) / df)
+        return points, log_weights, inner
+
+
+def _sobol(dimension: int, seed: np.random.SeedSequence) -> Iterator[FloatArray]:
+    """Scrambled Sobol points in blocks, each number strictly between 0 and 1."""
+    engine = qmc.Sobol(dimension, scramble=True, rng=np.random.default_rng(seed))
+    while True:
+        # SciPy's points are multiples of 2**-30, 0 among them: move each to the middle of its cell.
+        yield engine.random(_BLOCK) + 2.0**-31
+
+
+def _smoothed(points: FloatArray, log_weights: FloatArray, spent: int) -> ImportanceSample:
+    # psislw is made for leave-one-out: it wants the logarithms of reciprocal weights.
+    smoothed, pareto_k = _STATISTICS.psislw(-log_weights, r_eff=1.0)
+    weights = np.exp(smoothed)
+    return ImportanceSample(points, weights / weights.sum(), float(pareto_k), spent)
+
+
+def child_seed(seed: np.random.SeedSequence, number: int) -> np.random.SeedSequence:
+    """One child of a seed. Unlike `SeedSequence.spawn` it does not count: the same call gives the same child."""
+    return np.random.SeedSequence(entropy=seed.entropy, spawn_key=(*seed.spawn_key, number), pool_size=seed.pool_size)

@@ -1,0 +1,267 @@
+"""A posterior in a few hundredths of a second, for studies of thousands of trials.
+
+The posterior is that of `hte_utils.fit.fit`; only the engine differs. `hte_utils.importance` proposes from an
+approximation and weights the proposals by what it got wrong. Each fit says by Pareto's k-hat whether that worked; where
+it did not, NUTS takes its place, with a warning and a mark in the record.
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+import numpy as np
+import xarray as xr
+from threadpoolctl import threadpool_limits
+
+from hte_utils.fit import fit
+from hte_utils.fit_record import FitCheck, FitRecord, library_versions, record_of
+from hte_utils.fit_settings import NutsSettings
+from hte_utils.importance import LARGEST_PARETO_K, ImportanceSample, child_seed, importance_sample
+from hte_utils.posterior_tree import points_of, posterior_tree, split_sums, sums_of
+from hte_utils.priors import Priors
+from hte_utils.spec import TrialDesign
+from hte_utils.sums_density import SumsDensity
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from hte_utils.trial_checks import FloatArray
+
+_FEWEST_DRAWS = 100
+_NUTS_CHAINS = 4
+
+
+class QuickFallbackWarning(UserWarning):
+    """Importance sampling failed for a trial; its posterior was sampled by NUTS."""
+
+
+class Engine(StrEnum):
+    """What made a quick posterior."""
+
+    IMPORTANCE = "importance"
+    """Pareto-smoothed importance sampling."""
+    NUTS = "nuts"
+    """The No-U-Turn sampler, because importance sampling failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class QuickRecord:
+    """How a quick posterior was made.
+
+    Attributes
+    ----------
+    engine
+        What the draws come from.
+    pareto_k
+        k-hat of the importance weights; above 0.7 they are not used.
+    ess
+        Effective sample size. Importance sampling: 1 / sum(weights²), which undersells quasi-random proposals. NUTS: the
+        smallest bulk ESS of any scalar of Listing 2.
+    proposals
+        Weighted points that the draws were taken from (for NUTS: draws).
+    pilot_points
+        Evaluations of the density that went into the proposal.
+    seconds
+        Wall time from the design to the draws.
+    """
+
+    engine: Engine
+    pareto_k: float
+    ess: float
+    proposals: int
+    pilot_points: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class QuickPosterior:
+    """A posterior of one trial.
+
+    Attributes
+    ----------
+    design, priors, wanted_draws, seed
+        What it was made from: `wanted_draws` are effective draws, `seed` is that of `quick_posterior`, in words.
+    points
+        Weighted points in the coordinates of the sums form (`hte_utils.sums_density.Coordinates`), shape
+        (proposals, coordinates).
+    weights
+        Shape (proposals,): Pareto-smoothed, with sum 1.
+    draws
+        Equal-weight draws of the variables of Listing 2 by name, shape (draws,) or (draws, labels), in random order.
+        There are as many as proposals, but no more than twice `wanted_draws`; a heavy point occurs more than once.
+    record
+        How it was made.
+    """
+
+    design: TrialDesign
+    priors: Priors
+    wanted_draws: int
+    seed: str
+    points: FloatArray
+    weights: FloatArray
+    draws: Mapping[str, FloatArray]
+    record: QuickRecord
+
+    @property
+    def n_draws(self) -> int:
+        """Number of equal-weight draws."""
+        return int(self.draws["b_intercept"].size)
+
+    def tree(self) -> xr.DataTree:
+        """The equal-weight draws as one chain, in the form of `hte_utils.fit.fit`.
+
+        Autocorrelations of that chain say nothing, since its order is random: the record's Pareto k and ESS do.
+        """
+        one_chain = {name: values[None] for name, values in self.draws.items()}
+        stats = xr.Dataset(attrs={"pareto_k": self.record.pareto_k, "importance_ess": self.record.ess})
+        tree = posterior_tree(one_chain, stats, self.design)
+        self._fit_record().attach(tree)
+        return tree
+
+    def _fit_record(self) -> FitRecord:
+        k, ess = self.record.pareto_k, self.record.ess
+        enough = FitCheck("effective sample size", ess, "", f"at least {self.wanted_draws:g}", ess >= self.wanted_draws)
+        usable = FitCheck("Pareto k", k, "", f"below {LARGEST_PARETO_K:g}", k < LARGEST_PARETO_K)
+        return FitRecord(
+            sampler=f"quick, {self.record.engine}",
+            settings={"draws": self.wanted_draws, "seed": self.seed},
+            priors=asdict(self.priors),
+            versions=library_versions(),
+            seconds=self.record.seconds,
+            cores=1,
+            checks=(enough, usable) if self.record.engine is Engine.IMPORTANCE else (enough,),
+        )
+
+
+def quick_posterior(
+    design: TrialDesign,
+    *,
+    priors: Priors | None = None,
+    draws: int = 1000,
+    seed: int | np.random.SeedSequence,
+) -> QuickPosterior:
+    """Draw from the posterior of Listing 2 by importance sampling, or by NUTS where that fails.
+
+    The result depends on the arguments alone, not on threads or on what ran before; it uses one core, since studies run
+    many fits at once.
+
+    Parameters
+    ----------
+    design
+        The trial, as `TrialSpec.design` returns it.
+    priors
+        Those of Listing 2 if None.
+    draws
+        Wanted effective sample size, at least 100.
+    seed
+        Non-negative integer, or a SeedSequence (which is left as it was: it may be used again).
+
+    Returns
+    -------
+    QuickPosterior
+        Weighted points, equal-weight draws, and how they were made.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument has the wrong type or value.
+
+    Warns
+    -----
+    QuickFallbackWarning
+        If Pareto's k-hat exceeds 0.7, or the wanted effective sample size is out of reach: NUTS was used then.
+    FitWarning
+        If NUTS failed one of its own checks.
+    """
+    root = _checked(design, priors, draws, seed)
+    priors = priors or Priors()
+    sampling, splitting, fallback = (child_seed(root, place) for place in range(3))
+    started = time.perf_counter()
+    # One BLAS thread: the products are small, a study fills the cores with fits, and a sum that is split over threads
+    # may round differently.
+    with threadpool_limits(limits=1, user_api="blas"):
+        density = SumsDensity.of(design, priors)
+        sample = importance_sample(density, draws, sampling)
+        rng = np.random.default_rng(splitting)
+        quantities = split_sums(sums_of(_equal_weights(sample, draws, rng), density.at), priors, rng)
+    words = f"{root.entropy} {root.spawn_key}"
+    failure = _failure(sample, draws)
+    if failure is not None:
+        message = f"{failure}; NUTS takes the place of importance sampling for this trial"
+        warnings.warn(message, QuickFallbackWarning, stacklevel=2)
+        return _by_nuts(design, priors, draws, fallback, words, sample, started)
+    seconds = time.perf_counter() - started
+    record = QuickRecord(
+        Engine.IMPORTANCE, sample.pareto_k, sample.ess, len(sample.points), sample.pilot_points, seconds
+    )
+    return QuickPosterior(design, priors, draws, words, sample.points, sample.weights, quantities, record)
+
+
+def _checked(
+    design: object, priors: object, draws: object, seed: int | np.random.SeedSequence
+) -> np.random.SeedSequence:
+    if not isinstance(design, TrialDesign):
+        raise TypeError(
+            f"quick_posterior needs a TrialDesign, not {type(design).__name__}: call spec.design(trial) first"
+        )
+    if priors is not None and not isinstance(priors, Priors):
+        raise TypeError(f"priors must be Priors or None, not {type(priors).__name__}")
+    if isinstance(draws, bool) or not isinstance(draws, int):
+        raise TypeError(f"draws must be an integer, not {draws!r}")
+    if draws < _FEWEST_DRAWS:
+        raise ValueError(f"draws must be at least {_FEWEST_DRAWS}, not {draws}: k-hat cannot be judged from fewer")
+    if isinstance(seed, np.random.SeedSequence):
+        return seed
+    if isinstance(seed, bool) or not isinstance(seed, int):
+        raise TypeError(f"seed must be an integer or a numpy SeedSequence, not {seed!r}")
+    if seed < 0:
+        raise ValueError(f"seed must not be negative, but is {seed}")
+    return np.random.SeedSequence(seed)
+
+
+def _failure(sample: ImportanceSample, draws: int) -> str | None:
+    # Written so that NaN counts as failure.
+    if not sample.pareto_k <= LARGEST_PARETO_K:
+        return f"Pareto's k-hat is {sample.pareto_k:.2f}, above {LARGEST_PARETO_K:g}"
+    if not sample.ess >= draws:
+        return f"{len(sample.points)} proposals are worth only {sample.ess:.0f} draws, {draws} were asked for"
+    return None
+
+
+def _equal_weights(sample: ImportanceSample, draws: int, rng: np.random.Generator) -> FloatArray:
+    """Points by systematic resampling (Carpenter, Clifford & Fearnhead 1999), in random order."""
+    size = min(len(sample.points), 2 * draws)
+    # In the order of the Sobol points, so that neighbours stand in for each other.
+    ladder = (np.arange(size) + rng.random()) / size
+    chosen = np.searchsorted(np.cumsum(sample.weights), ladder).clip(max=sample.weights.size - 1)
+    return sample.points[rng.permutation(chosen)]
+
+
+def _by_nuts(
+    design: TrialDesign,
+    priors: Priors,
+    draws: int,
+    seed: np.random.SeedSequence,
+    words: str,
+    failed: ImportanceSample,
+    started: float,
+) -> QuickPosterior:
+    each = max(250, -(-draws // 2))  # twice as many as wanted: some parameters mix slowly
+    settings = NutsSettings(
+        draws=each, chains=_NUTS_CHAINS, tune=500, target_accept=0.95, seed=int(seed.generate_state(1)[0])
+    )
+    posterior = fit(design, priors=priors, settings=settings, cores=1, progress=False)
+    quantities = {
+        str(name): values.to_numpy().reshape(-1, *values.shape[2:])
+        for name, values in posterior["posterior"].to_dataset().data_vars.items()
+    }
+    ess = next(check.value for check in record_of(posterior).checks if check.name == "bulk ESS")
+    points = points_of(quantities, SumsDensity.of(design, priors).at)
+    seconds = time.perf_counter() - started
+    record = QuickRecord(Engine.NUTS, failed.pareto_k, ess, len(points), failed.pilot_points, seconds)
+    weights = np.full(len(points), 1.0 / len(points))
+    return QuickPosterior(design, priors, draws, words, points, weights, quantities, record)

@@ -1,0 +1,33 @@
+"""Trials and fits of the described model that several tests look at; each is made once a test process."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import xarray as xr
+
+from hte_utils.described_fit import DescribedSettings, fit_described
+from hte_utils.described_model import Reading, Subgroups, paper_subgroups
+from hte_utils.spec import PAPER_SPEC, TrialDesign
+from hte_utils.trial import ListingCoefficients, simulate_trial
+from hte_utils.trial_truth import BaselineCoefficients
+
+OFTEN = ListingCoefficients(baseline=BaselineCoefficients(intercept=-0.5))
+"""Coefficients under which bleeds are common, so that small trials hold information."""
+
+
+@cache
+def paper_trial() -> tuple[TrialDesign, Subgroups]:
+    trial = simulate_trial()
+    return PAPER_SPEC.design(trial), paper_subgroups(trial)
+
+
+@cache
+def small_trial() -> tuple[TrialDesign, Subgroups]:
+    trial = simulate_trial(80, 5, coefficients=OFTEN)
+    return PAPER_SPEC.design(trial), paper_subgroups(trial)
+
+
+@cache
+def paper_fit(reading: Reading) -> xr.DataTree:
+    return fit_described(*paper_trial(), reading, settings=DescribedSettings(draws=500, proposals_per_draw=3))

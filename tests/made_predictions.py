@@ -1,0 +1,41 @@
+"""Patients with known risks, and predictions of any quality, for the tests of validation and decisions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import expit, logit
+
+from hte_utils.effect_predictions import EffectPredictions
+
+
+@dataclass(frozen=True)
+class MadeTrial:
+    """Randomised patients, their outcomes, and their true risks in either arm."""
+
+    outcome: np.ndarray
+    treatment: np.ndarray
+    truth: EffectPredictions
+
+
+def made_trial(n: int = 4000, seed: int = 1) -> MadeTrial:
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(n, 2))
+    untreated = expit(-1.5 + 0.6 * x[:, 0])
+    treated = expit(logit(untreated) + 0.1 + 0.8 * x[:, 1])
+    treatment = rng.integers(0, 2, n)
+    risk = np.where(treatment == 1, treated, untreated)
+    return MadeTrial((rng.random(n) < risk).astype(float), treatment, predictions(untreated, treated))
+
+
+def predictions(untreated: np.ndarray, treated: np.ndarray) -> EffectPredictions:
+    return EffectPredictions(
+        untreated, treated - untreated, logit(treated) - logit(untreated), (treated > untreated).astype(float)
+    )
+
+
+def stretched(truth: EffectPredictions, factor: float) -> EffectPredictions:
+    """Log odds ratios multiplied by `factor`: predicted too far apart if it is above 1."""
+    log_odds = logit(truth.baseline_risk)
+    return predictions(truth.baseline_risk, expit(log_odds + factor * truth.log_odds_ratio))

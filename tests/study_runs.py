@@ -1,0 +1,89 @@
+"""A small study for the tests that disturb one, and the same undisturbed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pandas as pd
+from study_methods import METHODS
+
+from hte_utils.study.run import run_study
+from hte_utils.study.scenarios import SCENARIOS
+from hte_utils.study.store import StudyStore
+from hte_utils.study.table import CIRCUMSTANCES
+
+SCENARIO = SCENARIOS["patients-500"]
+CHOSEN = (METHODS["slow-one"], METHODS["fails-sometimes"])
+REPLICATES = 40
+SEED = 11
+ARGUMENTS = (
+    *("run", "--scenarios", SCENARIO.name, "--methods", *(method.name for method in CHOSEN)),
+    *("--replicates", str(REPLICATES), "--seed", str(SEED), "--block-size", "1"),
+    *("--methods-from", "study_methods:METHODS"),
+)
+
+
+def comparable(store: StudyStore) -> pd.DataFrame:
+    """Everything in a store that must be the same bit for bit."""
+    return store.read().drop(columns=list(CIRCUMSTANCES))
+
+
+@cache
+def undisturbed() -> pd.DataFrame:
+    """The study computed in one go, in this process."""
+    with TemporaryDirectory() as folder:
+        store = StudyStore(Path(folder))
+        run_study([SCENARIO], CHOSEN, REPLICATES, SEED, store, block_size=7)
+        return comparable(store)
+
+
+def assert_completed(store: StudyStore, at_least: int) -> None:
+    """Continue a disturbed study: nothing that was stored is repeated, and the end is the undisturbed study."""
+    before = {path: path.stat().st_mtime_ns for path in store.folder.rglob("*.parquet")}
+    stored = sum(len(store.done(*cell)) for cell in store.cells())
+    assert at_least <= stored < REPLICATES * len(CHOSEN), stored
+    report = run_study([SCENARIO], CHOSEN, REPLICATES, SEED, store)
+    assert (report.found, report.computed) == (stored, REPLICATES * len(CHOSEN) - stored)
+    assert before.items() <= {path: path.stat().st_mtime_ns for path in store.folder.rglob("*.parquet")}.items()
+    pd.testing.assert_frame_equal(comparable(store), undisturbed(), check_exact=True)
+
+
+def start(store: Path, *arguments: str) -> subprocess.Popen[str]:
+    """Start the study as a user does, in a session of its own."""
+    here = str(Path(__file__).parent)
+    return subprocess.Popen(
+        [sys.executable, "-W", "error", "-m", "hte_utils.study", *ARGUMENTS, "--store", str(store), *arguments],
+        env={**os.environ, "PYTHONPATH": here},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 120.0) -> None:
+    """Wait for something to be so, not longer than a loaded machine needs."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "this did not happen in time"
+        time.sleep(0.01)
+
+
+def files_in(store: Path) -> int:
+    """Number of files with results."""
+    return len(list(store.rglob("*.parquet")))
+
+
+def stop(process: subprocess.Popen[str], number: signal.Signals) -> tuple[int, str, str]:
+    """Send a signal to the process; returns exit status, output and errors."""
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    return process.returncode, out, err

@@ -1,0 +1,40 @@
+"""What randomisation does to confounding, and what a propensity score sees of it."""
+
+import numpy as np
+import pytest
+from scipy.special import expit
+
+from hte_utils import simulate_trial
+from hte_utils.audit.confounding import by_hidden_factor, by_risk, randomised
+from hte_utils.trial import simulate_truth
+
+
+@pytest.fixture(scope="module")
+def found():
+    trial, truth, rng = simulate_trial(), simulate_truth(), np.random.default_rng(3)
+    return {way.__name__: way(trial, truth, 8, rng) for way in (randomised, by_risk, by_hidden_factor)}
+
+
+def test_a_coin_leaves_no_confounding(found):
+    coin = found["randomised"]
+    assert abs(coin.confounding) < 4 * coin.spread / np.sqrt(coin.trials)
+
+
+def test_the_spread_of_a_coin_is_that_of_a_difference_of_means(found):
+    sd = 100 * simulate_truth().baseline_risk.std() * np.sqrt(4 / 2000)
+    assert found["randomised"].spread == pytest.approx(sd, rel=0.8)
+
+
+def test_choice_by_risk_confounds_by_the_closed_form(found):
+    """Treated with probability q above the median and 1 - q below, the arms mix the two halves q to 1 - q."""
+    risk, q = simulate_truth().baseline_risk, expit(1.0)
+    high = risk > np.median(risk)
+    expected = 100 * (2 * q - 1) * (risk[high].mean() - risk[~high].mean())
+    assert found["by_risk"].confounding == pytest.approx(expected, abs=0.3)
+    assert found["by_risk"].found == 1
+
+
+def test_a_hidden_factor_confounds_unseen(found):
+    hidden = found["by_hidden_factor"]
+    assert hidden.confounding > 20 * hidden.spread / np.sqrt(hidden.trials)
+    assert hidden.found < 0.5

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from comparator_trials import rng, trial_of
+from paper_fits import paper_design, paper_posterior
+from scipy.special import expit, logit
+
+from hte_utils.cate import EffectScale, GroupEffects, baseline_risk_draws, cate_draws
+from hte_utils.comparators import METHODS
+from hte_utils.comparators.posterior_effects import effects_from_risk_draws, monte_carlo_notes
+from hte_utils.fit_settings import IndependenceSettings
+
+
+class TestAgainstAnIndependentRun:
+    """Other draws of the same posterior, through the functions of the paper's chapters."""
+
+    @pytest.mark.parametrize(
+        ("name", "group_effects"),
+        [("paper_way", GroupEffects.LEFT_OUT), ("paper_corrected", GroupEffects.INCLUDED)],
+    )
+    def test_effects_and_risks(self, name: str, group_effects: GroupEffects) -> None:
+        trial, design = trial_of(), paper_design()
+        ours = METHODS[name](trial, [trial], rng()).estimates[0]
+        posterior = paper_posterior(IndependenceSettings(draws=1000, chains=2, seed=99))
+        for scale, found in (
+            (EffectScale.LOG_ODDS_RATIO, ours.log_odds_ratio),
+            (EffectScale.RISK_DIFFERENCE, ours.risk_difference),
+        ):
+            draws = cate_draws(posterior, design, scale=scale, group_effects=group_effects)
+            spread = draws.std(["chain", "draw"]).to_numpy()
+            # Two runs of about 1000 and 2000 effective draws: means within 5 standard errors, ends within more.
+            assert (np.abs(found.value - draws.mean(["chain", "draw"]).to_numpy()) < 0.25 * spread).all()
+            lower = draws.quantile(0.025, ["chain", "draw"]).to_numpy()
+            assert np.median(np.abs(found.lower - lower) / spread) < 0.15
+        risk = baseline_risk_draws(posterior, design, group_effects=group_effects)
+        spread = risk.std(["chain", "draw"]).to_numpy()
+        assert (np.abs(ours.baseline_risk - risk.mean(["chain", "draw"]).to_numpy()) < 0.25 * spread).all()
+
+    def test_the_papers_way_has_the_papers_risks(self) -> None:
+        trial = trial_of()
+        way, corrected = (
+            METHODS[name](trial, [trial], rng()).estimates[0] for name in ("paper_way", "paper_corrected")
+        )
+        assert way.baseline_risk.mean() > 0.17  # Table 8: 17 to 42 %
+        assert corrected.baseline_risk.mean() == pytest.approx(0.05, abs=0.01)
+
+
+def test_summaries_of_known_draws() -> None:
+    draws = np.linspace(0.0, 1.0, 41)
+    risk = np.array([expit(-2.0 + draws), np.full(41, 0.2)])
+    treated = np.array([expit(-1.0 + draws), np.full(41, 0.3)])
+    found = effects_from_risk_draws(risk, treated)
+    np.testing.assert_allclose(found.log_odds_ratio.value, [1.0, logit(0.3) - logit(0.2)])
+    np.testing.assert_allclose(found.risk_difference.lower[0], expit(-1.0 + 0.025) - expit(-2.0 + 0.025))
+    np.testing.assert_allclose(found.risk_difference.upper[0], expit(0.0 - 0.025) - expit(-1.0 - 0.025))
+    assert found.average_risk_difference.value == pytest.approx((treated - risk).mean())
+
+
+def test_risks_of_zero_and_one_have_finite_odds() -> None:
+    found = effects_from_risk_draws(np.zeros((1, 50)), np.ones((1, 50)))
+    assert np.isfinite(found.log_odds_ratio.value).all()
+
+
+def test_monte_carlo_error_of_independent_draws() -> None:
+    draws = rng().normal(0.0, 2.0, (2, 4000))
+    notes = monte_carlo_notes(draws)
+    assert notes["ess_average"] == pytest.approx(8000, rel=0.15)
+    assert notes["mcse_average"] == pytest.approx(2.0 / np.sqrt(8000), rel=0.1)

@@ -1,0 +1,61 @@
+"""Folds and risk groups within them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hte_utils.cross_fitting import arm_balanced_folds, group_members, groups_within_folds
+from hte_utils.strata import ntile
+
+
+@given(st.integers(2, 6), st.integers(6, 30), st.integers(6, 30), st.integers(0, 2**31 - 1))
+def test_folds_share_out_both_arms_evenly(n_folds: int, treated: int, control: int, seed: int) -> None:
+    arm = np.repeat([1, 0], [treated, control])
+    fold = arm_balanced_folds(arm, n_folds, seed)
+    assert set(fold) == set(range(n_folds))
+    for value in (0, 1):
+        assert np.ptp(np.bincount(fold[arm == value], minlength=n_folds)) <= 1
+    np.testing.assert_array_equal(fold, arm_balanced_folds(arm, n_folds, seed))
+
+
+def test_seeds_deal_differently() -> None:
+    arm = np.tile([0, 1], 50)
+    assert (arm_balanced_folds(arm, 5, 1) != arm_balanced_folds(arm, 5, 2)).any()
+
+
+@pytest.mark.parametrize("n_folds", [1, 6, 2.0, True])
+def test_impossible_folds_are_refused(n_folds: object) -> None:
+    with pytest.raises(ValueError, match="from 2 to 5, the patients of the smaller arm"):
+        arm_balanced_folds([0] * 9 + [1] * 5, n_folds, 1)  # type: ignore[arg-type]
+
+
+@given(st.lists(st.floats(0, 1), min_size=30, max_size=60), st.integers(1, 3))
+def test_every_fold_is_ranked_by_itself(risk: list[float], n_folds: int) -> None:
+    fold = np.arange(len(risk)) % n_folds
+    groups = groups_within_folds(risk, fold, 5)
+    for number in range(n_folds):
+        np.testing.assert_array_equal(groups[fold == number], ntile(np.array(risk)[fold == number], 5))
+
+
+def test_a_shift_of_one_fold_changes_no_group() -> None:
+    # Folds have models of their own, whose predictions may lie higher or lower as a whole.
+    rng = np.random.default_rng(1)
+    risk, fold = rng.random(100), np.arange(100) % 4
+    np.testing.assert_array_equal(groups_within_folds(risk, fold, 5), groups_within_folds(risk + 3 * fold, fold, 5))
+
+
+def test_shapes_and_small_folds_are_refused() -> None:
+    with pytest.raises(ValueError, match="one value per patient"):
+        groups_within_folds([0.1, 0.2], [0], 2)
+    with pytest.raises(ValueError, match="n_groups"):
+        groups_within_folds([0.1, 0.2, 0.3], [0, 0, 1], 2)
+
+
+def test_members_of_groups() -> None:
+    members = group_members([2, 1, 2, 3])
+    assert list(members.columns) == ["Q1", "Q2", "Q3"]
+    assert members["Q2"].tolist() == [True, False, True, False]
+    assert (members.sum(axis=1) == 1).all()

@@ -1,0 +1,164 @@
+"""The integrated likelihood against adaptive quadrature, its derivatives against differences, the prior against its law."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from described_fits import paper_trial, small_trial
+from numpy.polynomial.hermite_e import hermegauss
+from scipy import integrate, optimize, special, stats
+
+from hte_utils.described_density import (
+    DescribedDensity,
+    half_normal_quantile,
+    log_mean_expit_derivatives,
+    mean_expit,
+    positive_nodes,
+)
+from hte_utils.described_model import DescribedPriors, Reading, layout_of
+
+PRIORS = DescribedPriors()
+M = np.linspace(-8.0, 8.0, 17)
+
+
+def by_adaptive_quadrature(m: float, sigma: float) -> float:
+    """Relative error below 1e-10: the kink of expit is handed over as a break point."""
+    kink = [-m / sigma] if abs(m) < 12 * sigma else None
+    value, _ = integrate.quad(
+        lambda e: special.expit(m + sigma * e) * stats.norm.pdf(e),
+        -14,
+        14,
+        epsabs=0,
+        epsrel=1e-11,
+        limit=400,
+        points=kink,
+    )
+    return value
+
+
+def by_gauss_hermite(m: np.ndarray, sigma: float, n_nodes: int) -> np.ndarray:
+    nodes, weights = hermegauss(n_nodes)
+    return special.expit(m[:, None] + sigma * nodes) @ weights / weights.sum()
+
+
+def density_of(reading: Reading, trial=small_trial, priors: DescribedPriors = PRIORS) -> DescribedDensity:
+    design, subgroups = trial()
+    return DescribedDensity.of(layout_of(design, subgroups, reading, priors), design.outcome, priors)
+
+
+@pytest.mark.parametrize(("sigma", "tolerance"), [(0.5, 1e-10), (1.0, 1e-10), (2.0, 1e-7), (3.0, 2e-5), (4.0, 5e-4)])
+def test_the_midpoint_rule_against_adaptive_quadrature_and_gauss_hermite(sigma, tolerance):
+    exact = np.array([by_adaptive_quadrature(m, sigma) for m in M])
+    ours = np.abs(mean_expit(-M[:, None], np.array([sigma]))[:, 0] / exact - 1).max()
+    assert ours < tolerance
+    rival = np.abs(by_gauss_hermite(M, sigma, 2 * positive_nodes()[0].size) / exact - 1).max()
+    assert ours < max(rival, 1e-12)
+
+
+def test_without_scatter_it_is_the_logistic_function():
+    np.testing.assert_allclose(mean_expit(-M[:, None], np.array([0.0]))[:, 0], special.expit(M), rtol=1e-13)
+
+
+def test_zeger_liang_and_albert_s_approximation():
+    """Their sqrt(1 + c² sigma²) is known to hold to about a hundredth on the probability scale."""
+    for sigma in (0.5, 1.0, 2.0):
+        factor = np.sqrt(1 + (16 * np.sqrt(3) / (15 * np.pi)) ** 2 * sigma**2)
+        np.testing.assert_allclose(
+            mean_expit(-M[:, None], np.array([sigma]))[:, 0], special.expit(M / factor), atol=0.015
+        )
+
+
+@pytest.mark.parametrize("sigma", [0.0, 0.7, 2.0])
+def test_derivatives_against_differences(sigma):
+    step = 1e-4
+
+    def log_mean(m):
+        return np.log(mean_expit(-m[:, None], np.array([sigma]))[:, 0])
+
+    first, second = log_mean_expit_derivatives(M, sigma)
+    np.testing.assert_allclose(first, (log_mean(M + step) - log_mean(M - step)) / (2 * step), rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(
+        second, (log_mean(M + step) - 2 * log_mean(M) + log_mean(M - step)) / step**2, rtol=1e-4, atol=1e-6
+    )
+
+
+@pytest.mark.parametrize("reading", list(Reading))
+def test_the_likelihood_patient_by_patient(reading):
+    """Written out from equation (8) for each patient, with adaptive quadrature."""
+    design, subgroups = small_trial()
+    density = density_of(reading)
+    rng = np.random.default_rng(3)
+    sums, beta, first, sigma = rng.normal(size=4), rng.normal(size=5), 0.3, 1.3
+    total = 0.0
+    for i in range(design.n_patients):
+        treated, k = design.treatment[i], subgroups.index[i]
+        if reading is Reading.CHARITABLE:
+            m, scatters = first + treated * sums[k] + design.prognostic[i] @ beta, treated == 1
+        else:
+            m, scatters = sums[k] + first * treated + design.prognostic[i] @ beta, True
+        p = by_adaptive_quadrature(m, sigma) if scatters else special.expit(m)
+        total += np.log(p if design.outcome[i] else 1 - p)
+    found = density.log_likelihood(np.concatenate([sums, [first], beta])[None], np.array([sigma]))
+    assert found[0] == pytest.approx(total, rel=1e-8)
+
+
+def test_many_points_at_once_are_the_same_as_one_at_a_time():
+    density = density_of(Reading.CHARITABLE, paper_trial)
+    points = 0.5 * np.random.default_rng(4).standard_normal((70, density.size))  # more than one block
+    np.testing.assert_allclose(density(points), [density(point[None])[0] for point in points], rtol=1e-12)
+
+
+def test_half_normal_scores():
+    u = np.array([-9.0, -3.0, -0.5, 0.0, 0.5, 3.0, 7.0])
+    np.testing.assert_allclose(half_normal_quantile(u)[1:6], stats.halfnorm.ppf(stats.norm.cdf(u[1:6])), rtol=1e-9)
+    np.testing.assert_allclose(half_normal_quantile(u)[0], stats.norm.cdf(-9) * np.sqrt(np.pi / 2), rtol=1e-9)
+    np.testing.assert_allclose(2 * stats.norm.sf(half_normal_quantile(u)[6]), stats.norm.sf(7), rtol=1e-9)
+    assert (np.diff(half_normal_quantile(u)) > 0).all()
+
+
+@pytest.mark.parametrize(("reading", "weight"), [(Reading.CHARITABLE, 1.0), (Reading.LITERAL, 2.0)])
+def test_standard_normal_coordinates_give_the_described_prior(reading, weight):
+    """Against draws made with equations (6) and (10) themselves: covariance of the sums, law of the SDs."""
+    priors = DescribedPriors(fixed_sd=0.8, mean_sd=1.5, subgroup_scale=0.7, individual_scale=0.4)
+    n = 200_000
+    rng = np.random.default_rng(5)
+    density = density_of(reading, priors=priors)
+    found = density.parameters(rng.standard_normal((n, density.size)))
+    sigma_tau = stats.halfnorm.rvs(scale=0.7, size=(n, 1), random_state=rng)
+    tau = rng.normal(0.0, 1.5, (n, 1)) + sigma_tau * rng.standard_normal((n, 4))
+    expected = rng.normal(0.0, 0.8, (n, 1)) + weight * tau
+    np.testing.assert_allclose(np.cov(found.sums.T), np.cov(expected.T), rtol=0.03)
+    assert stats.ks_2samp(found.sums[:, 0] - found.sums[:, 1], expected[:, 0] - expected[:, 1]).pvalue > 1e-4
+    assert stats.kstest(found.sigma_tau, stats.halfnorm(scale=0.7).cdf).pvalue > 1e-4
+    assert stats.kstest(found.sigma_eta, stats.halfnorm(scale=0.4).cdf).pvalue > 1e-4
+    np.testing.assert_allclose(found.fixed.std(axis=0), 0.8, rtol=0.02)
+
+
+def test_the_maximum_is_one():
+    density = density_of(Reading.CHARITABLE, paper_trial)
+    best = density.maximum(0.8)
+    other = optimize.minimize(
+        lambda b: -density.log_likelihood(b[None], np.array([0.8]))[0], np.zeros(best.size), method="BFGS"
+    )
+    np.testing.assert_allclose(best, other.x, atol=2e-3)
+    assert density.log_likelihood(best[None], np.array([0.8]))[0] >= -other.fun - 1e-8
+
+
+def test_the_expansion_is_second_order():
+    """Near the posterior mode the likelihood differs from its expansion by third-order terms only."""
+    density = density_of(Reading.CHARITABLE, paper_trial)
+    expansion = density.expansion(0.0)
+    sigma = np.array([half_normal_quantile(np.zeros(1))[0]])
+    scores = np.zeros((1, 2))
+    to_coefficients = density.jacobian(scores)[0]
+    mode = density.maximum(float(sigma[0]), np.linalg.inv(to_coefficients @ to_coefficients.T))
+    direction = np.random.default_rng(6).standard_normal(mode.size)
+    errors = []
+    for step in (0.02, 0.01):
+        b = mode + step * direction
+        exact = density.log_likelihood(b[None], sigma)[0] - density.log_likelihood(mode[None], sigma)[0]
+        change = expansion.linear @ (b - mode) - 0.5 * (
+            b @ expansion.information @ b - mode @ expansion.information @ mode
+        )
+        errors.append(abs(exact - change))
+    assert errors[0] / errors[1] == pytest.approx(8.0, rel=0.15)

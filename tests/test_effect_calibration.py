@@ -1,0 +1,103 @@
+"""Calibration of effects: known distortions come back, from the truth and from outcomes; libraries agree."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import statsmodels.api as sm
+from made_predictions import made_trial, predictions, stretched
+from statsmodels.stats.proportion import confint_proportions_2indep
+
+from hte_utils.doubly_robust import doubly_robust_scores
+from hte_utils.effect_calibration import (
+    calibrate_against_truth,
+    effects_by_predicted_group,
+    log_odds_ratio_calibration_of_truth,
+    regress_log_odds_ratio,
+    regress_risk_difference,
+)
+
+MADE = made_trial(20_000)
+TRUE = MADE.truth
+
+
+def test_a_linear_distortion_of_the_truth_is_found_exactly() -> None:
+    predicted = np.random.default_rng(1).normal(size=1000)
+    found = calibrate_against_truth(predicted, 0.2 + 0.5 * predicted)
+    assert found.slope == pytest.approx(0.5)
+    assert found.intercept == pytest.approx(0.2)
+    assert found.mean_error == pytest.approx((predicted - 0.2 - 0.5 * predicted).mean())
+    assert found.integrated_error == pytest.approx(np.abs(0.5 * predicted - 0.2).mean())
+    np.testing.assert_allclose(found.curve["true"], 0.2 + 0.5 * found.curve["predicted"], atol=1e-9)
+
+
+def test_unexplained_effects_are_no_miscalibration() -> None:
+    """Effects that scatter about right predictions: RMSE counts the scatter, the integrated error does not."""
+    rng = np.random.default_rng(2)
+    predicted = rng.normal(size=20_000)
+    found = calibrate_against_truth(predicted, predicted + rng.normal(size=20_000))
+    assert found.integrated_error < 0.05
+    assert found.rmse == pytest.approx(1.0, abs=0.02)
+
+
+@pytest.mark.parametrize("factor", [0.5, 1.0, 2.0])
+def test_slope_for_benefit_of_known_stretching(factor) -> None:
+    """Log odds ratios predicted `factor` times too far apart have the slope 1 / factor."""
+    predicted = stretched(TRUE, factor)
+    known = log_odds_ratio_calibration_of_truth(predicted, TRUE.baseline_risk, TRUE.treated_risk)
+    assert known.slope == pytest.approx(1 / factor, abs=1e-6)
+    estimated = regress_log_odds_ratio(predicted, MADE.outcome, MADE.treatment).slope
+    assert estimated.lower < 1 / factor < estimated.upper
+
+
+def test_intercept_for_benefit_of_a_known_shift() -> None:
+    shifted = TRUE.log_odds_ratio + 0.4
+    log_odds = np.log(TRUE.baseline_risk / (1 - TRUE.baseline_risk))
+    predicted = predictions(TRUE.baseline_risk, 1 / (1 + np.exp(-log_odds - shifted)))
+    known = log_odds_ratio_calibration_of_truth(predicted, TRUE.baseline_risk, TRUE.treated_risk)
+    assert known.intercept == pytest.approx(-0.4, abs=1e-6)
+    assert known.slope == pytest.approx(1.0, abs=1e-6)
+
+
+def test_log_odds_regression_is_a_plain_logistic_regression() -> None:
+    predicted = stretched(TRUE, 1.3)
+    found = regress_log_odds_ratio(predicted, MADE.outcome, MADE.treatment)
+    log_odds = np.log(predicted.baseline_risk / (1 - predicted.baseline_risk))
+    columns = [np.ones(20_000), log_odds, MADE.treatment, MADE.treatment * predicted.log_odds_ratio]
+    theirs = sm.Logit(MADE.outcome, np.column_stack(columns)).fit(disp=False)
+    assert found.slope.value == pytest.approx(theirs.params[3], abs=1e-6)
+    assert found.slope.se == pytest.approx(theirs.bse[3], rel=1e-4)
+
+
+def test_risk_difference_regression_is_a_plain_regression_of_the_scores() -> None:
+    scores = doubly_robust_scores(TRUE, MADE.outcome, MADE.treatment)
+    found = regress_risk_difference(TRUE.risk_difference, scores)
+    line = sm.OLS(scores.risk_difference, sm.add_constant(TRUE.risk_difference)).fit()
+    assert found.slope.value == pytest.approx(line.params[1])
+    assert found.slope.lower < 1 < found.slope.upper
+    assert found.intercept.lower < 0 < found.intercept.upper
+    doubled = regress_risk_difference(2 * TRUE.risk_difference, scores)
+    assert doubled.slope.value == pytest.approx(found.slope.value / 2)
+
+
+def test_groups_count_every_patient_and_use_newcombes_interval() -> None:
+    table = effects_by_predicted_group(TRUE, MADE.outcome, MADE.treatment)
+    assert table["n"].sum() == 20_000
+    assert table["events"].sum() == MADE.outcome.sum()
+    assert table["predicted"].is_monotonic_increasing
+    first = TRUE.risk_difference <= np.sort(TRUE.risk_difference)[3999]
+    counts = [(int(MADE.outcome[first & (MADE.treatment == arm)].sum()), int((first & (MADE.treatment == arm)).sum()))
+              for arm in (1, 0)]  # fmt: skip
+    low, high = confint_proportions_2indep(*counts[0], *counts[1], method="newcomb", compare="diff")
+    assert table.loc[1, "lower"] == pytest.approx(low)
+    assert table.loc[1, "upper"] == pytest.approx(high)
+    inside = (table["lower"] < table["predicted"]) & (table["predicted"] < table["upper"])
+    assert inside.all()
+
+
+def test_bad_input_is_named() -> None:
+    scores = doubly_robust_scores(TRUE, MADE.outcome, MADE.treatment)
+    with pytest.raises(ValueError, match="all predicted effects are equal"):
+        regress_risk_difference(np.zeros(20_000), scores)
+    with pytest.raises(ValueError, match="same patients"):
+        regress_risk_difference(np.zeros(10), scores)

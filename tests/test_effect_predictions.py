@@ -1,0 +1,88 @@
+"""Predictions are posterior means, as `cate` computes them; their Monte Carlo errors are those of batch means."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from hte_utils import PAPER_SPEC, simulate_trial
+from hte_utils.age_alone import cross_fitted_by_age, predict_by_age
+from hte_utils.batched_predictions import BatchedPredictions, predict_in_batches
+from hte_utils.cate import EffectScale, GroupEffects, summarise_baseline_risk, summarise_cate
+from hte_utils.effect_predictions import EffectPredictions, predict_effects
+from hte_utils.fit import fit
+from hte_utils.fit_settings import IndependenceSettings
+
+TRIAL = simulate_trial(n_subjects=500, seed=123)
+DESIGN = PAPER_SPEC.design(TRIAL)
+
+
+@pytest.fixture(scope="module")
+def posterior():
+    return fit(DESIGN, settings=IndependenceSettings(draws=500, chains=4))
+
+
+@pytest.mark.parametrize("group_effects", list(GroupEffects))
+def test_predictions_are_those_of_cate(posterior, group_effects) -> None:
+    found = predict_effects(posterior, DESIGN, group_effects=group_effects)
+    for name, scale in (
+        ("risk_difference", EffectScale.RISK_DIFFERENCE),
+        ("log_odds_ratio", EffectScale.LOG_ODDS_RATIO),
+    ):
+        expected = summarise_cate(posterior, DESIGN, scale=scale, group_effects=group_effects)
+        np.testing.assert_allclose(getattr(found, name), expected["mean"], atol=1e-12)
+        np.testing.assert_allclose(found.p_harm, expected["p_harm"], atol=1e-12)
+    risk = summarise_baseline_risk(posterior, DESIGN, group_effects=group_effects)
+    np.testing.assert_allclose(found.baseline_risk, risk["mean"], atol=1e-12)
+    factual = found.risk_under(DESIGN.treatment)
+    np.testing.assert_allclose(factual[DESIGN.treatment == 0], found.baseline_risk[DESIGN.treatment == 0])
+
+
+def test_batches_average_to_the_whole_and_give_the_monte_carlo_error(posterior) -> None:
+    found = predict_in_batches(posterior, DESIGN, group_effects=GroupEffects.INCLUDED)
+    whole = predict_effects(posterior, DESIGN, group_effects=GroupEffects.INCLUDED)
+    np.testing.assert_allclose(found.whole.risk_difference, whole.risk_difference, atol=1e-12)
+    scale = EffectScale.RISK_DIFFERENCE
+    mcse = summarise_cate(posterior, DESIGN, scale=scale, group_effects=GroupEffects.INCLUDED)["mcse_mean"]
+    ours = [found.number(lambda each, i=i: each.risk_difference[i]).mcse for i in range(500)]
+    # With eight batches a single error is known to a quarter; their average over patients is better known.
+    assert np.mean(ours) == pytest.approx(float(mcse.mean()), rel=0.4)
+
+
+def test_a_number_without_batches_has_no_error() -> None:
+    number = BatchedPredictions(predict_by_age(TRIAL, TRIAL)).number(lambda each: each.risk_difference.mean())
+    assert number.mcse == 0.0
+
+
+def test_parts_are_put_back_in_their_places() -> None:
+    whole = predict_by_age(TRIAL, TRIAL)
+    rows = np.random.default_rng(1).permutation(500)
+    parts = [predict_by_age(TRIAL, TRIAL.iloc[some]) for some in (rows[:200], rows[200:])]
+    again = EffectPredictions.scattered(parts, [rows[:200], rows[200:]])
+    np.testing.assert_allclose(again.p_harm, whole.p_harm, atol=1e-12)
+
+
+def test_age_alone_is_a_logistic_regression_of_four_terms() -> None:
+    """Written as a formula, statsmodels gives the same risks."""
+    import statsmodels.formula.api as smf
+
+    table = TRIAL.assign(treated=(TRIAL["treatment"] == "Treatment").astype(float))
+    theirs = smf.logit("event ~ treated * age", table).fit(disp=False)
+    ours = predict_by_age(TRIAL, TRIAL)
+    np.testing.assert_allclose(ours.baseline_risk, theirs.predict(table.assign(treated=0.0)), atol=1e-6)
+    np.testing.assert_allclose(ours.treated_risk, theirs.predict(table.assign(treated=1.0)), atol=1e-6)
+    assert ((ours.p_harm > 0.5) == (ours.log_odds_ratio > 0)).all()
+    crossed = cross_fitted_by_age(TRIAL, folds=5)
+    assert 0 < np.abs(crossed.risk_difference - ours.risk_difference).max() < 0.2
+
+
+def test_bad_input_is_named(posterior) -> None:
+    good = np.full(3, 0.1)
+    with pytest.raises(ValueError, match=r"treated_risk must lie in \[0, 1\]"):
+        EffectPredictions(good, good + 0.9, good, good)
+    with pytest.raises(ValueError, match="not finite"):
+        EffectPredictions(good, good, good * np.nan, good)
+    with pytest.raises(ValueError, match="must all have the shape"):
+        EffectPredictions(good, good, good, good[:2])
+    with pytest.raises(ValueError, match="cannot be halved"):
+        predict_in_batches(posterior.isel(draw=slice(0, 7)), DESIGN, group_effects=GroupEffects.INCLUDED)
