@@ -148,12 +148,16 @@ class AblationTable:
         return text.rename(columns=_HEADINGS)
 
     def guarded(self) -> dict[str, Reproduced]:
-        """Return every number with its Monte Carlo error, as `hte_utils.ledger.guard` takes them."""
+        """Return the numbers with their Monte Carlo errors, as `hte_utils.ledger.guard` takes them.
+
+        A coverage of exactly 1 in all replicates is left out: its error is not known to be 0.
+        """
         rows = zip(self.estimates.index, self.estimates.to_numpy(), self.mcse.to_numpy(), strict=True)
         return {
             f"ablation.{_slug(*where)}.{column}": Reproduced(float(value), float(error))
             for where, values, errors in rows
             for column, value, error in zip(self.estimates.columns, values, errors, strict=True)
+            if column != "coverage" or error > 0.0
         }
 
 

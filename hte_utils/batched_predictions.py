@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hte_utils.effect_predictions import EffectPredictions, predict_effects
+from hte_utils.effect_predictions import EffectPredictions, predict_batches
 from hte_utils.ledger.entries import Reproduced
+from hte_utils.predictors import posterior_dataset
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from hte_utils.predictors import GroupEffects
     from hte_utils.spec import Patients
 
-_BATCHES_PER_CHAIN = 2
+_BATCHES = 8
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,26 +56,24 @@ class BatchedPredictions:
 def predict_in_batches(
     posterior: xr.DataTree, patients: Patients, *, group_effects: GroupEffects
 ) -> BatchedPredictions:
-    """As `effect_predictions.predict_effects`, in two batches a chain.
+    """As `effect_predictions.predict_effects`, in eight batches of draws.
+
+    So that batches are equal and none lies across two chains, up to seven draws at the end of a chain are left out.
 
     Raises
     ------
     TypeError, ValueError
-        As for `predict_effects`, and if the number of draws in a chain is odd.
+        As for `predict_effects`, and if there are not 1, 2, 4 or 8 chains, or too few draws for eight batches.
     """
-    draws = posterior["posterior"].sizes
-    length, rest = divmod(draws["draw"], _BATCHES_PER_CHAIN)
-    if rest or not length:
-        raise ValueError(f"a chain of {draws['draw']} draws cannot be halved: take an even number of draws")
-    batches = [
-        predict_effects(
-            posterior.isel(chain=[chain], draw=slice(part * length, (part + 1) * length)),
-            patients,
-            group_effects=group_effects,
+    sizes = posterior_dataset(posterior).sizes
+    per_chain, rest = divmod(_BATCHES, sizes["chain"])
+    if rest or sizes["draw"] < per_chain:
+        raise ValueError(
+            f"{sizes['chain']} chains of {sizes['draw']} draws cannot be cut into {_BATCHES} batches: "
+            "take 1, 2, 4 or 8 chains and more draws"
         )
-        for chain in range(draws["chain"])
-        for part in range(_BATCHES_PER_CHAIN)
-    ]
+    kept = posterior.isel(draw=slice(0, per_chain * (sizes["draw"] // per_chain)))
+    batches = predict_batches(kept, patients, group_effects=group_effects, n_batches=_BATCHES)
     names = [field.name for field in fields(EffectPredictions)]
     whole = {name: np.mean([getattr(batch, name) for batch in batches], axis=0) for name in names}
-    return BatchedPredictions(EffectPredictions(**whole), tuple(batches))
+    return BatchedPredictions(EffectPredictions(**whole), batches)

@@ -59,7 +59,8 @@ def expand_at_mode(signed: FloatArray, precision: FloatArray, mean: FloatArray, 
             reached = _log_density(signed, precision, mean, mode + length * step)
         mode, value = mode + length * step, reached
     raise RuntimeError(
-        f"no mode found in {_MOST_STEPS} Newton steps: is a covariate on an extreme scale? Standardise it in the TrialSpec"
+        f"no mode found in {_MOST_STEPS} Newton steps: is a covariate on an extreme scale? Standardise it in the "
+        "TrialSpec"
     )
 
 

@@ -16,9 +16,7 @@ from hte_utils.batched_predictions import BatchedPredictions, predict_in_batches
 from hte_utils.cate import GroupEffects
 from hte_utils.cross_fitting import arm_balanced_folds
 from hte_utils.effect_predictions import EffectPredictions, predict_effects
-from hte_utils.fit import fit
-from hte_utils.fit_settings import IndependenceSettings
-from hte_utils.posterior_store import fit_or_load
+from hte_utils.quick_posterior import quick_posterior
 from hte_utils.trial_checks import IntArray
 
 if TYPE_CHECKING:
@@ -28,7 +26,7 @@ if TYPE_CHECKING:
     from hte_utils.priors import Priors
     from hte_utils.spec import Patients, TrialSpec
 
-_CHAINS, _DRAWS = 4, 1000
+_EFFECTIVE_DRAWS = 2000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,7 +61,6 @@ def fit_folds(
     priors: Priors | None = None,
     n_folds: int = 10,
     seed: int = 1,
-    stored: bool = False,
 ) -> tuple[FoldModel, ...]:
     """Fit the model as many times as there are folds, each time without one fold.
 
@@ -75,8 +72,6 @@ def fit_folds(
         The model; the priors of Listing 2 if None.
     n_folds, seed
         As for `arm_balanced_folds`; the seed also decides the draws.
-    stored
-        Whether the posteriors are kept in the posterior store and looked up there; the draws are the same.
 
     Raises
     ------
@@ -85,17 +80,16 @@ def fit_folds(
 
     Warns
     -----
-    FitWarning
-        If a fit fails its checks.
+    QuickFallbackWarning, FitWarning
+        As for `quick_posterior`.
     """
     fold = arm_balanced_folds(spec.design(trial).treatment, n_folds, seed)
     models = []
     for number in range(n_folds):
         here = fold == number
         others = spec.design(trial.loc[~here])
-        own_seed = int(np.random.SeedSequence((seed, number)).generate_state(1)[0])
-        settings = IndependenceSettings(draws=_DRAWS, chains=_CHAINS, seed=own_seed)
-        posterior = (fit_or_load if stored else fit)(others, priors=priors, settings=settings)
+        own_seed = np.random.SeedSequence((seed, number))
+        posterior = quick_posterior(others, priors=priors, draws=_EFFECTIVE_DRAWS, seed=own_seed).tree()
         models.append(FoldModel(posterior, others.apply(trial.loc[here]), np.flatnonzero(here)))
     return tuple(models)
 
@@ -132,7 +126,6 @@ def cross_fitted(
     folds: int = 10,
     seed: int = 1,
     group_effects: GroupEffects = GroupEffects.INCLUDED,
-    stored: bool = False,
 ) -> CrossFitted:
     """Predict every patient's risk and effect from a model that has not seen the patient.
 
@@ -144,8 +137,6 @@ def cross_fitted(
         Number of folds, and what decides them and the draws.
     group_effects
         Whether the group's own effects enter the predictions.
-    stored
-        As for `fit_folds`.
 
     Returns
     -------
@@ -157,5 +148,5 @@ def cross_fitted(
     TypeError, ValueError
         As for `fit_folds`.
     """
-    models = fit_folds(trial, spec, priors=priors, n_folds=folds, seed=seed, stored=stored)
+    models = fit_folds(trial, spec, priors=priors, n_folds=folds, seed=seed)
     return predict_folds(models, group_effects=group_effects)

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pandas as pd
-import statsmodels.api as sm
+from statsmodels.genmod.families import Binomial
+from statsmodels.genmod.generalized_linear_model import GLM
 
 from hte_utils.cate import EffectScale, GroupEffects, baseline_risk_draws, cate_draws
 from hte_utils.evaluation import CateEvaluation, Metric, evaluate_cate, point_metrics
@@ -111,7 +112,9 @@ class EffectsCompared:
             f"{name}.{label.replace(' ', '_')}.{metric}": Reproduced(found.value, found.mcse)
             for label, evaluation in self.evaluations.items()
             for metric, found in evaluation.metrics().items()
-            if metric in _SHOWN and np.isfinite(found.value)
+            if metric in _SHOWN
+            and np.isfinite(found.value)
+            and found.mcse > 0.0  # a coverage of 1 has an unknown error
         }
 
 
@@ -152,7 +155,7 @@ def correlation_without_chance(design: TrialDesign, truth: TrialTruth) -> float:
     prognostic, modifying = np.hstack([group, design.prognostic]), np.hstack([group, design.modifiers])
     rows = np.block([[prognostic, np.zeros_like(modifying)], [prognostic, modifying]])
     risks = np.concatenate([truth.baseline_risk, truth.baseline_risk + truth.risk_difference])
-    coefficients = sm.GLM(risks, rows, family=sm.families.Binomial()).fit().params
+    coefficients = GLM(risks, rows, family=Binomial()).fit().params
     effects = modifying @ coefficients[prognostic.shape[1] :]
     return point_metrics(effects, true_cate(truth, EffectScale.LOG_ODDS_RATIO)).correlation
 
@@ -210,4 +213,4 @@ def _mean_width(draws: xr.DataArray) -> float:
 
 
 def _with_error(metric: Metric) -> str:
-    return f"{metric.value:.2f} ± {metric.mcse:.2f}" if np.isfinite(metric.value) else "none"
+    return f"{metric.value:.2f} ± {metric.mcse:.3f}".replace("-", "−") if np.isfinite(metric.value) else "none"

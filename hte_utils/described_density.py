@@ -5,7 +5,7 @@ A patient has one outcome, so the deviation epsilon_i ~ Normal(0, sigma_eta²) c
     P(y_i) = E[expit(s_i (m_i + sigma_eta e))],   e ~ Normal(0, 1),   s_i = 2 y_i - 1,
 
 by the midpoint rule, which for a smooth integrand on the whole line converges exponentially (Trefethen & Weideman
-2014) and here beats Gauss-Hermite quadrature with as many nodes (the tests compare). What is left has a dozen
+2014) and for sigma_eta above 1 beats Gauss-Hermite quadrature with as many nodes. What is left has a dozen
 coordinates instead of two thousand: the shared part and the subgroups' parts of the sums (`described_model.Layout`),
 the fixed effects, and the two SDs. Every coordinate is on the scale on which its prior is Normal(0, 1); for a
 half-normal SD that is

@@ -130,7 +130,7 @@ def paper_subgroups(trial: pd.DataFrame) -> Subgroups:
         )
     older = trial["age"].to_numpy() >= OLDER_FROM
     anticoagulated = trial["anticoagulant"].to_numpy() == "Yes"
-    ages = (f"age < {OLDER_FROM:g}", f"age ≥ {OLDER_FROM:g}")
+    ages = (f"under {OLDER_FROM:g}", f"{OLDER_FROM:g} or older")
     labels = tuple(f"{age}, {drug}" for age in ages for drug in ("no anticoagulant", "anticoagulant"))
     return Subgroups(2 * older.astype(np.int64) + anticoagulated, labels)
 

@@ -114,21 +114,48 @@ def predict_effects(posterior: xr.DataTree, patients: Patients, *, group_effects
     TypeError, ValueError
         As for `hte_utils.cate.cate_draws`.
     """
+    return predict_batches(posterior, patients, group_effects=group_effects, n_batches=1)[0]
+
+
+def predict_batches(
+    posterior: xr.DataTree, patients: Patients, *, group_effects: GroupEffects, n_batches: int
+) -> tuple[EffectPredictions, ...]:
+    """As `predict_effects`, from each of several parts of the draws, in one pass.
+
+    Parameters
+    ----------
+    posterior, patients, group_effects
+        As for `predict_effects`.
+    n_batches
+        The draws, chain after chain, are cut into so many parts of equal length.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As for `predict_effects`, and if the number of draws is no multiple of `n_batches`.
+    """
     baseline = baseline_log_odds(posterior, patients, group_effects)
     effect = log_odds_ratio(posterior, patients, group_effects)
     require_moderate(baseline, effect)
     n_draws = baseline.coefficients.shape[1]
-    found = np.empty((4, patients.n_patients))
+    if n_batches < 1 or n_draws % n_batches:
+        raise ValueError(f"{n_draws} draws cannot be cut into {n_batches} equal parts: take another number of draws")
+    found = np.empty((n_batches, 4, patients.n_patients))
     size = max(1, _BLOCK_NUMBERS // n_draws)
     with threadpool_limits(limits=1, user_api="blas"):
         for start in range(0, patients.n_patients, size):
             rows = slice(start, start + size)
             untreated, added = baseline.values(rows), effect.values(rows)
-            effects = added.mean(axis=1), np.count_nonzero(added > 0, axis=1) / n_draws
+            harm, ratio = _batch_means(added > 0, n_batches), _batch_means(added, n_batches)
             added += untreated
-            risk, treated = _expit(untreated).mean(axis=1), _expit(added).mean(axis=1)
-            found[:, rows] = risk, treated - risk, *effects
-    return EffectPredictions(*found)
+            risk, treated = (_batch_means(_expit(each), n_batches) for each in (untreated, added))
+            found[:, :, rows] = np.stack([risk, treated - risk, ratio, harm], axis=1)
+    return tuple(EffectPredictions(*batch) for batch in found)
+
+
+def _batch_means(values: npt.NDArray[np.float64] | npt.NDArray[np.bool_], n_batches: int) -> FloatArray:
+    """Means over each batch of draws, shape (batches, rows), of values of shape (rows, draws)."""
+    return np.asarray(values.reshape(len(values), n_batches, -1).mean(axis=2).T)
 
 
 def _expit(log_odds: FloatArray) -> FloatArray:

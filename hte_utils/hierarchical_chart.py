@@ -7,8 +7,8 @@ log-likelihood expanded to second order, -½ θ'Hθ + b'θ, around the mode of t
 
     θ | h  ~ Normal(Λ(h)⁻¹ (b + P(h) μ),  Λ(h)⁻¹),     Λ(h) = H + P(h),
 
-P(h) and μ being precision and mean of the prior given h. With Λ = LL', the first coordinates are η = L'(θ - mean): near to
-standard normal, and ignorant of h. The last are the normal scores of each log scale, whose law comes from the same
+P(h) and μ being precision and mean of the prior given h. With Λ = LL', the first coordinates are η = L'(θ - mean): near
+to standard normal, and ignorant of h. The last are the normal scores of each log scale, whose law comes from the same
 approximation with θ integrated out (this much is what INLA does: Rue, Martino & Chopin 2009); log scales are skewed,
 their scores are not. Nothing is lost where the approximation is rough: a chart is a change of variables, with an exact
 Jacobian.
@@ -49,7 +49,8 @@ class HierarchicalChart:
     governed, free
         Positions of the coefficients that scales govern (sums and interactions or sums alone), and of the others.
     information, linear
-        The likelihood for the governed coefficients, the others integrated out: shapes (governed, governed), (governed,).
+        The likelihood for the governed coefficients, the others integrated out: shapes (governed, governed) and
+        (governed,).
     free_factor, free_mean, free_slopes
         The others given the governed ones: ``mean + slopes @ governed + factor @ standard normal``.
     scores

@@ -34,8 +34,8 @@ _PILOT_SIZES, _PILOT_SHARE = (1024, 2048, 4096), 0.4
 # The largest pilot weights are cut to the 10th largest, so that no single point decides the fit (Ionides 2008).
 _PILOT_CUT = 10
 _BLOCK = 256
-# Proposals for one wanted effective draw, at most; a proposal that needs more is no good.
-_MOST_PER_DRAW = 50
+# Proposals for one wanted effective draw, at most; and so many are enough to give up where k-hat says so.
+_MOST_PER_DRAW, _HOPELESS_PER_DRAW = 50, 4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,7 +88,8 @@ def importance_sample(density: SumsDensity, draws: int, seed: np.random.SeedSequ
     while True:
         sample = _smoothed(points, log_weights, spent)
         missing = draws / sample.ess - 1.0
-        if missing <= 0.0 or len(points) >= _MOST_PER_DRAW * draws:
+        hopeless = sample.pareto_k > LARGEST_PARETO_K and len(points) >= _HOPELESS_PER_DRAW * draws
+        if missing <= 0.0 or hopeless or len(points) >= _MOST_PER_DRAW * draws:
             return sample
         # At most three times as many more: a first estimate of the weights' variance can be far too large.
         n_blocks = int(np.ceil(len(points) / _BLOCK * min(missing, 3.0)))

@@ -59,8 +59,8 @@ class QuickRecord:
     pareto_k
         k-hat of the importance weights; above 0.7 they are not used.
     ess
-        Effective sample size. Importance sampling: 1 / sum(weights²), which undersells quasi-random proposals. NUTS: the
-        smallest bulk ESS of any scalar of Listing 2.
+        Effective sample size. Importance sampling: 1 / sum(weights²), which undersells quasi-random proposals. NUTS:
+        the smallest bulk ESS of any scalar of Listing 2.
     proposals
         Weighted points that the draws were taken from (for NUTS: draws).
     pilot_points
@@ -124,7 +124,7 @@ class QuickPosterior:
 
     def _fit_record(self) -> FitRecord:
         k, ess = self.record.pareto_k, self.record.ess
-        enough = FitCheck("effective sample size", ess, "", f"at least {self.wanted_draws:g}", ess >= self.wanted_draws)
+        enough = FitCheck("effective sample size", ess, "", f"at least {self.wanted_draws}", ess >= self.wanted_draws)
         usable = FitCheck("Pareto k", k, "", f"below {LARGEST_PARETO_K:g}", k < LARGEST_PARETO_K)
         return FitRecord(
             sampler=f"quick, {self.record.engine}",
@@ -238,7 +238,8 @@ def _equal_weights(sample: ImportanceSample, draws: int, rng: np.random.Generato
     # In the order of the Sobol points, so that neighbours stand in for each other.
     ladder = (np.arange(size) + rng.random()) / size
     chosen = np.searchsorted(np.cumsum(sample.weights), ladder).clip(max=sample.weights.size - 1)
-    return sample.points[rng.permutation(chosen)]
+    points: FloatArray = sample.points[rng.permutation(chosen)]
+    return points
 
 
 def _by_nuts(
@@ -255,7 +256,7 @@ def _by_nuts(
         draws=each, chains=_NUTS_CHAINS, tune=500, target_accept=0.95, seed=int(seed.generate_state(1)[0])
     )
     posterior = fit(design, priors=priors, settings=settings, cores=1, progress=False)
-    quantities = {
+    quantities: dict[str, FloatArray] = {
         str(name): values.to_numpy().reshape(-1, *values.shape[2:])
         for name, values in posterior["posterior"].to_dataset().data_vars.items()
     }

@@ -16,9 +16,10 @@ _GRID_SIZE = 160
 
 @dataclass(frozen=True, slots=True)
 class ScalePrior:
-    """Normal prior of the coefficients given the log scales: log τ of intercepts, of effects, and log ω if there is one.
+    """Normal prior of the coefficients given the log scales.
 
-    Log scales have shape (points, scales); what belongs to them has the points in the last axis.
+    These are log τ of intercepts and of effects, and log ω if there is one. They have shape (points, scales); what
+    belongs to them has the points in the last axis.
     """
 
     priors: Priors
@@ -76,7 +77,7 @@ class ScalePrior:
     def log_density_at_zero(self, log_scales: FloatArray) -> FloatArray:
         """Log density of the log scales plus that of coefficients 0 given them, shape (points,); no constants."""
         groups, mean = self.at.n_groups, self.mean
-        total = -0.5 * np.einsum("i,ijn,j->n", mean, self.precision(log_scales), mean)
+        total: FloatArray = -0.5 * np.einsum("i,ijn,j->n", mean, self.precision(log_scales), mean)
         for prior, tau in self._groups(log_scales):
             total += self.priors.precision_shape * np.log(tau) - self.priors.precision_rate * tau
             total += 0.5 * (groups * np.log(tau) - np.log(1.0 + groups * prior.sd**2 * tau))

@@ -30,7 +30,8 @@ RANKS_FILE: Final = "sbc_ranks.parquet"
 CANDIDATES_FILE: Final = "candidate_models.parquet"
 
 EVALUATED_SEEDS: Final = tuple(range(1001, 1101))
-"""Trials on which the candidates are evaluated; the paper's, 123, is not among them."""
+"""Trials on which the candidates are evaluated; the paper's is not among them, but stored beside them."""
+PAPER_SEED: Final = 123
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +121,8 @@ def repeat_calibration(stored: Calibration, name: str, trials: Sequence[int]) ->
 
 
 def store_evaluation(directory: Path) -> None:
-    """Fit all candidate models to the trials of `EVALUATED_SEEDS` and write their errors to `directory`."""
-    _write(evaluate_candidates(CANDIDATES, EVALUATED_SEEDS), directory / CANDIDATES_FILE)
+    """Fit all candidate models to the paper's trial and those of `EVALUATED_SEEDS`; write the errors to `directory`."""
+    _write(evaluate_candidates(CANDIDATES, (PAPER_SEED, *EVALUATED_SEEDS)), directory / CANDIDATES_FILE)
 
 
 def stored_evaluation(directory: Path) -> pd.DataFrame:
@@ -129,9 +130,9 @@ def stored_evaluation(directory: Path) -> pd.DataFrame:
     return _read(directory / CANDIDATES_FILE)
 
 
-def repeat_evaluation(stored: pd.DataFrame, seed: int) -> bool:
+def repeat_evaluation(stored: pd.DataFrame, seed: int, models: Sequence[CandidateModel] = CANDIDATES) -> bool:
     """Whether one trial, simulated and fitted again, has the errors that are stored, to nine digits."""
-    again = evaluate_candidates(CANDIDATES, [seed]).set_index(["model", "scale"]).drop(columns="seed")
+    again = evaluate_candidates(models, [seed]).set_index(["model", "scale"]).drop(columns="seed")
     before = stored[stored["seed"] == seed].set_index(["model", "scale"])[again.columns]
     fresh, kept = (frame.astype(float).to_numpy() for frame in (again, before.loc[again.index]))
     return bool(np.allclose(fresh, kept, rtol=1e-9, atol=1e-12, equal_nan=True))

@@ -29,5 +29,11 @@ def small_trial() -> tuple[TrialDesign, Subgroups]:
 
 
 @cache
+def tiny_trial() -> tuple[TrialDesign, Subgroups]:
+    trial = simulate_trial(24, 5, coefficients=OFTEN)
+    return PAPER_SPEC.design(trial), paper_subgroups(trial)
+
+
+@cache
 def paper_fit(reading: Reading) -> xr.DataTree:
     return fit_described(*paper_trial(), reading, settings=DescribedSettings(draws=500, proposals_per_draw=3))

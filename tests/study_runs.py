@@ -74,7 +74,7 @@ def wait_until(condition: Callable[[], bool], seconds: float = 120.0) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "this did not happen in time"
-        time.sleep(0.01)
+        time.sleep(0.05)
 
 
 def files_in(store: Path) -> int:

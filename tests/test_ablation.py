@@ -1,4 +1,4 @@
-"""The ablation table: its first row is Tables 7 and 8, each row undoes one choice, and the numbers are what they say."""
+"""The ablation table: its first row is Tables 7 and 8, each row undoes one choice, and the numbers hold."""
 
 from __future__ import annotations
 
@@ -156,7 +156,8 @@ def test_what_the_reader_sees_and_what_the_replay_holds(table):
     assert shown.loc[AS_IN_PAPER, "RMSE"] == f"{table.estimates.loc[AS_IN_PAPER, 'rmse']:.2f}"
     assert shown.loc[AS_IN_PAPER, "Q1"].startswith("−")
     guarded = table.guarded()
-    assert len(guarded) == table.estimates.size
+    certain = int((table.mcse["coverage"] == 0).sum())  # a coverage of 1 has an unknown error, and is left out
+    assert len(guarded) == table.estimates.size - certain
     found = guarded["ablation.as_in_the_paper.rmse"]
     assert (found.value, found.mcse) == (table.estimates.loc[AS_IN_PAPER, "rmse"], table.mcse.loc[AS_IN_PAPER, "rmse"])
     assert "ablation.first_draw_removed_as_in_the_paper.rmse" in guarded
@@ -177,7 +178,7 @@ def test_the_figure_draws_the_table(table):
     np.testing.assert_allclose(bars.sum(axis=0), rows["rmse"] ** 2)
     np.testing.assert_allclose(bars[0], rows["bias"] ** 2)
     np.testing.assert_allclose(risk.lines[0].get_xdata(orig=False), 100 * rows["mean_risk"])
-    points = {line.get_label(): line.get_xdata(orig=False) for line in effect.lines if str(line.get_label()).startswith("Q")}
+    points = {str(line.get_label()): line.get_xdata(orig=False) for line in effect.lines}
     for name in QUINTILE_COLUMNS:
         np.testing.assert_allclose(points[name.removeprefix("effect_")], rows[name])
     assert "more bleeds →" in effect.get_xlabel()

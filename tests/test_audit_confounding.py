@@ -1,11 +1,13 @@
 """What randomisation does to confounding, and what a propensity score sees of it."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.special import expit
 
 from hte_utils import simulate_trial
-from hte_utils.audit.confounding import by_hidden_factor, by_risk, randomised
+from hte_utils.audit.confounding import by_hidden_factor, by_risk, joint_test, randomised
+from hte_utils.baseline import COVARIATES, propensity
 from hte_utils.trial import simulate_truth
 
 
@@ -38,3 +40,10 @@ def test_a_hidden_factor_confounds_unseen(found):
     hidden = found["by_hidden_factor"]
     assert hidden.confounding > 20 * hidden.spread / np.sqrt(hidden.trials)
     assert hidden.found < 0.5
+
+
+def test_the_joint_test_is_that_of_the_propensity_score():
+    trial = simulate_trial()
+    covariates = pd.get_dummies(trial[list(COVARIATES)], drop_first=True, dtype=float)
+    treated = (trial["treatment"] == "Treatment").to_numpy()
+    assert joint_test(covariates, treated) == pytest.approx(propensity(trial).p_value, rel=1e-6)

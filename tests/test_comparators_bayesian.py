@@ -1,15 +1,20 @@
 from __future__ import annotations
 
+import dataclasses
+import warnings
+
 import numpy as np
 import pytest
-from comparator_trials import rng, trial_of
+from comparator_trials import rng, trial_of, with_events
 from paper_fits import paper_design, paper_posterior
 from scipy.special import expit, logit
 
 from hte_utils.cate import EffectScale, GroupEffects, baseline_risk_draws, cate_draws
 from hte_utils.comparators import METHODS
 from hte_utils.comparators.posterior_effects import effects_from_risk_draws, monte_carlo_notes
+from hte_utils.fit_record import FitWarning
 from hte_utils.fit_settings import IndependenceSettings
+from hte_utils.quick_posterior import Engine, QuickFallbackWarning, QuickPosterior, quick_posterior
 
 
 class TestAgainstAnIndependentRun:
@@ -29,10 +34,10 @@ class TestAgainstAnIndependentRun:
         ):
             draws = cate_draws(posterior, design, scale=scale, group_effects=group_effects)
             spread = draws.std(["chain", "draw"]).to_numpy()
-            # Two runs of about 1000 and 2000 effective draws: means within 5 standard errors, ends within more.
+            # Two runs of about 1000 and 2000 effective draws: means within some 5 standard errors, ends within 4.
             assert (np.abs(found.value - draws.mean(["chain", "draw"]).to_numpy()) < 0.25 * spread).all()
             lower = draws.quantile(0.025, ["chain", "draw"]).to_numpy()
-            assert np.median(np.abs(found.lower - lower) / spread) < 0.15
+            assert np.median(np.abs(found.lower - lower) / spread) < 0.35
         risk = baseline_risk_draws(posterior, design, group_effects=group_effects)
         spread = risk.std(["chain", "draw"]).to_numpy()
         assert (np.abs(ours.baseline_risk - risk.mean(["chain", "draw"]).to_numpy()) < 0.25 * spread).all()
@@ -67,3 +72,34 @@ def test_monte_carlo_error_of_independent_draws() -> None:
     notes = monte_carlo_notes(draws)
     assert notes["ess_average"] == pytest.approx(8000, rel=0.15)
     assert notes["mcse_average"] == pytest.approx(2.0 / np.sqrt(8000), rel=0.1)
+
+
+class TestAwkwardTrials:
+    @pytest.mark.parametrize("name", ["paper_corrected", "better"])
+    def test_five_events(self, name: str) -> None:
+        trial = with_events(trial_of(200, 3), [5, 60, 120, 150, 180])
+        result = METHODS[name](trial, [trial], rng())
+        assert np.isfinite(result.estimates[0].log_odds_ratio.upper).all()
+        assert result.notes["pareto_k"] < 0.7 or result.notes["nuts_fallback"] == 1.0
+
+    def test_a_fit_that_falls_back_and_fails_is_noted(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def failing(*arguments: object, **options: object) -> QuickPosterior:
+            warnings.warn("k-hat too large", QuickFallbackWarning, stacklevel=1)
+            warnings.warn("R-hat too large", FitWarning, stacklevel=1)
+            found = quick_posterior(*arguments, **options)
+            return dataclasses.replace(
+                found, record=dataclasses.replace(found.record, engine=Engine.NUTS, pareto_k=0.9)
+            )
+
+        monkeypatch.setattr("hte_utils.comparators.bayesian.quick_posterior", failing)
+        trial = trial_of(200, 3)
+        notes = METHODS["paper_corrected"](trial, [trial], rng()).notes
+        assert (notes["nuts_fallback"], notes["not_converged"], notes["pareto_k"]) == (1.0, 1.0, 0.9)
+
+    def test_other_warnings_are_not_swallowed(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def overflowing(*_arguments: object, **_options: object) -> None:
+            np.exp(np.array([1e4]))
+
+        monkeypatch.setattr("hte_utils.comparators.bayesian.quick_posterior", overflowing)
+        with pytest.raises(RuntimeWarning, match="overflow"):
+            METHODS["paper_corrected"](trial_of(200, 3), [trial_of(200, 3)], rng())

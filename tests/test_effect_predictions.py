@@ -49,6 +49,13 @@ def test_batches_average_to_the_whole_and_give_the_monte_carlo_error(posterior) 
     assert np.mean(ours) == pytest.approx(float(mcse.mean()), rel=0.4)
 
 
+def test_draws_that_make_no_equal_batches_are_left_out(posterior) -> None:
+    odd = posterior.isel(chain=[0], draw=slice(0, 499))
+    found = predict_in_batches(odd, DESIGN, group_effects=GroupEffects.INCLUDED)
+    expected = predict_effects(odd.isel(draw=slice(0, 496)), DESIGN, group_effects=GroupEffects.INCLUDED)
+    np.testing.assert_allclose(found.whole.log_odds_ratio, expected.log_odds_ratio, atol=1e-12)
+
+
 def test_a_number_without_batches_has_no_error() -> None:
     number = BatchedPredictions(predict_by_age(TRIAL, TRIAL)).number(lambda each: each.risk_difference.mean())
     assert number.mcse == 0.0
@@ -84,5 +91,5 @@ def test_bad_input_is_named(posterior) -> None:
         EffectPredictions(good, good, good * np.nan, good)
     with pytest.raises(ValueError, match="must all have the shape"):
         EffectPredictions(good, good, good, good[:2])
-    with pytest.raises(ValueError, match="cannot be halved"):
-        predict_in_batches(posterior.isel(draw=slice(0, 7)), DESIGN, group_effects=GroupEffects.INCLUDED)
+    with pytest.raises(ValueError, match="3 chains of 500 draws cannot be cut into 8 batches"):
+        predict_in_batches(posterior.isel(chain=slice(0, 3)), DESIGN, group_effects=GroupEffects.INCLUDED)

@@ -1,7 +1,7 @@
-"""No result is typed by hand: decimals in prose, captions and alternative texts are glued or quoted, or are conventions.
+"""No result is typed by hand: decimals in prose, captions and alternative texts are glued, quoted, or conventions.
 
-What may stand: code, mathematics, roles (glued numbers, references), the paper's own words in double quotes as the ledger of
-statements holds them, numbers of sections, and the conventions listed here with their reasons.
+What may stand: code, mathematics, roles (glued numbers, references), the paper's own words in double quotes as the
+ledger of statements holds them, numbers of sections, and the conventions listed here with their reasons.
 """
 
 import re

@@ -35,6 +35,10 @@ class Change:
 
 def replay(notebook, *, changes=(), tmp_path, threads=None):
     shutil.copytree(PROJECT.root / "hte_utils", tmp_path / "hte_utils", ignore=shutil.ignore_patterns("__pycache__"))
+    # The copy finds the checkout's reference values beside itself, as the package does.
+    (tmp_path / "_toc.yml").touch()
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests" / "reference").symlink_to(PROJECT.root / "tests" / "reference")
     for change in changes:
         change.apply(tmp_path / "hte_utils")
     environment = os.environ | {"PYTHONPATH": str(tmp_path)}

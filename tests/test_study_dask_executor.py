@@ -122,9 +122,9 @@ def test_the_scheduler_killed(cluster: Cluster, tmp_path: Path) -> None:
 
 
 def test_nobody_at_the_address() -> None:
-    with pytest.raises(WorkersLostError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:9 within"):
-        with Dask("tcp://127.0.0.1:9", patience=0.2).open():
-            pass
+    nobody = Dask("tcp://127.0.0.1:9", patience=0.2)
+    with pytest.raises(WorkersLostError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:9"), nobody.open():
+        pass
 
 
 @pytest.mark.parametrize(
@@ -138,3 +138,11 @@ def test_nobody_at_the_address() -> None:
 def test_bad_settings_are_refused(arguments: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Dask(**arguments)  # type: ignore[arg-type]
+
+
+def test_a_local_cluster_is_the_default(tmp_path: Path) -> None:
+    store = StudyStore(tmp_path)
+    assert run_study([SCENARIO], CHOSEN, 3, SEED, store, Dask(workers=1), block_size=2).computed == 6
+    expected = undisturbed()
+    expected = expected[expected["replicate"] < 3].reset_index(drop=True)
+    pd.testing.assert_frame_equal(comparable(store), expected, check_exact=True)

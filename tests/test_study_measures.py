@@ -103,10 +103,11 @@ def test_a_single_patient_has_error_and_coverage() -> None:
     truth = PatientTruth(np.array([0.5]), np.array([0.1]), np.array([0.05]))
     found = measure(estimates(np.array([0.02]), np.array([0.4]), np.array([0.12]), 0.05), truth)
     assert found["rd_bias"] == pytest.approx(-0.03)
-    assert found["rd_rmse"] == pytest.approx(0.03)
     assert found["rd_coverage"] == 1.0
     assert found["lor_coverage"] == 0.0
+    assert found["risk_bias"] == pytest.approx(0.02)
     assert math.isnan(found["rd_correlation"])
+    assert math.isnan(found["rd_rmse"])
     assert math.isnan(found["q1_rd_truth"])
 
 

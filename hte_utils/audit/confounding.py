@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pandas as pd
+import statsmodels.api as sm
 from scipy.special import expit, logit
 
-from hte_utils.baseline import propensity
+from hte_utils.baseline import COVARIATES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -72,7 +73,8 @@ def by_hidden_factor(trial: pd.DataFrame, truth: TrialTruth, trials: int, rng: n
 
 def _summarise(trial: pd.DataFrame, made: list[tuple[NDArray[np.bool_], NDArray[np.float64]]]) -> Allocation:
     differences = [100 * float(risk[treated].mean() - risk[~treated].mean()) for treated, risk in made]
-    p_values = [propensity(_with_arms(trial, treated)).p_value for treated, _ in made]
+    covariates = pd.get_dummies(trial[list(COVARIATES)], drop_first=True, dtype=float)
+    p_values = [joint_test(covariates, treated) for treated, _ in made]
     return Allocation(
         confounding=float(np.mean(differences)),
         spread=float(np.std(differences, ddof=1)),
@@ -81,6 +83,10 @@ def _summarise(trial: pd.DataFrame, made: list[tuple[NDArray[np.bool_], NDArray[
     )
 
 
-def _with_arms(trial: pd.DataFrame, treated: NDArray[np.bool_]) -> pd.DataFrame:
-    arms = pd.Categorical.from_codes(treated.astype(np.int8), categories=pd.Index(["Control", "Treatment"]))
-    return trial.assign(treatment=arms)
+def joint_test(covariates: pd.DataFrame, treated: NDArray[np.bool_]) -> float:
+    """Return the p-value of all covariates together in the logistic regression of the arm.
+
+    That of `hte_utils.baseline.propensity`, without its other results.
+    """
+    design = sm.add_constant(covariates.to_numpy())
+    return float(sm.Logit(treated.astype(float), design).fit(disp=False).llr_pvalue)

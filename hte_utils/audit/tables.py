@@ -23,8 +23,8 @@ def table_8_by_reading(case: Case) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        Index: quintile. Columns (two levels): mean risk (a probability) and mean effect (log odds ratio of bleeding), each
-        as printed, without and with the gender effects.
+        Index: quintile. Columns (two levels): mean risk (a probability) and mean effect (log odds ratio of bleeding),
+        each as printed, without and with the gender effects.
     """
     columns = {}
     for label, name in (("mean risk", "mean_risk"), ("mean effect", "mean_te")):
@@ -40,8 +40,8 @@ def truth_by_quintile(case: Case) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        Index: quintile. Predicted and true risk difference (percentage points, positive = more bleeds), and the share of
-        patients (%) whose risk treatment truly raises.
+        Index: quintile. Predicted and true risk difference (percentage points, positive = more bleeds), and the share
+        of patients (%) whose risk treatment truly raises.
     """
     true = case.as_implied.true
     return pd.DataFrame(

@@ -140,13 +140,12 @@ def predictive_differences(table: pd.DataFrame, reference: str, attainable: floa
         )
         axis.axvline(0, color=BLACK, linewidth=0.8)
         axis.axvline(attainable, color=VERMILION, linestyle="--", linewidth=1.2)
-        axis.text(
-            attainable, len(others) - 0.55, "true effects\nover a constant", color=VERMILION, fontsize=8, ha="center"
-        )
+        note = "true effects over\nthe best constant "
+        axis.text(attainable, len(others) - 0.6, note, color=VERMILION, fontsize=8, ha="right")
         axis.set_yticks(place, list(others.index))
         axis.set(
             ylim=(-0.6, len(others) + 0.2),
-            xlabel="Difference of elpd from the paper's model (higher predicts better), ±1 and ±2 SE",
+            xlabel="Difference of elpd from the paper's model, ±1 and ±2 SE\nworse ← | → better",
         )
     return drawn.figure
 

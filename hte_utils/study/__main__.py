@@ -4,6 +4,7 @@
     python -m hte_utils.study run --store results --scenarios as-printed --methods constant path --replicates 200
     python -m hte_utils.study summarise --store results
     python -m hte_utils.study verify --store results
+    python -m hte_utils.study publish --store results --to copy
 
 A study can be stopped at any time (Ctrl-C); the same command continues it. Exit status: 0 when all is well, 1 when the
 study could not be completed or a check failed, 2 when the call is wrong, 130 after Ctrl-C.
@@ -23,6 +24,7 @@ import pandas as pd
 from hte_utils.study.block import OtherCodeError
 from hte_utils.study.dask_executor import Dask
 from hte_utils.study.executors import Executor, Processes, Serial, WorkersLostError
+from hte_utils.study.published import publish, verify_published
 from hte_utils.study.run import BLOCK_SIZE, run_study
 from hte_utils.study.scenarios import SCENARIOS, select_scenarios
 from hte_utils.study.store import StoreError, StoreMismatchError, StudyStore
@@ -39,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     parser = _parser()
     options = parser.parse_args(arguments)
-    commands = {"run": _run, "list": _list, "summarise": _summarise, "verify": _verify}
+    commands = {"run": _run, "list": _list, "summarise": _summarise, "publish": _publish, "verify": _verify}
     try:
         return commands[options.command](options)
     except KeyboardInterrupt:
@@ -66,8 +68,15 @@ def _parser() -> argparse.ArgumentParser:
     summary.add_argument("--store", type=Path, metavar="DIR", required=True, help="where the results are")
     summary.add_argument("--population", default="population", help="whose effects (default: %(default)s)")
     summary.add_argument("--csv", type=Path, metavar="FILE", help="also write every measure to this file")
+    small = commands.add_parser("publish", help="write a copy that is small enough for a repository")
+    small.add_argument("--store", type=Path, metavar="DIR", required=True, help="where the results are")
+    small.add_argument("--to", type=Path, metavar="DIR", required=True, help="where the copy goes; replaced if there")
+    small.add_argument("--measures", nargs="+", metavar="NAME", help="which to keep (default: all)")
+    small.add_argument("--populations", nargs="+", metavar="NAME", help="which to keep (default: all)")
     check = commands.add_parser("verify", help="run stored replicates again and compare bit for bit")
-    check.add_argument("--store", type=Path, metavar="DIR", required=True, help="where the results are")
+    where = check.add_mutually_exclusive_group(required=True)
+    where.add_argument("--store", type=Path, metavar="DIR", help="where the results are")
+    where.add_argument("--published", type=Path, metavar="DIR", help="where a published copy of them is")
     check.add_argument("--replicates", type=int, default=5, metavar="N", help="how many (default: %(default)s)")
     check.add_argument("--methods", nargs="+", metavar="NAME", help="only these methods (default: all)")
     _add_methods_from(check)
@@ -185,17 +194,28 @@ def _summarise(options: argparse.Namespace) -> int:
     return 0
 
 
+def _publish(options: argparse.Namespace) -> int:
+    publish(StudyStore(options.store), options.to, measures=options.measures, populations=options.populations)
+    size = sum(path.stat().st_size for path in options.to.iterdir())
+    _say(f"wrote {size / 1e6:.2f} MB to {options.to}")
+    return 0
+
+
 def _verify(options: argparse.Namespace) -> int:
     methods = _methods_from(options.methods_from)
     if options.methods:
         methods = {method.name: method for method in _selected(methods, options.methods)}
-    found = verify(StudyStore(options.store), SCENARIOS, methods, replicates=options.replicates)
+    if options.published is not None:
+        found = verify_published(options.published, SCENARIOS, methods, replicates=options.replicates)
+    else:
+        found = verify(StudyStore(options.store), SCENARIOS, methods, replicates=options.replicates)
     _say(found.checked.to_string(index=False))
     for cell, changes in found.changes.items():
         _say(f"not made by this code ({' / '.join(cell)}): {'; '.join(changes)}")
     if not found.passed:
         _say(found.mismatches.to_string(index=False))
-    _say(f"{found.n_values - len(found.mismatches)} of {found.n_values} values are the same bit for bit")
+    same = int(found.checked["identical"].sum())
+    _say(f"{same} of {len(found.checked)} replicates ({found.n_values} values in all) are the same bit for bit")
     return 0 if found.passed else 1
 
 

@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass, field, is_dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self
 
 from hte_utils.study.sources import REPLICATE, library_versions, method_module, source_digests
@@ -53,15 +54,15 @@ class CellDefinition:
     @classmethod
     def of(cls, scenario: Scenario, method: Method, seed: int) -> Self:
         """Define the cell of a scenario and a method as the code stands now."""
-        sources = source_digests([REPLICATE, method_module(method)])
+        sources, versions = _code(method_module(method))
         return cls(
             scenario=_plain(
                 {k: v for k, v in asdict(scenario).items() if k != "label"} | {"mechanism": scenario.mechanism}
             ),
             method=_plain(_described(method)),
             seed=seed,
-            sources=sources,
-            versions=library_versions(sources),
+            sources=dict(sources),
+            versions=dict(versions),
         )
 
     @property
@@ -142,6 +143,13 @@ class Provenance:
         if digest != definition.digest:
             raise ValueError(f"the record says digest {digest}, but its content has {definition.digest}")
         return provenance
+
+
+@lru_cache(maxsize=256)
+def _code(module: str) -> tuple[Mapping[str, str], Mapping[str, str]]:
+    """Source digests and versions behind a method's module; once in each process, for the code that it has loaded."""
+    sources = source_digests([REPLICATE, module])
+    return MappingProxyType(sources), MappingProxyType(library_versions(sources))
 
 
 def _described(method: Method) -> dict[str, Any]:

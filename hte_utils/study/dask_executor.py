@@ -109,48 +109,59 @@ class _DaskPool:
 
     @property
     def capacity(self) -> int:
-        threads = sum(self._client.nthreads().values())
-        return int(max(1, threads + (threads + 1) // 2))
+        threads = self._threads()
+        return max(1, threads + (threads + 1) // 2)  # some wait, so that nobody does
 
     def submit(self, block: Block) -> Any:
         key = f"hte-study-{self._client.id}-{next(self._numbers)}"
-        return self._client.submit(compute_on_worker, block, key=key, pure=False)
+        with _told_when_lost():
+            return self._client.submit(compute_on_worker, block, key=key, pure=False)
 
     def finished(self, handles: Collection[Any]) -> Collection[Any]:
         from distributed import wait
 
-        wait_for: Any = wait
+        wait_for: Any = wait  # Dask has no type hints
         while True:
-            if self._client.status != "running":
-                raise WorkersLostError(_lost(f"the connection to the Dask scheduler is {self._client.status}"))
             try:
-                with self._client.as_current():
+                with _told_when_lost(), self._client.as_current():
                     return list(wait_for(list(handles), timeout=_LOOK_EVERY, return_when="FIRST_COMPLETED").done)
             except TimeoutError:
-                self._check_workers()
-            except CancelledError as error:
-                raise WorkersLostError(_lost("the Dask scheduler is gone, or dropped the work")) from error
+                self._require_workers()
 
     def result(self, handle: Any) -> Tables | None:
         from distributed import KilledWorker
 
         try:
-            tables: Tables = handle.result()
+            with _told_when_lost():
+                tables: Tables = handle.result()
         except KilledWorker:
             return None
-        except (CancelledError, OSError) as error:
-            if isinstance(error, OSError) and self._client.status == "running":
-                raise  # the block's own
-            raise WorkersLostError(_lost("the Dask scheduler is gone, or dropped the work")) from error
         return tables
 
-    def _check_workers(self) -> None:
-        if self._client.status == "running" and self._client.nthreads():
+    def _require_workers(self) -> None:
+        if self._threads():
             self._alone_since = None
             return
         self._alone_since = self._alone_since or time.monotonic()
         if time.monotonic() - self._alone_since > self._patience:
             raise WorkersLostError(_lost(f"the Dask cluster has had no worker for {self._patience:g} s"))
+
+    def _threads(self) -> int:
+        with _told_when_lost():
+            if self._client.status != "running":
+                raise WorkersLostError(_lost(f"the connection to the Dask scheduler is {self._client.status}"))
+            return int(sum(self._client.nthreads().values()))
+
+
+@contextmanager
+def _told_when_lost() -> Iterator[None]:
+    """Say in our words that the scheduler is gone; Dask has several, depending on the moment."""
+    from distributed.comm.core import CommClosedError
+
+    try:
+        yield
+    except (CancelledError, CommClosedError) as error:
+        raise WorkersLostError(_lost("the Dask scheduler is gone, or dropped the work")) from error
 
 
 def compute_on_worker(block: Block) -> Tables:

@@ -5,7 +5,7 @@ column of the stored results, `MEASURES` lists them with what they mean; a measu
 
 - a method that estimates no log odds ratio, no baseline risk, or no interval has none of the measures that need them;
 - a correlation or calibration slope does not exist where the effects do not vary;
-- a profile is a single patient: it has neither, nor quintiles.
+- a profile is a single patient, and has its error (``bias``), coverage and width, but no spread and no quintiles.
 
 References
 ----------
@@ -110,8 +110,9 @@ def measure(estimates: EffectEstimates, truth: PatientTruth) -> dict[str, float]
     found |= _policy(estimates.risk_difference.value, truth.risk_difference)
     if estimates.baseline_risk is not None:
         error = estimates.baseline_risk - truth.baseline_risk
-        found |= {"risk_bias": float(error.mean()), "risk_rmse": math.sqrt(float(np.square(error).mean()))}
+        found["risk_bias"] = float(error.mean())
         if n >= LEAST_FOR_GROUPS:
+            found["risk_rmse"] = math.sqrt(float(np.square(error).mean()))
             found |= _by_group(estimates, truth)
     return found
 
@@ -127,8 +128,7 @@ def _individual(estimate: IntervalEstimate, truth: FloatArray) -> dict[str, floa
             "slope": metrics.calibration_slope,
         }
     else:
-        error = float(estimate.value[0] - truth[0])
-        found = {"bias": error, "rmse": abs(error), "mae": abs(error)}
+        found = {"bias": float(estimate.value[0] - truth[0])}  # its size over replicates follows from it
     if estimate.lower is not None and estimate.upper is not None:
         found["coverage"] = float(((estimate.lower <= truth) & (truth <= estimate.upper)).mean())
         found["width"] = float((estimate.upper - estimate.lower).mean())

@@ -58,7 +58,7 @@ def mean_measures(results: pd.DataFrame, measures: Sequence[str] | None = None) 
     ValueError
         If a measure is unknown.
     """
-    chosen = _known(measures)
+    chosen = _known(results, measures)
     return _means(results, chosen, CELL)
 
 
@@ -116,7 +116,7 @@ def paired_differences(results: pd.DataFrame, reference: str, measures: Sequence
     ValueError
         If the reference is not in the results, or a measure is unknown.
     """
-    chosen = _known(measures)
+    chosen = _known(results, measures)
     if reference not in set(results["method"]):
         raise ValueError(
             f"there are no results of {reference!r}; there are {sorted(set(results['method'].astype(str)))}"
@@ -217,9 +217,10 @@ def _counted(errors: pd.Series) -> str:
     return ", ".join(f"{name} {number}" for name, number in counts.items())
 
 
-def _known(measures: Sequence[str] | None) -> list[str]:
-    chosen = list(MEASURES if measures is None else measures)
-    unknown = [name for name in chosen if name not in MEASURES]
+def _known(results: pd.DataFrame, measures: Sequence[str] | None) -> list[str]:
+    there = [name for name in MEASURES if name in results]
+    chosen = there if measures is None else list(measures)
+    unknown = [name for name in chosen if name not in there]
     if unknown:
-        raise ValueError(f"there is no measure {unknown}; choose from {list(MEASURES)}")
+        raise ValueError(f"there is no measure {unknown} in these results; choose from {there}")
     return chosen

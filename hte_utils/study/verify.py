@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pandas as pd
@@ -15,9 +15,15 @@ from hte_utils.study.cell import CellDefinition
 from hte_utils.study.table import COMPARED, ROW_KEY
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from hte_utils.comparators.estimates import Method
     from hte_utils.study.scenario import Scenario
     from hte_utils.study.store import StudyStore
+
+
+type Run = tuple[str, str, int]
+"""Scenario, method and number of a replicate."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,6 +48,18 @@ class Verification:
     mismatches: pd.DataFrame
     n_values: int
     changes: Mapping[tuple[str, str], list[str]]
+
+    @classmethod
+    def of(
+        cls,
+        checked: list[dict[str, Any]],
+        mismatches: list[dict[str, Any]],
+        n_values: int,
+        changes: Mapping[tuple[str, str], list[str]],
+    ) -> Self:
+        """Make it from rows."""
+        columns = ["scenario", "method", "replicate", "population", "column", "stored", "again", "relative_difference"]
+        return cls(pd.DataFrame(checked), pd.DataFrame(mismatches, columns=columns), n_values, changes)
 
     @property
     def passed(self) -> bool:
@@ -83,30 +101,43 @@ def verify(
     count = checked_count("replicates", replicates, least=1, most=1_000_000)
     cells = [cell for cell in store.cells() if cell[0] in scenarios and cell[1] in methods]
     stored = [(*cell, number) for cell in cells for number in sorted(store.done(*cell))]
-    if not stored:
-        raise ValueError(f"{store.folder} has no results of these scenarios and methods; it has {store.cells()}")
-    chosen = np.random.default_rng(seed).choice(len(stored), size=min(count, len(stored)), replace=False)
     checked, mismatches, n_values = [], [], 0
     changes: dict[tuple[str, str], list[str]] = {}
-    for place in sorted(chosen):
-        scenario, method, number = stored[place]
+    for scenario, method, number in choose(stored, count, seed, store.folder):
         then = store.provenance(scenario, method).definition
         now = CellDefinition.of(scenarios[scenario], methods[method], then.seed)
-        if differences := then.differences(now):
-            changes[scenario, method] = differences
+        changes |= changes_since(then, now)
         block = Block(scenarios[scenario], (methods[method],), (number,), then.seed, (now.digest,))
         again = compute(block)[method].to_pandas()
         before = store.read([scenario], [method])
-        before = before[before["replicate"] == number]
-        found = _differences(before, again)
+        found = _differences(before[before["replicate"] == number], again)
         n_values += len(again) * len(COMPARED)
         checked.append({"scenario": scenario, "method": method, "replicate": number, "identical": not found})
         mismatches += [{"scenario": scenario, "method": method, "replicate": number} | row for row in found]
-    columns = ["scenario", "method", "replicate", "population", "column", "stored", "again", "relative_difference"]
-    return Verification(pd.DataFrame(checked), pd.DataFrame(mismatches, columns=columns), n_values, changes)
+    return Verification.of(checked, mismatches, n_values, changes)
 
 
-def _differences(before: pd.DataFrame, again: pd.DataFrame) -> list[dict[str, object]]:
+def choose(stored: Sequence[Run], count: int, seed: int | None, place: Path) -> list[Run]:
+    """Choose runs at random, each with equal probability and at most once; in the order in which they are stored.
+
+    Raises
+    ------
+    ValueError
+        If there are none.
+    """
+    if not stored:
+        raise ValueError(f"{place} has no results of these scenarios and methods; name others")
+    chosen = np.random.default_rng(seed).choice(len(stored), size=min(count, len(stored)), replace=False)
+    return [stored[number] for number in sorted(chosen)]
+
+
+def changes_since(then: CellDefinition, now: CellDefinition) -> dict[tuple[str, str], list[str]]:
+    """Where the definition of a cell has changed, under the cell's key; empty if nowhere."""
+    differences = then.differences(now)
+    return {(then.scenario["name"], then.method["name"]): differences} if differences else {}
+
+
+def _differences(before: pd.DataFrame, again: pd.DataFrame) -> list[dict[str, Any]]:
     """Every compared value that is not the same bit for bit; NaN equals NaN."""
     old, new = (frame.astype({"population": str}).set_index(list(ROW_KEY)).sort_index() for frame in (before, again))
     if not old.index.equals(new.index):

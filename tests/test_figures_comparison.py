@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from comparator_trials import trial_of, truth_of
+
+from hte_utils import method_comparison
+from hte_utils.comparators import METHODS
+from hte_utils.figures import comparison as figures
+from hte_utils.study.generate import PROFILE_NAMES, profiles
+from hte_utils.study.scenarios import SCENARIOS
+
+NAMES = ["constant", "path", "interactions_ml", "s_learner", "paper_way"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def drawing_without_a_screen():
+    before = plt.get_backend()
+    plt.switch_backend("agg")
+    yield
+    assert plt.get_fignums() == []
+    plt.switch_backend(before)
+
+
+@pytest.fixture(scope="module")
+def comparison() -> method_comparison.Comparison:
+    truth = method_comparison.truth_of(truth_of())
+    patients = profiles(SCENARIOS["as-printed"])
+    return method_comparison.compare_methods(trial_of(), truth, patients, PROFILE_NAMES, seed=1, names=NAMES)
+
+
+def test_average_effects(comparison: method_comparison.Comparison) -> None:
+    table = method_comparison.average_effects(comparison)
+    axis = figures.average_effects(table, 1.0).axes[0]
+    assert [text.get_text() for text in axis.get_yticklabels()] == [METHODS[name].label for name in NAMES]
+    drawn = {line.get_xdata()[0] for line in axis.lines if line.get_marker() in "osD"}
+    assert drawn >= set(table["value"])
+    assert "more bleeds" in axis.get_xlabel()
+    arrows = [line.get_marker() for line in axis.lines if line.get_marker() in "<>"]
+    assert sorted(arrows) == ["<", ">"]  # the paper's way runs out on both sides, no other does
+
+
+def test_individual_effects(comparison: method_comparison.Comparison) -> None:
+    figure = figures.individual_effects(comparison)
+    shown = [axis for axis in figure.axes if axis.get_visible()]
+    assert [axis.get_title() for axis in shown] == [METHODS[name].label for name in NAMES]
+    points = shown[2].lines[-1]
+    np.testing.assert_allclose(points.get_xdata(), 100 * comparison.truth.risk_difference)
+    np.testing.assert_allclose(points.get_ydata(), 100 * comparison.of_trial(NAMES[2]).risk_difference.value)
+    accuracy = method_comparison.accuracy(comparison)
+    assert f"RMSE {accuracy.loc[NAMES[2], 'rmse']:.1f}" in shown[2].texts[0].get_text()

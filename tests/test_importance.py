@@ -1,0 +1,85 @@
+"""Importance sampling: its weights, its seeds, and the effective size it promises."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from paper_fits import paper_design
+from scipy import stats
+
+from hte_utils.importance import ImportanceSample, child_seed, importance_sample
+from hte_utils.priors import Priors
+from hte_utils.spec import PAPER_SPEC
+from hte_utils.sums_density import SumsDensity
+from hte_utils.trial import simulate_trial
+
+
+def sampled(seed: int = 1, draws: int = 1000, priors: Priors | None = None) -> ImportanceSample:
+    return importance_sample(SumsDensity.of(paper_design(), priors or Priors()), draws, np.random.SeedSequence(seed))
+
+
+@pytest.mark.parametrize("draws", [100, 1000, 5000])
+def test_effective_size_is_what_was_wanted_and_not_much_more(draws: int) -> None:
+    sample = sampled(draws=draws)
+    assert draws <= sample.ess < 1.5 * draws + 256
+    assert sample.ess == pytest.approx(1.0 / np.square(sample.weights).sum())
+    assert sample.weights.sum() == pytest.approx(1.0)
+    assert sample.pareto_k < 0.5
+
+
+def test_same_seed_same_points() -> None:
+    first, again, other = sampled(1), sampled(1), sampled(2)
+    np.testing.assert_array_equal(first.points, again.points)
+    np.testing.assert_array_equal(first.weights, again.weights)
+    assert not np.array_equal(first.points[:100], other.points[:100])
+
+
+def test_a_seed_is_left_as_it_was() -> None:
+    seed = np.random.SeedSequence(5)
+    density = SumsDensity.of(paper_design(), Priors())
+    first = importance_sample(density, 100, seed)
+    np.testing.assert_array_equal(first.points, importance_sample(density, 100, seed).points)
+    assert child_seed(seed, 2).spawn_key == seed.spawn(3)[2].spawn_key
+
+
+def test_quasi_random_means_are_far_better_than_their_effective_size() -> None:
+    """Over seeds, the posterior means of the coefficients vary less than those of as many independent draws."""
+    at = SumsDensity.of(paper_design(), Priors()).at
+    samples = [sampled(seed, 500) for seed in range(30)]
+    means = np.array([sample.weights @ sample.points[:, at.linear] for sample in samples])
+    spread = np.sqrt(samples[0].weights @ np.square(samples[0].points[:, at.linear] - means[0]))
+    # An SD over 30 seeds is known to within 13 %; independent draws would give 1/sqrt(500).
+    assert (means.std(axis=0, ddof=1) / spread < 0.6 / np.sqrt(500)).all()
+
+
+def test_a_prior_alone_is_reproduced() -> None:
+    """With next to no patients the posterior is the prior, whose law is known: all coordinates, scales included."""
+    frame = simulate_trial(2000).iloc[[10, 11, 12, 13, 14, 15]]
+    frame = frame.assign(
+        event=[0, 1, 0, 1, 0, 1],
+        gender=["Male", "Female"] * 3,
+        treatment=["Control", "Control", "Treatment", "Treatment"] + ["Control"] * 2,
+        **{name: ["No", "Yes"] * 3 for name in ("anticoagulant", "diabetes", "prior_bleeding")},
+    )
+    with pytest.warns(UserWarning):
+        design = PAPER_SPEC.design(frame)
+    density = SumsDensity.of(design, Priors(interaction_scale=0.5))
+    blind = SumsDensity(np.zeros_like(density.signed), density.priors, density.at)
+    sample = importance_sample(blind, 4000, np.random.SeedSequence(1))
+    rng = np.random.default_rng(1)
+    kept = sample.points[rng.choice(len(sample.points), 3000, p=sample.weights)]
+    assert stats.kstest(np.exp(kept[:, density.at.log_scale]) / 0.5, stats.halfnorm.cdf).pvalue > 1e-3
+    for place in density.at.log_tau:
+        assert stats.kstest(np.exp(kept[:, place]), stats.gamma(2.0, scale=0.5).cdf).pvalue > 1e-3
+    assert stats.kstest(kept[:, density.at.prognostic.start], "norm").pvalue > 1e-3
+    contrast = (kept[:, 0] - kept[:, 1]) * np.sqrt(np.exp(kept[:, density.at.log_tau[0]]) / 2.0)
+    assert stats.kstest(contrast, "norm").pvalue > 1e-3
+
+
+def test_a_hopeless_proposal_is_given_up() -> None:
+    trial = simulate_trial(400, 1)
+    frame = trial.assign(gender=np.arange(400) % 40)
+    density = SumsDensity.of(PAPER_SPEC.design(frame), Priors())
+    sample = importance_sample(density, 100, np.random.SeedSequence(1))
+    assert sample.pareto_k > 0.7
+    assert len(sample.points) < 10_000

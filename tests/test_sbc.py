@@ -1,0 +1,105 @@
+"""Simulation-based calibration: right where the model is right, red where a fault is built in."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import pytest
+import xarray as xr
+from hand_made_posteriors import small_design
+from scipy import stats
+
+from hte_utils.candidate_models import BETTER_MODEL, PAPER_MODEL, CandidateModel
+from hte_utils.priors import Priors
+from hte_utils.sbc import (
+    AVERAGE_LOG_ODDS_RATIO,
+    AVERAGE_RISK_DIFFERENCE,
+    FIRST_GROUP,
+    GROUP_LEFT_OUT,
+    LOG_LIKELIHOOD,
+    Calibration,
+    calibrate,
+)
+from hte_utils.trial import simulate_trial
+
+TRIALS, PATIENTS = 100, 80
+
+
+@cache
+def run(model: CandidateModel, fitted: Priors | None = None) -> Calibration:
+    design = model.design(simulate_trial(PATIENTS, 1))
+    return calibrate(design, priors=model.priors, fitted_priors=fitted, trials=TRIALS, draws=49, seed=2)
+
+
+@pytest.mark.parametrize("model", [PAPER_MODEL, BETTER_MODEL], ids=lambda model: model.name)
+def test_the_model_as_coded_is_calibrated(model: CandidateModel) -> None:
+    p_values = run(model).table()["p_value"].drop(index=GROUP_LEFT_OUT)
+    # Some thirty quantities with a fixed seed.
+    assert p_values.min() > 1e-3 / len(p_values), p_values.nsmallest(3)
+
+
+def test_every_quantity_is_there() -> None:
+    names = set(run(PAPER_MODEL).ranks.data_vars)
+    derived = {LOG_LIKELIHOOD, AVERAGE_LOG_ODDS_RATIO, AVERAGE_RISK_DIFFERENCE, FIRST_GROUP, GROUP_LEFT_OUT}
+    assert derived <= names
+    assert len(names - derived) == 18
+    assert "sd_interaction" in run(BETTER_MODEL).ranks
+
+
+def test_a_rate_taken_for_a_scale_is_seen() -> None:
+    p_values = run(PAPER_MODEL, Priors(precision_rate=0.5)).table()["p_value"]
+    assert p_values[["tau_re", "tau_re_trt"]].max() < 1e-8
+
+
+def test_a_wrong_prior_mean_is_seen() -> None:
+    table = run(PAPER_MODEL, Priors(intercept_mean=1.0)).table()
+    assert table.loc["b_intercept", "p_value"] < 1e-4
+    assert table.loc["b_intercept", "mean"] < 0.4
+
+
+def test_the_papers_formula_is_seen() -> None:
+    table = run(PAPER_MODEL).table()
+    assert table.loc[GROUP_LEFT_OUT, "p_value"] < 3e-3
+    assert table.loc[FIRST_GROUP, "p_value"] > 0.05
+    assert table.loc[GROUP_LEFT_OUT, "inside 90 %"] < table.loc[FIRST_GROUP, "inside 90 %"]
+
+
+def test_some_trials_have_the_ranks_they_have_among_all() -> None:
+    whole = run(PAPER_MODEL)
+    design = PAPER_MODEL.design(simulate_trial(PATIENTS, 1))
+    some = calibrate(design, priors=Priors(), trials=TRIALS, draws=49, seed=2, workers=1, only=[41, 7])
+    assert some.ranks["trial"].values.tolist() == [41, 7]
+    assert some.ranks.equals(whole.ranks.sel(trial=[41, 7]))
+
+
+def test_table_of_known_ranks() -> None:
+    trials, draws = 2000, 99
+    rng = np.random.default_rng(1)
+    ranks = xr.Dataset(
+        {
+            "uniform": ("trial", rng.integers(0, draws + 1, trials)),
+            "narrow": ("trial", np.where(rng.random(trials) < 0.5, 0, draws)),
+        }
+    )
+    calibration = Calibration(ranks, draws, seed=3)
+    pit = calibration.pit()
+    assert stats.kstest(pit["uniform"], "uniform").pvalue > 0.001
+    table = calibration.table()
+    assert table.loc["uniform", "p_value"] > 0.001
+    assert table.loc["uniform", "inside 90 %"] == pytest.approx(0.9, abs=0.03)
+    assert table.loc["narrow", "inside 90 %"] == 0.0
+    assert table.loc["narrow", "p_value"] < 1e-12
+    assert table.loc["narrow", "mean"] == pytest.approx(0.5, abs=0.05)
+
+
+def test_bad_input() -> None:
+    design = small_design()
+    with pytest.raises(TypeError, match=r"needs a TrialDesign, not DataFrame: call spec.design"):
+        calibrate(simulate_trial(50, 1), priors=Priors())  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="trials must be a positive integer, not 0"):
+        calibrate(design, priors=Priors(), trials=0)
+    with pytest.raises(ValueError, match="only must name trials from 0 to 9"):
+        calibrate(design, priors=Priors(), trials=10, only=[10])
+    with pytest.raises(ValueError, match="only must name trials from 0 to 9"):
+        calibrate(design, priors=Priors(), trials=10, only=[])
