@@ -109,7 +109,7 @@ class EffectsCompared:
     def guarded(self, name: str) -> dict[str, Reproduced]:
         """Return the numbers with their Monte Carlo errors, as `hte_utils.ledger.guard` takes them."""
         return {
-            f"{name}.{label.replace(' ', '_')}.{metric}": Reproduced(found.value, found.mcse)
+            f"{name}.{slug(label)}.{metric}": Reproduced(found.value, found.mcse)
             for label, evaluation in self.evaluations.items()
             for metric, found in evaluation.metrics().items()
             if metric in _SHOWN
@@ -158,6 +158,11 @@ def correlation_without_chance(design: TrialDesign, truth: TrialTruth) -> float:
     coefficients = GLM(risks, rows, family=Binomial()).fit().params
     effects = modifying @ coefficients[prognostic.shape[1] :]
     return point_metrics(effects, true_cate(truth, EffectScale.LOG_ODDS_RATIO)).correlation
+
+
+def slug(label: str) -> str:
+    """Turn a label into a part of a ledger entry's id."""
+    return "_".join("".join(c if c.isalnum() else " " for c in label.lower()).split())
 
 
 def stack(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:

@@ -28,7 +28,8 @@ LARGEST_PARETO_K = 0.7
 """Above it, importance sampling is not to be trusted at any practical number of proposals (Vehtari et al. 2024)."""
 
 _STATISTICS: Any = array_stats  # ArviZ has no type hints
-_DEGREES_OF_FREEDOM = 20.0
+# Heavy enough tails for the half-flat likelihood of a group without events.
+_DEGREES_OF_FREEDOM = 10.0
 # A pilot round after the first is needed only where few of its points counted. Powers of two, as Sobol points like it.
 _PILOT_SIZES, _PILOT_SHARE = (1024, 2048, 4096), 0.4
 # The largest pilot weights are cut to the 10th largest, so that no single point decides the fit (Ionides 2008).

@@ -26,7 +26,7 @@ class QuickTrial:
 
 
 def quick_trials() -> Iterator[QuickTrial]:
-    """Ordinary small ones, 5 events in 200 patients, separation, strong effects, the paper's size, shrunk interactions."""
+    """Ordinary small ones, 5 events in 200, separation, strong effects, the size of the paper, shrunk interactions."""
     for seed in range(8):
         yield _trial(f"500 patients, {seed}", simulate_trial(500, seed))
     for seed in range(10):

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import statsmodels.api as sm
-from scipy.special import logit
+from scipy import stats
+from scipy.special import expit, logit
 
 from hte_utils.candidate_models import (
     BETTER_MODEL,
@@ -99,3 +100,13 @@ def test_other_models_differ_between_patients(trial: pd.DataFrame) -> None:
     design = PAPER_MODEL.design(trial)
     assert design.modifiers.any()
     assert set(np.unique(design.group)) == {0, 1}
+
+
+def test_numbers_in_the_reasons_are_right() -> None:
+    why = BETTER_MODEL.reasons_table()["why"]
+    low, high = expit(BETTER_PRIORS.intercept_mean + 2.0 * np.array([-1.0, 1.0]))
+    assert f"two SD: {100 * low:.1f} % to {100 * high:.0f} %" in why["intercept"]
+    assert f"median {stats.halfnorm(scale=0.5).median():.2f}" in why["interactions"]
+    sds = [1 / np.sqrt(stats.gamma(2, scale=1 / rate).median()) for rate in (BETTER_PRIORS.precision_rate, 2.0)]
+    assert f"SD is {sds[0]:.2f} instead of the paper's {sds[1]:.1f}" in why["gender"]
+    assert f"1/{np.exp(2):.0f} to {np.exp(2):.0f} in two SD" in why["main effects"]

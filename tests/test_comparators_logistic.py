@@ -162,6 +162,14 @@ class TestAwkwardTrials:
         assert dict(result.notes) == {}
         assert np.abs(result.estimates[0].log_odds_ratio.value).max() < 20.0
 
+    @pytest.mark.parametrize("name", ["constant", "path", "interactions_ml"])
+    def test_complete_separation(self, name: str) -> None:
+        trial = trial_of(200, 3)
+        trial = trial.assign(event=(trial["age"] > 65).astype(int))
+        result = METHODS[name](trial, [trial], rng())
+        assert result.notes["separation"] == 1.0
+        assert np.isfinite(result.estimates[0].risk_difference.value).all()
+
     def test_no_false_alarm(self) -> None:
         assert "separation" not in METHODS["interactions_ml"](trial_of(), [trial_of()], rng()).notes
 

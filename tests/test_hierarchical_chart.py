@@ -97,7 +97,7 @@ def trial_from_prior(rng: np.random.Generator) -> tuple[TrialDesign, np.ndarray]
 def test_simulation_based_calibration() -> None:
     """Over the prior, the rank of the truth among posterior draws is uniform (Talts et al. 2018), ω's included."""
     priors = Priors(intercept_mean=-1.0, intercept_sd=0.5, interaction_scale=0.8)
-    rng, trials, kept = np.random.default_rng(12), 120, 19
+    rng, trials, kept = np.random.default_rng(12), 80, 19
     ranks: list[np.ndarray] = []
     while len(ranks) < trials:
         try:

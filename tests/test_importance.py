@@ -53,17 +53,8 @@ def test_quasi_random_means_are_far_better_than_their_effective_size() -> None:
 
 
 def test_a_prior_alone_is_reproduced() -> None:
-    """With next to no patients the posterior is the prior, whose law is known: all coordinates, scales included."""
-    frame = simulate_trial(2000).iloc[[10, 11, 12, 13, 14, 15]]
-    frame = frame.assign(
-        event=[0, 1, 0, 1, 0, 1],
-        gender=["Male", "Female"] * 3,
-        treatment=["Control", "Control", "Treatment", "Treatment"] + ["Control"] * 2,
-        **{name: ["No", "Yes"] * 3 for name in ("anticoagulant", "diabetes", "prior_bleeding")},
-    )
-    with pytest.warns(UserWarning):
-        design = PAPER_SPEC.design(frame)
-    density = SumsDensity.of(design, Priors(interaction_scale=0.5))
+    """Without data the posterior is the prior, whose law is known: all coordinates, scales included."""
+    density = SumsDensity.of(paper_design(), Priors(interaction_scale=0.5))
     blind = SumsDensity(np.zeros_like(density.signed), density.priors, density.at)
     sample = importance_sample(blind, 4000, np.random.SeedSequence(1))
     rng = np.random.default_rng(1)

@@ -75,7 +75,8 @@ def test_statements_travel_through_the_output_of_a_cell():
     report = check("Section 2.1", {SAID.id: PART, "statement.equation-1": Finding({"a < b": True}, "yes & no")})
     bundle = report._repr_mimebundle_()
     assert ledger_entries([{"data": bundle}]) == list(report.entries)
-    assert bundle["text/plain"].startswith("Section 2.1: 2 statements; 1 holds in part, 1 holds")
+    assert [entry.id for entry in report.entries] == ["statement.equation-1", SAID.id]  # the paper's order
+    assert bundle["text/plain"].startswith("Section 2.1: 2 statements; 1 holds, 1 holds in part")
     html = bundle["text/html"]
     assert f"<tr id='{SAID.id}'>" in html
     assert f"href='ledger.html#{SAID.id}'" in html

@@ -121,5 +121,5 @@ def test_infinite_intervals_are_said_to_be_infinite() -> None:
 
 
 def test_estimates_of_other_patients_are_refused() -> None:
-    with pytest.raises(ValueError, match="estimates of 3 patients where there are 10000"):
+    with pytest.raises(ValueError, match="estimates of 3 patients where there are 5000"):
         measure(estimates(np.zeros(3)), TRUTH)

@@ -151,7 +151,7 @@ def test_how_many_replicates_a_coverage_needs() -> None:
 
 
 def test_what_is_not_there_is_said() -> None:
-    with pytest.raises(ValueError, match=r"no measure \['nope'\]; choose from"):
+    with pytest.raises(ValueError, match=r"no measure \['nope'\] in these results; choose from"):
         mean_measures(results(5), ["nope"])
     with pytest.raises(ValueError, match=r"no results of 'nope'; there are \['fair', 'high'\]"):
         paired_differences(results(5), "nope")

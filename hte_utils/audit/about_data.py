@@ -35,8 +35,8 @@ def _setting(case: Case, proofs: Proofs) -> dict[str, Finding]:
                 "there are two arms": len(sizes) == 2,
                 "chance alone has allotted them": proofs.propensity.p_value > 0.05,
             },
-            f"Arms of {sizes['Control']} and {sizes['Treatment']} patients; joint test of the ten covariates: "
-            f"p = {proofs.propensity.p_value:.2f}.",
+            f"Arms of {sizes['Control']} and {sizes['Treatment']} patients; joint test of the ten covariates: p = "
+            f"{proofs.propensity.p_value:.2f}.",
         ),
         "statement.realistic-setting": Finding.not_checkable(
             "the paper does not say what is realistic; no diastolic pressure reaches the systolic"
@@ -65,15 +65,15 @@ def _randomisation(case: Case, proofs: Proofs) -> dict[str, Finding]:
             },
             f"{treated} of {case.design.n_patients} treated (p = {coin:.2f} against one half); the covariates do not "
             f"predict the arm (p = {proofs.propensity.p_value:.2f}). Listing 1 tosses a fair coin, twice; the second "
-            f"counts.",
+            "counts.",
         ),
         "statement.exchangeability": Finding(
             {
                 "on average the arms have the same risk without treatment": abs(random.confounding)
                 < 3 * random.spread / np.sqrt(random.trials)
             },
-            f"Randomised {random.trials} times, the same patients' risk without treatment differs between the arms by "
-            f"{abs(random.confounding):.2f} percentage points on average (SD {random.spread:.2f}).",
+            f"Randomised {random.trials} times, the same patients' risk without treatment differs between the arms "
+            f"by {abs(random.confounding):.2f} percentage points on average (SD {random.spread:.2f}).",
         ),
         "statement.minimize-unconfoundedness": Finding(
             {
@@ -81,9 +81,8 @@ def _randomisation(case: Case, proofs: Proofs) -> dict[str, Finding]:
                 > abs(chosen.confounding)
             },
             f"Difference between the arms in risk without treatment: {abs(random.confounding):.2f} percentage points "
-            f"when "
-            f"randomised, {chosen.confounding:.1f} when patients at high risk are treated more often. Randomisation "
-            "minimises confounding; it brings unconfoundedness about.",
+            f"when randomised, {chosen.confounding:.1f} when patients at high risk are treated more often. "
+            "Randomisation minimises confounding; it brings unconfoundedness about.",
         ),
         "statement.absence-of-confounding": Finding(
             {
@@ -91,16 +90,16 @@ def _randomisation(case: Case, proofs: Proofs) -> dict[str, Finding]:
                 "it shows confounding by what was not": hidden.found > 0.5,
             },
             f"Joint test significant in {chosen.found:.0%} of trials confounded by measured risk, and in "
-            f"{hidden.found:.0%} of those confounded by a hidden factor ({hidden.confounding:.1f} percentage points); "
-            f"in {random.found:.0%} when randomised. A score that shows nothing confirms nothing.",
+            f"{hidden.found:.0%} of those confounded by a hidden factor ({hidden.confounding:.1f} percentage "
+            f"points); in {random.found:.0%} when randomised. A score that shows nothing confirms nothing.",
         ),
         "statement.randomization-balanced": Finding(
             {
                 "each covariate differs by no more than chance explains": bool((smd < band).all()),
                 "so do all together": proofs.propensity.p_value > 0.05,
             },
-            f"Largest standardised mean difference {smd.max():.3f} ({smd.idxmax()}), 95 % band {band:.3f}; joint test "
-            f"p = {proofs.propensity.p_value:.2f}.",
+            f"Largest standardised mean difference {smd.max():.3f} ({smd.idxmax()}), 95 % band {band:.3f}; joint "
+            f"test p = {proofs.propensity.p_value:.2f}.",
         ),
     }
 
@@ -123,8 +122,8 @@ def _captions(proofs: Proofs) -> dict[str, Finding]:
                 "covariates and events are those of the analysed trial": cells >= 55,
                 "so are the treatments": cells == 60,
             },
-            f"{cells} of 60 cells are those of the trial behind Tables 1 and 4; {of_the_other} are those of the trial "
-            "that Listing 1 makes without its first treatment draw.",
+            f"{cells} of 60 cells are those of the trial behind Tables 1 and 4; {of_the_other} are those of the "
+            "trial that Listing 1 makes without its first treatment draw.",
         ),
     }
 
@@ -144,8 +143,7 @@ def _laws(case: Case, proofs: Proofs) -> dict[str, Finding]:
                 f"the probability is {FEMALE_PROBABILITY}": laws["gender"]["same"] == n,
             },
             f"Listing 1 has one half, and gives the counts of Table 1; {FEMALE_PROBABILITY} gives other patients. "
-            f"{women} "
-            f"women of {n} are few for {FEMALE_PROBABILITY} (p = "
+            f"{women} women of {n} are few for {FEMALE_PROBABILITY} (p = "
             f"{binomtest(women, n, FEMALE_PROBABILITY).pvalue:.3f}).",
         ),
         "statement.pressure-law": Finding(
@@ -153,9 +151,8 @@ def _laws(case: Case, proofs: Proofs) -> dict[str, Finding]:
                 "the normal law with this mean and covariance": systolic["same"] == diastolic["same"] == n,
                 "a limit cut something off": systolic["other"] + diastolic["other"] > 0,
             },
-            f"The law without limits gives all {n} pairs. Lowest and highest: systolic {systolic['lowest']:.0f} "
-            f"and {systolic['highest']:.0f} mmHg, diastolic {diastolic['lowest']:.0f} and "
-            f"{diastolic['highest']:.0f}.",
+            f"The law without limits gives all {n} pairs. Lowest and highest: systolic {systolic['lowest']:.0f} and "
+            f"{systolic['highest']:.0f} mmHg, diastolic {diastolic['lowest']:.0f} and {diastolic['highest']:.0f}.",
         ),
     } | {
         f"statement.{name.replace('_', '-')}-{kind}": Finding(
@@ -180,6 +177,5 @@ def _clamped(case: Case, proofs: Proofs, name: str) -> Finding:
             "values beyond the limits were cut off, not moved onto them": row["at_limit"] == 0,
         },
         f"{row['at_limit']:.0f} patients are exactly on a limit, where a truncated law puts nobody; all others are "
-        f"as the "
-        f"normal law drew them ({row['lowest']:.1f} to {row['highest']:.1f}).",
+        f"as the normal law drew them ({row['lowest']:.1f} to {row['highest']:.1f}).",
     )

@@ -43,8 +43,7 @@ def _convergence(case: Case) -> dict[str, Finding]:
                 "all parameters are shown": shown == parameters,
             },
             f"{worst}: scale reduction factor {points[worst]:.3f}, and by Table 4 {draws[worst]:.0f} independent "
-            f"draws of "
-            f"3000. {shown} of {parameters} parameters are shown.",
+            f"draws of 3000. {shown} of {parameters} parameters are shown.",
         ),
         "statement.psrf-close-to-1": Finding(
             {

@@ -53,8 +53,8 @@ def _effects(case: Case) -> dict[str, Finding]:
                     printed_spread[3] > printed_spread[:3].max()
                 ),
             },
-            "SD of the effects in Q1 to Q5: Table 8 "
-            f"{', '.join(f'{sd:.2f}' for sd in printed_spread)}; true {', '.join(f'{sd:.2f}' for sd in spread)}.",
+            f"SD of the effects in Q1 to Q5: Table 8 {', '.join(f'{sd:.2f}' for sd in printed_spread)}; true "
+            f"{', '.join(f'{sd:.2f}' for sd in spread)}.",
         ),
     }
 
@@ -122,8 +122,8 @@ def limitations(case: Case, proofs: Proofs) -> dict[str, Finding]:
         ),
         "statement.complexity-and-noise": Finding(
             {"nothing is missing": missing == 0, "age and blood pressure are unrelated": abs(related) < 0.1},
-            f"{missing} missing values; correlation of age and systolic pressure {related:+.2f}, where people's rises "
-            "with age.",
+            f"{missing} missing values; correlation of age and systolic pressure {related:+.2f}, where people's "
+            "rises with age.",
         ),
         "statement.further-validation": Finding.not_checkable("a recommendation; it claims nothing about this study"),
         "statement.limited-covariates": Finding(

@@ -64,9 +64,9 @@ def _effect(case: Case) -> dict[str, Finding]:
                 "anticoagulants and BMI above 30 enter as yes or no": np.abs(run).max() < FLOAT_NOISE,
                 "nothing else does but age above 65": np.abs(described).max() < FLOAT_NOISE,
             },
-            f"With its best coefficients the formula explains {explained:.0%} of the variance of the true effects and "
-            f"misses a patient's by up to {np.abs(described).max():.1f}. Age linear, diabetes and prior bleeding are "
-            "needed, and leave nothing.",
+            f"With its best coefficients the formula explains {explained:.0%} of the variance of the true effects "
+            f"and misses a patient's by up to {np.abs(described).max():.1f}. Age linear, diabetes and prior bleeding "
+            "are needed, and leave nothing.",
         ),
     }
 
@@ -87,14 +87,13 @@ def _gammas(case: Case) -> dict[str, Finding]:
         "statement.gamma-0": Finding(
             {"it is an increase": constant > 0, "it is the average": abs(constant - effect.mean()) < FLOAT_NOISE},
             f"The constant is {constant:+.2f}, a decrease, and belongs to a patient of 55 without any of the "
-            f"factors; the "
-            f"average log odds ratio is {effect.mean():+.3f}, the average risk difference {100 * risk.mean():+.1f} "
-            "percentage points.",
+            f"factors; the average log odds ratio is {effect.mean():+.3f}, the average risk difference "
+            f"{100 * risk.mean():+.1f} percentage points.",
         ),
         "statement.gamma-1": Finding(
             {"on the log odds": old_te > young_te, "on the risk": old_rd > young_rd},
-            f"Above 65 and below: log odds ratio {old_te:+.2f} and {young_te:+.2f}; risk difference {old_rd:+.1f} and "
-            f"{young_rd:+.1f} percentage points.",
+            f"Above 65 and below: log odds ratio {old_te:+.2f} and {young_te:+.2f}; risk difference {old_rd:+.1f} "
+            f"and {young_rd:+.1f} percentage points.",
         ),
         "statement.gamma-2": Finding(
             {"it is larger with anticoagulants": with_te > without_te},
@@ -146,7 +145,7 @@ def _event(case: Case) -> dict[str, Finding]:
                 "it gives probabilities": not outside.any(),
                 "it gives those of Listing 1": np.abs(literal - truth.event_probability).max() < FLOAT_NOISE,
             },
-            f"With the effects of Listing 1, the sum inside the logit is below 0 or above 1 for "
+            "With the effects of Listing 1, the sum inside the logit is below 0 or above 1 for "
             f"{outside[treated].mean():.0%} of the treated. The listing adds the effect to the logit.",
         ),
         "statement.placebo-group": Finding(
@@ -155,7 +154,8 @@ def _event(case: Case) -> dict[str, Finding]:
                 "their treatment effect is zero": np.abs(controls).max() < FLOAT_NOISE,
             },
             "Untreated patients have an effect too, which treatment would have shown: in Table 1 its mean is "
-            f"{printed('table1.true_te.mean.control')} (SD {printed('table1.true_te.sd.control')}) in the control arm.",
+            f"{printed('table1.true_te.mean.control')} (SD {printed('table1.true_te.sd.control')}) in the control "
+            "arm.",
         ),
     }
 
@@ -186,27 +186,25 @@ def listing_1(case: Case, proofs: Proofs) -> dict[str, Finding]:
                 and tables[TABLE_1] == 90
             },
             f"Largest difference {gaps['risk']:.0e}; {tables[TABLE_1]} of 90 numbers of Table 1, the events among "
-            f"them.",
+            "them.",
         ),
         "statement.listing-1-effect": Finding(
             {"it gives the effects whose means Table 1 shows": gaps["effect"] < FLOAT_NOISE and tables[TABLE_1] == 90},
             f"Largest difference {gaps['effect']:.0e}; {tables[TABLE_1]} of 90 numbers of Table 1, row true_te among "
-            f"them.",
+            "them.",
         ),
         "statement.listing-1-harm": Finding(
             {"some effects are harm": bool((effect > 0).any())},
-            f"{np.mean(effect > 0):.0%} of the true effects are above 0. The listing's author calls a positive "
-            f"effect harm.",
+            f"{np.mean(effect > 0):.0%} of the true effects are above 0: more bleeding under treatment.",
         ),
         "statement.listing-1-signs": Finding(
             {name: np.sign(found[name]) == sign for name, sign in commented.items()},
-            f"Coefficients found from the effects: "
+            "Coefficients found from the effects: "
             f"{', '.join(f'{name} {value:+.1f}' for name, value in found.items())}.",
         ),
         "statement.caption-listing-1": Finding(
             {"it gives Table 1": tables[TABLE_1] == 90, "it gives Table 3": tables[TABLE_3] == 60},
             f"{tables[TABLE_1]} of 90 numbers of Table 1 and {tables[TABLE_3]} of 60 cells of Table 3, with 2000 "
-            f"patients; "
-            "the listing's default is 1000.",
+            "patients; the listing's default is 1000.",
         ),
     }

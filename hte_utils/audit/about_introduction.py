@@ -42,8 +42,8 @@ def _abstract_methods(case: Case, proofs: Proofs) -> dict[str, Finding]:
                 "patients have different effects": distinct > 1,
                 "it has covariates of the baseline risk": case.design.prognostic.shape[1] > 0,
             },
-            f"Listing 2 has the levels {' and '.join(sorted(levels))}, {case.design.prognostic.shape[1]} covariates of "
-            f"the risk, and {distinct} different effects for {case.design.n_patients} patients.",
+            f"Listing 2 has the levels {' and '.join(sorted(levels))}, {case.design.prognostic.shape[1]} covariates "
+            f"of the risk, and {distinct} different effects for {case.design.n_patients} patients.",
         ),
         "statement.important-covariates": Finding(
             {
@@ -51,8 +51,8 @@ def _abstract_methods(case: Case, proofs: Proofs) -> dict[str, Finding]:
                 <= set(case.trial.columns),
                 "gender matters in the simulated truth": own_part > FLOAT_NOISE,
             },
-            "Age, anticoagulants, earlier bleeding, diabetes, systolic pressure and obesity give every patient's true "
-            f"log odds and effect without remainder (largest: {own_part:.0e}); nothing is left for gender.",
+            "Age, anticoagulants, earlier bleeding, diabetes, systolic pressure and obesity give every patient's "
+            f"true log odds and effect without remainder (largest: {own_part:.0e}); nothing is left for gender.",
         ),
         "statement.binary-outcome": Finding(
             {
@@ -89,8 +89,8 @@ def _abstract_accuracy(case: Case) -> dict[str, Finding]:
                 "the error is below that of one and the same effect for all": own.rmse < same_for_all,
                 "patients are ordered better than by age alone": own.correlation > age_alone,
             },
-            f"Calibration slope {own.calibration_slope:.2f}; RMSE {own.rmse:.2f}, with the true average for everybody "
-            f"{same_for_all:.2f}; correlation with the true effects {own.correlation:.2f}, of age alone "
+            f"Calibration slope {own.calibration_slope:.2f}; RMSE {own.rmse:.2f}, with the true average for "
+            f"everybody {same_for_all:.2f}; correlation with the true effects {own.correlation:.2f}, of age alone "
             f"{age_alone:.2f}.",
         ),
     }
@@ -127,8 +127,8 @@ def _abstract_quintiles(case: Case, proofs: Proofs) -> dict[str, Finding]:
                 "it is harm in truth": true["Q1"]["risk_difference"] > 0,
             },
             f"Q1: log odds ratio of bleeding {printed['Q1']:+.2f} in Table 8; risk difference predicted "
-            f"{100 * points['Q1']['mean_te']:+.1f}, true {100 * true['Q1']['risk_difference']:+.1f} "
-            "percentage points. Fewer bleeds are a benefit.",
+            f"{100 * points['Q1']['mean_te']:+.1f}, true {100 * true['Q1']['risk_difference']:+.1f} percentage "
+            "points. Fewer bleeds are a benefit.",
         ),
         "statement.importance-of-stratifying": Finding(
             {
@@ -164,8 +164,7 @@ def introduction(case: Case, proofs: Proofs) -> dict[str, Finding]:
         "statement.ate-not-full-story": Finding(
             {"the average hides patients helped and patients harmed": 0.1 < harmed < 0.9},
             f"The true average log odds ratio is {effect.mean():+.2f}; treatment raises the risk of {harmed:.0%} of "
-            f"the "
-            "patients and lowers that of the others.",
+            "the patients and lowers that of the others.",
         ),
         "statement.vary-in-direction": Finding(
             {
@@ -179,8 +178,8 @@ def introduction(case: Case, proofs: Proofs) -> dict[str, Finding]:
                 "effects of subgroups are printed": any("te_gender" in place for place in places),
                 "an average effect is printed": any(word in place for place in places for word in _AVERAGE_WORDS),
             },
-            f"No row or column of Tables 4, 7 and 8 ({len(places)} numbers) is an average effect with its uncertainty; "
-            "Table 4 has te_gender, Table 8 the risk quintiles.",
+            f"No row or column of Tables 4, 7 and 8 ({len(places)} numbers) is an average effect with its "
+            "uncertainty; Table 4 has te_gender, Table 8 the risk quintiles.",
         ),
         "statement.fixed-and-random": Finding(
             {"fixed effects": POPULATION in levels, "random effects": SUBGROUP in levels},

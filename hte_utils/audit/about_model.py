@@ -31,19 +31,23 @@ def model(case: Case, proofs: Proofs) -> dict[str, Finding]:
 
 def listing_2(case: Case, proofs: Proofs) -> dict[str, Finding]:
     """Findings on Appendix B."""
+    runs, gives = int(proofs.sampler["runs"].sum()), _gives_table_4(proofs)
     men = case.design.group == 0
     average = float(case.as_implied.cate[men].mean())
     printed = printed_number("table4.te_gender[1].Mean")
     reference = float(case.posterior["posterior"]["te_group"].isel(group=0).mean())
     return {
-        "statement.caption-listing-2": _gives_table_4(proofs),
+        "statement.caption-listing-2": Finding(
+            {"JAGS runs it": runs > 0, **gives.claims},
+            f"Its runs with JAGS are recorded with their script. {gives.evidence}",
+        ),
         "statement.gender-specific-effects": Finding(
             {
                 "it is the effect of a reference patient of that gender": abs(reference - printed) < 0.001,
                 "it is the average effect of that gender": abs(average - printed) < 0.01,
             },
-            f"te_gender[1] is {printed:+.3f} in Table 4: a man of average age without anticoagulants and diabetes. The "
-            f"average over the men of the trial is {average:+.2f} (log odds ratio of bleeding).",
+            f"te_gender[1] is {printed:+.3f} in Table 4: a man of average age without anticoagulants and diabetes. "
+            f"The average over the men of the trial is {average:+.2f} (log odds ratio of bleeding).",
         ),
     }
 
@@ -86,16 +90,15 @@ def _levels(case: Case, proofs: Proofs) -> dict[str, Finding]:
                 "an individual level": individual,
             },
             f"Of the population: {', '.join(there[POPULATION])}. Of the subgroups: {', '.join(there[SUBGROUP])}. Of "
-            f"the "
-            f"individuals: {', '.join(there[INDIVIDUAL]) or 'none'}.",
+            f"the individuals: {', '.join(there[INDIVIDUAL]) or 'none'}.",
         ),
         "statement.population-level": Finding(
             {
                 "treatment and some covariates have one": {"b_trt", "b_prognostic"} <= set(inside.index),
                 "all have": not absent,
             },
-            f"Listing 2 has {', '.join(columns)}; it leaves out {', '.join(absent)}. Of these, systolic pressure is in "
-            "equation (1).",
+            f"Listing 2 has {', '.join(columns)}; it leaves out {', '.join(absent)}. Of these, systolic pressure is "
+            "in equation (1).",
         ),
         "statement.subgroup-level": Finding(
             {
@@ -103,8 +106,7 @@ def _levels(case: Case, proofs: Proofs) -> dict[str, Finding]:
                 "subgroups by age or anticoagulant use have": group in ("age", "anticoagulant"),
             },
             f"The only subgroups are those of {group} ({', '.join(case.design.group_labels)}). Age and anticoagulant "
-            f"use "
-            "modify the effect as fixed interactions.",
+            "use modify the effect as fixed interactions.",
         ),
         "statement.equation-6": Finding(
             {
@@ -129,8 +131,8 @@ def _equations(case: Case, proofs: Proofs) -> dict[str, Finding]:
                 "Listing 2 has these terms": {"b_intercept", "b_trt", "b_prognostic"} <= set(inside.index),
                 "it is a treatment effect: zero without treatment": bool(np.allclose(untreated, 0)),
             },
-            "Without treatment it is the log odds of bleeding, on average "
-            f"{untreated.mean():.1f} in the trial; the treatment effect in it is its second term.",
+            f"Without treatment it is the log odds of bleeding, on average {untreated.mean():.1f} in the trial; the "
+            "treatment effect in it is its second term.",
         ),
         "statement.equation-8": Finding(
             {
@@ -157,8 +159,8 @@ def _priors(proofs: Proofs) -> dict[str, Finding]:
     return {
         "statement.equation-10": Finding(
             {"every fixed effect has it": _all_have(fixed, "normal", 0, 1)},
-            f"{fixed['number'].sum()} fixed effects, intercept, treatment and interactions among them: normal, mean 0, "
-            "standard deviation 1.",
+            f"{fixed['number'].sum()} fixed effects, intercept, treatment and interactions among them: normal, mean "
+            "0, standard deviation 1.",
         ),
         "statement.equation-11": Finding(
             {"both have it": _all_have(random, "normal", 0, sd)},

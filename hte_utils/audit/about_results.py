@@ -80,8 +80,7 @@ def _individual_effects(case: Case) -> dict[str, Finding]:
                 "it is the one that the model implies": own_effects(case),
             },
             f"{patients} patients in Table 8. The model's own effects have the correlation {own:.3f} with the true "
-            f"ones; "
-            f"Table 7 prints {printed('table7.correlation')}, which needs the gender effects left out.",
+            f"ones; Table 7 prints {printed('table7.correlation')}, which needs the gender effects left out.",
         ),
         "statement.compared-to-truth": Finding(
             {"correlation, RMSE and MAE of Table 7 compare with the true effects of Listing 1": compared(case)},
@@ -111,8 +110,8 @@ def _accuracy(case: Case) -> dict[str, Finding]:
                 "the model's own effects do as well": own.rmse <= without.rmse,
             },
             f"RMSE {without.rmse:.3f}; with the gender effects {own.rmse:.3f}; of no effect for anybody "
-            f"{no_effect:.2f}. "
-            f"{without.bias_share:.0%} of the squared error is one and the same error for all, {without.bias:+.2f}.",
+            f"{no_effect:.2f}. {without.bias_share:.0%} of the squared error is one and the same error for all, "
+            f"{without.bias:+.2f}.",
         ),
         "statement.captures-baseline-risk": Finding(
             {
@@ -121,9 +120,8 @@ def _accuracy(case: Case) -> dict[str, Finding]:
                 "those that the paper computed are": 0.5 < ratio["computed"] < 2,
             },
             f"Mean predicted over mean true risk: {ratio['implied']:.2f} with the gender effects, "
-            f"{ratio['computed']:.1f} "
-            f"as computed for Table 8; correlation of implied and true risk {order:.2f}. Table 7, which the sentence "
-            "cites, is about effects and not about risks.",
+            f"{ratio['computed']:.1f} as computed for Table 8; correlation of implied and true risk {order:.2f}. "
+            "Table 7, which the sentence cites, is about effects and not about risks.",
         ),
     }
 
@@ -149,8 +147,7 @@ def _groups(case: Case) -> dict[str, Finding]:
                 "it is this trial's risk within a factor of two": bool(0.5 < printed_risk.mean() / control_rate < 2),
             },
             f"Table 8's risks average {printed_risk.mean():.1%}; in the control arm {control_rate:.1%} bled. Without "
-            f"the "
-            f"gender effects they are reproduced to {reproduced:.3f}.",
+            f"the gender effects they are reproduced to {reproduced:.3f}.",
         ),
         "statement.variation-in-efficacy": Finding(
             {
@@ -161,9 +158,8 @@ def _groups(case: Case) -> dict[str, Finding]:
                 < 0.975,
             },
             f"From lowest to highest group: true {true_te[0]:+.2f} to {true_te[-1]:+.2f}, Table 8 "
-            f"{printed_te[0]:+.2f} to "
-            f"{printed_te[-1]:+.2f}. Posterior probability, gender effects in, that Q5's average is above Q1's: "
-            f"{above:.2f}.",
+            f"{printed_te[0]:+.2f} to {printed_te[-1]:+.2f}. Posterior probability, gender effects in, that Q5's "
+            f"average is above Q1's: {above:.2f}.",
         ),
         "statement.efficacy-increases": Finding(
             {
@@ -205,8 +201,8 @@ def _benefit(case: Case) -> dict[str, Finding]:
                 "fewer than half of them truly benefit": all(helped[q] < 0.5 for q in LOW),
                 "the model predicts more bleeds under treatment": all(expected[q] > 0 for q in LOW),
             },
-            f"Treatment truly lowers the risk of {helped['Q1']:.0%} in Q1 and {helped['Q2']:.0%} in Q2; predicted risk "
-            f"differences {_points(expected, LOW)} percentage points.",
+            f"Treatment truly lowers the risk of {helped['Q1']:.0%} in Q1 and {helped['Q2']:.0%} in Q2; predicted "
+            f"risk differences {_points(expected, LOW)} percentage points.",
         ),
         "statement.low-risk-harmed": Finding(
             {
@@ -223,8 +219,8 @@ def _benefit(case: Case) -> dict[str, Finding]:
                     predicted[q]["average_upper"] < 0 for q in HIGH
                 ),
             },
-            f"True risk differences {_points(actual, HIGH)} percentage points: more bleeds. Credible intervals of the "
-            f"model: {' and '.join(intervals)}.",
+            f"True risk differences {_points(actual, HIGH)} percentage points: more bleeds. Credible intervals of "
+            f"the model: {' and '.join(intervals)}.",
         ),
     }
 

@@ -67,8 +67,9 @@ def fit_logistic(terms: FloatArray, outcome: FloatArray, offset: FloatArray | No
     from statsmodels.tools.sm_exceptions import PerfectSeparationWarning
 
     require_full_rank(terms)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", PerfectSeparationWarning)  # is looked for below, by an exact test
+    # Perfect separation, and the log odds that overflow then, are looked for below by an exact test.
+    with warnings.catch_warnings(), np.errstate(over="ignore"):
+        warnings.simplefilter("ignore", PerfectSeparationWarning)
         model = sm.GLM(outcome, terms, family=sm.families.Binomial(), offset=offset)
         fitted = model.fit(maxiter=100, tol=_DEVIANCE_TOLERANCE)
     notes: dict[str, float] = {}

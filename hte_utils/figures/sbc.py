@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _SIMULATIONS, _SEED = 1000, 214
 _GRID = 201
-_TITLE_WIDTH = 34
+_TITLE_WIDTH, _LABEL_WIDTH, _LEAST_REACH = 28, 30, 0.12
 _LINES = ("-", "--", "-.", ":")
 
 
@@ -66,11 +66,16 @@ def _curves(axis: Axes, calibration: Calibration, faulty: Sequence[str]) -> None
         difference = np.searchsorted(values, grid, side="right") / values.size - grid
         if name in faulty:
             line = _LINES[list(faulty).index(str(name)) % len(_LINES)]
-            axis.plot(grid, difference, color=VERMILION, linestyle=line, linewidth=1.6, label=str(name))
+            axis.plot(
+                grid, difference, color=VERMILION, linestyle=line, linewidth=1.6, label=fill(str(name), _LABEL_WIDTH)
+            )
         else:
             axis.plot(grid, difference, color=BLUE, linewidth=0.6, alpha=0.7)
     if faulty:
-        axis.legend(loc="lower center", bbox_to_anchor=(0.5, -0.5))
+        axis.legend(loc="upper right", fontsize=7)
+    low, high = axis.get_ylim()
+    # No panel magnifies what is inside the envelope; the legend gets room above the curves.
+    axis.set_ylim(min(low, -_LEAST_REACH), 1.35 * max(high, _LEAST_REACH))
 
 
 def _envelope(trials: int, probability: float) -> tuple[FloatArray, FloatArray, FloatArray]:

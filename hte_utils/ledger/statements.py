@@ -12,7 +12,7 @@ import numpy as np
 
 from hte_utils.ledger.entries import LedgerEntry, Verdict
 from hte_utils.ledger.report import LedgerReport, place_of
-from hte_utils.paper.statements import STATEMENT_KIND, Statement, statement
+from hte_utils.paper.statements import STATEMENT_KIND, Statement, statement, statements
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,14 +86,14 @@ class StatementReport(LedgerReport):
         return f"{self.title}: {len(self.entries)} {noun}; {counts}"
 
     def to_html(self) -> str:
-        """Return the headline above an open table; each row has its statement's id as an anchor."""
+        """Return the headline with the entries unfolded below it; each row has its statement's id as an anchor."""
         head = "".join(f"<th scope='col'>{h}</th>" for h in ("the paper says", "verdict", "found"))
         rows = "".join(_html_row(entry) for entry in self.entries)
         place = quote(place_of(self.entries[0])) if self.entries else ""
         return (
-            f"<div class='ledger statements'><p>{escape(self.headline())}. "
-            f"<a href='ledger.html?where={place}'>These entries in the ledger</a></p>"
-            f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
+            f"<details class='ledger statements' open><summary>{escape(self.headline())}</summary>"
+            f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+            f"<p><a href='ledger.html?where={place}'>These entries in the ledger</a></p></details>"
         )
 
     def to_text(self) -> str:
@@ -114,14 +114,16 @@ def check(title: str, findings: Mapping[str, Finding]) -> LedgerReport:
     Returns
     -------
     LedgerReport
-        The last expression of a notebook cell, so that it is shown and replayed.
+        The last expression of a notebook cell, so that it is shown and replayed; in the paper's order.
 
     Raises
     ------
     KeyError
         When the paper has no statement of that id.
     """
-    return StatementReport(title, tuple(judge_statement(statement(name), found) for name, found in findings.items()))
+    places = {one.id: place for place, one in enumerate(statements())}
+    entries = [judge_statement(statement(name), found) for name, found in findings.items()]
+    return StatementReport(title, tuple(sorted(entries, key=lambda entry: places[entry.id])))
 
 
 def judge_statement(said: Statement, found: Finding) -> LedgerEntry:

@@ -21,10 +21,11 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from hte_utils.study.arithmetic import restart_canonically
 from hte_utils.study.block import OtherCodeError
 from hte_utils.study.dask_executor import Dask
 from hte_utils.study.executors import Executor, Processes, Serial, WorkersLostError
-from hte_utils.study.published import publish, verify_published
+from hte_utils.study.published import MANTISSA_BITS, publish, verify_published
 from hte_utils.study.run import BLOCK_SIZE, run_study
 from hte_utils.study.scenarios import SCENARIOS, select_scenarios
 from hte_utils.study.store import StoreError, StoreMismatchError, StudyStore
@@ -73,6 +74,13 @@ def _parser() -> argparse.ArgumentParser:
     small.add_argument("--to", type=Path, metavar="DIR", required=True, help="where the copy goes; replaced if there")
     small.add_argument("--measures", nargs="+", metavar="NAME", help="which to keep (default: all)")
     small.add_argument("--populations", nargs="+", metavar="NAME", help="which to keep (default: all)")
+    small.add_argument(
+        "--bits",
+        type=int,
+        default=MANTISSA_BITS,
+        metavar="N",
+        help="precision of the numbers (default: %(default)s bits)",
+    )
     check = commands.add_parser("verify", help="run stored replicates again and compare bit for bit")
     where = check.add_mutually_exclusive_group(required=True)
     where.add_argument("--store", type=Path, metavar="DIR", help="where the results are")
@@ -195,7 +203,8 @@ def _summarise(options: argparse.Namespace) -> int:
 
 
 def _publish(options: argparse.Namespace) -> int:
-    publish(StudyStore(options.store), options.to, measures=options.measures, populations=options.populations)
+    store = StudyStore(options.store)
+    publish(store, options.to, measures=options.measures, populations=options.populations, bits=options.bits)
     size = sum(path.stat().st_size for path in options.to.iterdir())
     _say(f"wrote {size / 1e6:.2f} MB to {options.to}")
     return 0
@@ -250,4 +259,5 @@ def _complain(message: str) -> None:
 
 
 if __name__ == "__main__":
+    restart_canonically()
     sys.exit(main())

@@ -20,6 +20,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self
 
+from hte_utils.study.arithmetic import Arithmetic
 from hte_utils.study.sources import REPLICATE, library_versions, method_module, source_digests
 
 if TYPE_CHECKING:
@@ -112,6 +113,9 @@ class Provenance:
         Processor and operating system: the last bit of a number can depend on them.
     began
         Date and time, UTC.
+    arithmetic
+        Of the process that started the study (`hte_utils.study.arithmetic.Arithmetic.record`), which its workers on
+        the same machine share.
     """
 
     definition: CellDefinition
@@ -119,6 +123,7 @@ class Provenance:
     commit: str = field(default_factory=code_commit)
     machine: str = field(default_factory=lambda: f"{platform.machine()}, {platform.system()}")
     began: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+    arithmetic: Mapping[str, Any] = field(default_factory=lambda: Arithmetic.here().record())
 
     def to_json(self) -> str:
         """Write it as a JSON text."""

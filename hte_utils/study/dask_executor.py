@@ -6,6 +6,8 @@ The workers of a cluster need this package and its libraries, in the same versio
 from __future__ import annotations
 
 import logging
+import signal
+import threading
 import time
 from collections.abc import Collection, Iterator
 from concurrent.futures import CancelledError
@@ -79,6 +81,8 @@ class Dask:
             ) as cluster,
             _connected(cluster.scheduler_address, self.patience) as client,
         ):
+            # Their terminal is ours: Ctrl-C is for this process to handle.
+            client.register_worker_callbacks(setup=ignore_interrupts)
             yield _DaskPool(client, self.patience)
 
 
@@ -162,6 +166,12 @@ def _told_when_lost() -> Iterator[None]:
         yield
     except (CancelledError, CommClosedError) as error:
         raise WorkersLostError(_lost("the Dask scheduler is gone, or dropped the work")) from error
+
+
+def ignore_interrupts() -> None:
+    """Make this process deaf to Ctrl-C (as far as its main thread may)."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def compute_on_worker(block: Block) -> Tables:

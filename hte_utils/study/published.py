@@ -1,7 +1,7 @@
 """Stored results made small enough for a repository, and still proved bit for bit.
 
 A study's store keeps every number with its 53 bits, most of which are Monte Carlo noise and cannot be compressed. The
-published copy keeps the measures that are asked for with `MANTISSA_BITS` bits, and for each replicate of each cell a
+published copy keeps the measures that are asked for with a few of their bits, and for each replicate of each cell a
 digest of *all* compared values as they were computed. To verify is to run replicates again and compare the digests.
 
 ::
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 type FloatArray = NDArray[np.float64]
 
 MANTISSA_BITS: Final = 16
-"""Bits that are kept of each number: relative rounding error below 1e-5, far below any Monte Carlo error."""
+"""Bits that are kept of each number: a relative rounding error of 1.5e-5 at most, far below any Monte Carlo error."""
 
 RESULTS_FILE: Final = "results.parquet"
 PROVENANCE_FILE: Final = "provenance.json"
@@ -57,6 +57,7 @@ def publish(
     *,
     measures: Iterable[str] | None = None,
     populations: Iterable[str] | None = None,
+    bits: int = MANTISSA_BITS,
 ) -> None:
     """Write a small copy of everything that is complete in a store.
 
@@ -68,6 +69,8 @@ def publish(
         Where the copy goes; a copy that is there is replaced.
     measures, populations
         What to keep; None for all. The digests cover everything either way.
+    bits
+        How many bits of each number to keep, 8 to 53.
 
     Raises
     ------
@@ -77,12 +80,13 @@ def publish(
     kept = list(MEASURES if measures is None else measures)
     if unknown := [name for name in kept if name not in MEASURES]:
         raise ValueError(f"there is no measure {unknown}; choose from {list(MEASURES)}")
+    precision = checked_count("bits", bits, least=8, most=53)
     everything = store.read()
     chosen = everything if populations is None else everything[everything["population"].isin(list(populations))]
     if chosen.empty:
         raise ValueError(f"no population is among {populations}; there are {sorted(set(everything['population']))}")
     small = chosen[[*CELL_KEY, "replicate", "population", *_KEPT_TEXTS]].copy()
-    small[kept] = rounded(chosen[kept].to_numpy())
+    small[kept] = rounded(chosen[kept].to_numpy(), precision)
     digests = {
         (scenario, method, number): digest
         for (scenario, method), cell in everything.groupby(list(CELL_KEY), observed=True)
@@ -94,7 +98,7 @@ def publish(
     small[DIGEST] = [digests[key] if once else 0 for key, once in zip(keys, first, strict=True)]
     content = _to_parquet(small, kept)
     cells = [json.loads(store.provenance(*cell).to_json()) for cell in store.cells()]
-    record = {"sha256": hashlib.sha256(content).hexdigest(), "mantissa_bits": MANTISSA_BITS, "cells": cells}
+    record = {"sha256": hashlib.sha256(content).hexdigest(), "mantissa_bits": precision, "cells": cells}
     _replace(folder / RESULTS_FILE, content)
     _replace(folder / PROVENANCE_FILE, json.dumps(record, indent=1, sort_keys=True).encode())
 
@@ -158,7 +162,7 @@ def verify_published(
     """
     count = checked_count("replicates", replicates, least=1, most=1_000_000)
     frame = read_published(folder)
-    made = published_provenance(folder)
+    made, bits = published_provenance(folder), int(_record(folder)["mantissa_bits"])
     stated = frame[frame[DIGEST] != 0].set_index([*CELL_KEY, "replicate"])[DIGEST]
     known = [key for key in stated.index if key[0] in scenarios and key[1] in methods]
     checked, mismatches, n_values = [], [], 0
@@ -173,7 +177,7 @@ def verify_published(
         key = {"scenario": scenario, "method": method, "replicate": number}
         if not identical:
             rows = frame[(frame["scenario"] == scenario) & (frame["method"] == method)]
-            mismatches += [key | each for each in _visible(rows[rows["replicate"] == number], again)]
+            mismatches += [key | each for each in _visible(rows[rows["replicate"] == number], again, bits)]
         n_values += len(again) * (len(TEXTS) + len(MEASURES))
         checked.append(key | {"identical": identical})
     return Verification.of(checked, mismatches, n_values, changes)
@@ -201,21 +205,21 @@ def replicate_digests(cell: pd.DataFrame) -> dict[int, int]:
     return found
 
 
-def rounded(values: FloatArray) -> FloatArray:
-    """Round to `MANTISSA_BITS` bits; infinities and NaN stay."""
+def rounded(values: FloatArray, bits: int) -> FloatArray:
+    """Round to so many bits; infinities and NaN stay."""
     mantissa, exponent = np.frexp(values)
-    scaled = np.round(np.where(np.isfinite(mantissa), mantissa, 0.0) * 2.0**MANTISSA_BITS)
-    return np.where(np.isfinite(values), np.ldexp(scaled, exponent - MANTISSA_BITS), values)
+    scaled = np.round(np.where(np.isfinite(mantissa), mantissa, 0.0) * 2.0**bits)
+    return np.where(np.isfinite(values), np.ldexp(scaled, exponent - bits), values)
 
 
-def _visible(stored: pd.DataFrame, again: pd.DataFrame) -> list[dict[str, Any]]:
+def _visible(stored: pd.DataFrame, again: pd.DataFrame, bits: int) -> list[dict[str, Any]]:
     """Values that differ after rounding; one entry that says so if none does."""
     fresh = again.set_index("population")
     found = []
     for row in stored.to_dict("records"):
         for name in (*_KEPT_TEXTS, *(name for name in MEASURES if name in stored)):
             theirs = fresh.loc[row["population"], name]
-            theirs = theirs if isinstance(theirs, str) else float(rounded(np.asarray(theirs)))
+            theirs = theirs if isinstance(theirs, str) else float(rounded(np.asarray(theirs), bits))
             if row[name] != theirs and not (pd.isna(row[name]) and pd.isna(theirs)):
                 found.append({"population": row["population"], "column": name, "stored": row[name], "again": theirs})
     return found or [{"population": "", "column": DIGEST, "stored": "", "again": "differs below the rounding"}]

@@ -19,7 +19,7 @@ from hte_utils.trial import LISTING_EFFECT, MAX_SUBJECTS, EffectCoefficients
 from hte_utils.trial_truth import LISTING_BASELINE, BaselineCoefficients
 
 LEAST_PATIENTS: Final = 20
-POPULATION_SIZE: Final = 10_000
+POPULATION_SIZE: Final = 5_000
 
 _NAME: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 

@@ -1,0 +1,131 @@
+"""The study that the book reports, as a plan: which methods meet which scenarios, and how often.
+
+    python -m hte_utils.study.plan --store results --to book/data/study
+
+runs it (two processors: an hour or two) and writes the small copy that the book reads. It can be stopped and started
+again at any time. The order of the stages is that of their importance: a study that is cut short has the earlier ones.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from hte_utils.study.arithmetic import restart_canonically
+from hte_utils.study.executors import Processes
+from hte_utils.study.published import publish
+from hte_utils.study.run import run_study
+from hte_utils.study.scenarios import PAPER_DESIGN, SCENARIOS, select_scenarios
+from hte_utils.study.store import StudyStore
+
+if TYPE_CHECKING:
+    from hte_utils.comparators.estimates import Method
+
+SEED: Final = 20_241_100
+"""The study's seed; of no meaning (the paper is of November 2024)."""
+
+PAPER_METHODS: Final = ("paper_way", "paper_corrected")
+CORE: Final = ("constant", "path", "interactions_ml", "interactions_firth", *PAPER_METHODS, "better")
+PENALISED: Final = ("interactions_ridge", "interactions_lasso")
+LEARNERS: Final = ("s_learner", "t_learner", "x_learner")
+FORESTS: Final = ("causal_forest", "bcf")
+LARGEST: Final = "patients-20000"
+"""A trial of so many patients costs ten times as much as the paper's."""
+
+OTHER_SCENARIOS: Final = tuple(name for name in SCENARIOS if name not in {PAPER_DESIGN, LARGEST})
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Replicates 0 to `replicates` - 1 of every one of the scenarios with every one of the methods."""
+
+    scenarios: tuple[str, ...]
+    methods: tuple[str, ...]
+    replicates: int
+
+
+STAGES: Final = (
+    Stage((PAPER_DESIGN,), CORE, 500),
+    Stage(OTHER_SCENARIOS, CORE, 60),
+    Stage((LARGEST,), CORE, 20),
+    Stage((PAPER_DESIGN,), CORE, 2000),
+    Stage((PAPER_DESIGN,), (*PENALISED, *LEARNERS), 200),
+    Stage(OTHER_SCENARIOS, CORE, 100),
+    Stage((PAPER_DESIGN,), FORESTS, 50),
+    Stage(OTHER_SCENARIOS, CORE, 200),
+    Stage((LARGEST,), CORE, 50),
+    Stage(OTHER_SCENARIOS, PENALISED, 100),
+    Stage((PAPER_DESIGN,), FORESTS, 100),
+)
+"""What is run, most important first. A later stage adds to an earlier one and repeats nothing."""
+
+PUBLISHED_MEASURES: Final = (
+    *(f"lor_{name}" for name in ("bias", "rmse", "mae", "correlation", "slope", "coverage", "width")),
+    *(f"rd_{name}" for name in ("bias", "rmse", "mae", "correlation", "slope", "coverage", "width")),
+    "risk_bias",
+    "risk_rmse",
+    "ate_estimate",
+    "ate_lower",
+    "ate_upper",
+    "ate_truth",
+    "treated_share",
+    "regret",
+    *(f"q{group}_{name}" for group in (1, 5) for name in ("rd_estimate", "rd_truth", "lor_estimate", "risk_estimate")),
+)
+"""Measures that the book's copy keeps; its digests cover all."""
+
+PUBLISHED_BITS: Final = 12
+"""Precision of its numbers: a relative error of 0.00012 at most. The Monte Carlo error of a mean over 2000 replicates is
+larger than that by far, and bits are what a repository has to carry."""
+
+
+def planned_replicates(stages: Sequence[Stage] = STAGES) -> dict[tuple[str, str], int]:
+    """How many replicates each scenario and method gets in the end."""
+    found: dict[tuple[str, str], int] = {}
+    for stage in stages:
+        for scenario in stage.scenarios:
+            for method in stage.methods:
+                found[scenario, method] = max(found.get((scenario, method), 0), stage.replicates)
+    return found
+
+
+def run_plan(
+    stages: Sequence[Stage], methods: Mapping[str, Method], store: StudyStore, workers: int | None = None
+) -> None:
+    """Run what a store lacks of a plan, stage by stage; errors as for `hte_utils.study.run.run_study`."""
+    for number, stage in enumerate(stages, start=1):
+        sys.stderr.write(f"stage {number} of {len(stages)}: {stage.replicates} replicates of {stage.methods}\n")
+        run_study(
+            select_scenarios(stage.scenarios),
+            [methods[name] for name in stage.methods],
+            stage.replicates,
+            SEED,
+            store,
+            Processes(workers),
+            progress=True,
+        )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the plan from the command line; returns the exit status."""
+    from hte_utils.comparators import METHODS
+
+    parser = argparse.ArgumentParser(prog="python -m hte_utils.study.plan", description=__doc__)
+    parser.add_argument("--store", type=Path, required=True, metavar="DIR", help="folder for the full results")
+    parser.add_argument("--to", type=Path, metavar="DIR", help="also write the small copy that the book reads")
+    parser.add_argument("--workers", type=int, metavar="N", help="processes (default: one for each processor)")
+    options = parser.parse_args(arguments)
+    store = StudyStore(options.store)
+    run_plan(STAGES, METHODS, store, options.workers)
+    if options.to is not None:
+        publish(store, options.to, measures=PUBLISHED_MEASURES, bits=PUBLISHED_BITS)
+    return 0
+
+
+if __name__ == "__main__":
+    restart_canonically()
+    sys.exit(main())
