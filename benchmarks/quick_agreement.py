@@ -1,11 +1,12 @@
 """Does the quick posterior agree with exact samplers? Fifty-two trials, ordinary and awkward.
 
 Each is fitted by `quick_posterior` (with many draws, so that Monte Carlo error does not hide a bias), by a long run of
-the exact independence chain, and by NUTS. Compared are every coefficient and log scale, and the CATEs of twenty patients
-on both scales: posterior means, and ends of the CATEs' 95 % intervals, in units of the posterior SD; SDs in per cent.
-"z mean" is a difference in units of its Monte Carlo error, from the ESS of both; with some 55 quantities in each of 52
-trials, the largest of that many z is about 3.5 where two samplers agree. The end of a 95 % interval of a normal quantity
-has a Monte Carlo error of 2.67 SD / sqrt(ESS), its SD one of 71 % / sqrt(ESS), and more where tails are heavy.
+the exact independence chain, and by NUTS. Compared are every coefficient and log scale, and the CATEs of twenty
+patients on both scales: posterior means, and ends of the CATEs' 95 % intervals, in units of the posterior SD; SDs in
+per cent. "z mean" is a difference in units of its Monte Carlo error, from the ESS of both; with some 55 quantities in
+each of 52 trials, the largest of that many z is about 3.5 where two samplers agree. The end of a 95 % interval of a
+normal quantity has a Monte Carlo error of 2.67 SD / sqrt(ESS), its SD one of 71 % / sqrt(ESS), and more where tails
+are heavy.
 
     python benchmarks/quick_agreement.py [--no-nuts] > benchmarks/quick_agreement.txt
 """
@@ -66,8 +67,8 @@ class SharedDesign:
         values = getattr(self._design, name)
         if name not in SHARED:
             return values
-        model = pm.modelcontext(None)
-        return model[name] if name in model.named_vars else pm.Data(name, values)
+        model, label = pm.modelcontext(None), f"{name}_data"
+        return model[label] if label in model.named_vars else pm.Data(label, values)
 
 
 def by_nuts(trial: QuickTrial) -> tuple[dict[str, np.ndarray], str]:
@@ -77,7 +78,7 @@ def by_nuts(trial: QuickTrial) -> tuple[dict[str, np.ndarray], str]:
     if key not in COMPILED:
         COMPILED[key] = nutpie.compile_pymc_model(sums_model(cast("TrialDesign", SharedDesign(design)), trial.priors))
     with threadpool_limits(limits=1, user_api="blas"):
-        compiled = COMPILED[key].with_data(**{name: getattr(design, name).copy() for name in SHARED})
+        compiled = COMPILED[key].with_data(**{f"{name}_data": getattr(design, name).copy() for name in SHARED})
         trace = nutpie.sample(compiled, progress_bar=False, **NUTS)
     draws = {str(name): values.to_numpy() for name, values in trace["posterior"].data_vars.items()}
     diverging = int(trace["sample_stats"]["diverging"].sum())

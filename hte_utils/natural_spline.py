@@ -48,7 +48,7 @@ class NaturalSpline:
     def columns(self, values: FloatArray) -> FloatArray:
         """The basis at the given values, shape (values, knots)."""
         # Imported here: patsy takes a while, and not every user of the calibration records draws a curve.
-        from patsy import cr  # type: ignore[import-untyped]
+        from patsy import cr
 
         inner = np.array(self.knots[1:-1])
         basis = cr(values, knots=inner, lower_bound=self.knots[0], upper_bound=self.knots[-1])

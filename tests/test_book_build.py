@@ -1,6 +1,8 @@
 """The book's Sphinx extension, and the checks of the built pages: each fault they are there for is noticed."""
 
 import importlib.util
+import json
+from importlib.resources import files
 from types import SimpleNamespace
 
 import pytest
@@ -88,3 +90,12 @@ def test_a_missing_page_is_noticed(checks, tmp_path):
 
 def test_the_table_of_contents_lists_every_notebook(checks):
     assert {f"book/{name}" for name in Project.find().notebook_names()} <= set(checks.pages_of_contents())
+
+
+def test_the_library_for_sorting_is_wrapped_whole():
+    wrapped = load(ROOT / "book" / "_ext" / "hte_ledger.py").wrapped_datatables()
+    literal = wrapped.partition("new Blob([")[2].partition("], { type")[0]
+    source = (files("itables") / "html" / "dt_bundle.js").read_text(encoding="utf-8")
+    assert json.loads(literal.replace("<\\/", "</")) == source
+    assert " as default" in source  # what the wrapper hands on
+    assert "</" not in literal

@@ -72,12 +72,14 @@ def fit_logistic(terms: FloatArray, outcome: FloatArray, offset: FloatArray | No
         warnings.simplefilter("ignore", PerfectSeparationWarning)
         model = sm.GLM(outcome, terms, family=sm.families.Binomial(), offset=offset)
         fitted = model.fit(maxiter=100, tol=_DEVIANCE_TOLERANCE)
+        coefficients, log_likelihood = coefficients_of(fitted), float(fitted.llf)
+        suspicious = fitted.bse.max() > _SUSPICIOUS_ERROR
     notes: dict[str, float] = {}
     if not fitted.converged:
         notes["not_converged"] = 1.0
-    if offset is None and fitted.bse.max() > _SUSPICIOUS_ERROR and is_separated(terms, outcome):
+    if offset is None and suspicious and is_separated(terms, outcome):
         notes["separation"] = 1.0
-    return LikelihoodFit(coefficients_of(fitted), float(fitted.llf), notes)
+    return LikelihoodFit(coefficients, log_likelihood, notes)
 
 
 def coefficients_of(fitted: Any) -> Coefficients:

@@ -154,7 +154,7 @@ _MEASURES = {
     "correlation": ("Correlation", None),
     "rmse": ("RMSE", 0.0),
     "bias": ("Mean error\n(predicted − true)", 0.0),
-    "coverage": ("Coverage of 95 % intervals", 0.95),
+    "coverage": ("Coverage\n(95 % intervals)", 0.95),
 }
 
 

@@ -1,0 +1,65 @@
+"""The ledger's table: one row an entry, each an anchor, each with a link to the row that proves it."""
+
+from bs4 import BeautifulSoup
+
+from hte_utils.ledger.entries import LedgerEntry
+from hte_utils.ledger.page import HEADINGS, LedgerTable, ledger_table
+from hte_utils.ledger.recorded import Located, Project, located_entries
+from hte_utils.ledger.report import LedgerReport
+
+PROJECT = Project.find()
+
+
+def rows_of(table):
+    return BeautifulSoup(table._repr_html_(), "html.parser").tbody.find_all("tr")
+
+
+def test_there_is_a_row_for_every_entry_and_the_papers_come_first():
+    table = ledger_table(PROJECT)
+    assert len(rows_of(table)) == len(located_entries(PROJECT))
+    of_the_paper = [located.entry.printed is not None for located in table.entries]
+    assert of_the_paper == sorted(of_the_paper, reverse=True)
+
+
+def entry(**changes):
+    given = {
+        "id": "table7.rmse",
+        "item": "Table 7",
+        "source": "Table 7, row 'RMSE', column 'Value'",
+        "printed": "0.529",
+        "reproduced": 0.5287,
+        "mcse": 0.001,
+        "printed_mcse": 0.0,
+        "tolerance": 0.01,
+        "kind": "monte-carlo",
+        "verdict": "reproduced",
+    }
+    return LedgerEntry(**(given | changes))
+
+
+def test_a_row_says_place_entry_both_values_verdict_and_proof():
+    (row,) = rows_of(LedgerTable((Located(entry(note="why"), "05-cate-evaluation"),)))
+    assert row["id"] == "table7.rmse"
+    cells = [cell.get_text() for cell in row.find_all("td")]
+    expected = ["Table 7", "table7.rmse", "0.529", "0.5287 ± 0.001 (why)", "reproduced", "05-cate-evaluation"]
+    assert cells == expected
+    assert len(cells) == len(HEADINGS)
+    assert row.a["href"] == "05-cate-evaluation.html#table7.rmse"
+
+
+def test_a_number_of_our_own_stands_under_this_book():
+    (row,) = rows_of(LedgerTable((Located(entry(printed=None, item="Ablation"), "07-audit"),)))
+    assert [cell.get_text() for cell in row.find_all("td")][:3] == ["This book: Ablation", "table7.rmse", "–"]
+
+
+def test_quotations_cannot_break_the_page():
+    (row,) = rows_of(LedgerTable((Located(entry(printed="<script>'a' & b</script>"), "07-audit"),)))
+    assert row.find("script") is None
+    assert "<script>'a' & b</script>" in row.get_text()
+
+
+def test_the_chapters_rows_lead_back_to_the_ledger():
+    report = BeautifulSoup(LedgerReport("Table 7", (entry(),)).to_html(), "html.parser")
+    row = report.find("tr", id="table7.rmse")
+    assert row.a["href"] == "ledger.html#table7.rmse"
+    assert report.find_all("a")[-1]["href"] == "ledger.html?where=Table%207"
