@@ -34,7 +34,7 @@ _DEGREES_OF_FREEDOM = 10.0
 _PILOT_SIZES, _PILOT_SHARE = (1024, 2048, 4096), 0.4
 # The largest pilot weights are cut to the 10th largest, so that no single point decides the fit (Ionides 2008).
 _PILOT_CUT = 10
-_BLOCK = 256
+_BLOCK = 128
 # Proposals for one wanted effective draw, at most; and so many are enough to give up where k-hat says so.
 _MOST_PER_DRAW, _HOPELESS_PER_DRAW = 50, 4
 

@@ -72,6 +72,7 @@ def test_one_death_is_forgiven() -> None:
     assert set(runs.values()) == {1}
     assert len(runs) == 40 * 3
     assert not recorded
+    assert pool.count == 10 + 3  # the three under way once more, whole
 
 
 def test_the_culprit_alone_is_given_up() -> None:

@@ -1,0 +1,141 @@
+"""The protocol of the study as tables, made from the records that the study runs by, so that neither can drift away.
+
+The event is bleeding: a positive effect is harm. Morris, White & Crowther (2019) call the parts ADEMP: aims,
+data-generating mechanisms, estimands, methods, performance measures.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import pandas as pd
+
+from hte_utils.study.generate import PROFILE_NAMES, population, profiles
+from hte_utils.study.plan import CORE, FORESTS, LEARNERS, PENALISED, STAGES, planned_replicates
+from hte_utils.study.scenarios import PAPER_DESIGN, SCENARIOS
+
+if TYPE_CHECKING:
+    from hte_utils.study.scenario import Scenario
+
+POINTS: Final = 100.0
+WANTED_COVERAGE_MCSE: Final = 0.005
+NOMINAL_COVERAGE: Final = 0.95
+
+_SD_OVER_ROOT_N: Final = "SD / √n"
+PERFORMANCE: Final[tuple[tuple[str, str, str], ...]] = (
+    # measure, what it is, its Monte Carlo standard error
+    ("bias", "mean over patients of estimated minus true effect", _SD_OVER_ROOT_N),
+    ("RMSE", "root of the mean over patients of the squared error", _SD_OVER_ROOT_N),
+    ("MAE", "mean over patients of the absolute error", _SD_OVER_ROOT_N),
+    ("correlation", "Pearson correlation over patients of estimated and true effects", _SD_OVER_ROOT_N),
+    ("calibration slope", "least squares of true on estimated effects; below 1: estimated too far apart", _SD_OVER_ROOT_N),
+    ("coverage", "share of patients whose true effect lies in their own 95 % interval", _SD_OVER_ROOT_N),
+    ("width", "mean over patients of the width of that interval", _SD_OVER_ROOT_N),
+    ("policy regret", "bleeds per 1000 patients above the best possible rule, if those with an estimated risk difference "
+     "below 0 are treated", _SD_OVER_ROOT_N),
+    ("bias of the ATE", "mean over trials of estimated minus true average risk difference", "SD / √n"),
+    ("empirical SE of the ATE", "SD over trials of that error", "SE / √(2(n − 1))"),
+    ("coverage of one effect", "share of trials whose 95 % interval holds the truth: the ATE, or a profile patient's effect",
+     "√(p(1 − p) / n)"),
+    ("paired difference", "mean over the same trials of one method's measure minus another's", "SD of differences / √n"),
+)  # fmt: skip
+"""The performance measures: name, definition, and formula of the Monte Carlo standard error over n replicates."""
+
+_GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
+    "regressions and hierarchical models": CORE,
+    "ridge and lasso": PENALISED,
+    "S-, T-, X-learner": LEARNERS,
+    "causal forests": FORESTS,
+}
+
+
+def mechanisms() -> pd.DataFrame:
+    """Describe the scenarios by what is true in their large populations.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Index: the scenarios' labels. Columns: `patients` (of a trial), `event_rate` (both arms, per cent), `ate` (mean
+        risk difference, percentage points; positive is harm), `sd_rd` and `sd_lor` (how much the effect varies between
+        patients: SD of risk differences in points, and of log odds ratios), `helped` (per cent of the patients whose
+        risk treatment lowers).
+    """
+    rows = {scenario.label: _described(scenario) for scenario in SCENARIOS.values()}
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(index="scenario")
+
+
+def _described(scenario: Scenario) -> dict[str, float]:
+    truth = population(scenario).truth
+    treated = truth.baseline_risk + truth.risk_difference
+    return {
+        "patients": scenario.n_patients,
+        "event_rate": POINTS * float(truth.baseline_risk.mean() + treated.mean()) / 2.0,
+        "ate": POINTS * float(truth.risk_difference.mean()),
+        "sd_rd": POINTS * float(truth.risk_difference.std()),
+        "sd_lor": float(truth.log_odds_ratio.std()),
+        "helped": POINTS * float((truth.risk_difference < 0.0).mean()),
+    }
+
+
+def profile_patients() -> pd.DataFrame:
+    """The fixed patients whose effects are followed from trial to trial, with the truth in the paper's design.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Index: their names. Columns: the covariates in words, `risk` (per cent, without treatment) and `effect` (risk
+        difference, percentage points; positive is harm).
+    """
+    patients = profiles(SCENARIOS[PAPER_DESIGN])
+    table = patients.covariates
+    flags = ["hypertension", "diabetes", "smoking", "anticoagulant", "prior_bleeding"]
+    conditions = [
+        ", ".join(name.replace("_", " ") for name in flags if row[name] == "Yes") or "none"
+        for _, row in table.iterrows()
+    ]
+    return pd.DataFrame(
+        {
+            "age": table["age"].to_numpy().round().astype(int),
+            "gender": table["gender"].astype(str).to_numpy(),
+            "BMI": table["bmi"].to_numpy().round().astype(int),
+            "conditions": conditions,
+            "risk": POINTS * patients.truth.baseline_risk,
+            "effect": POINTS * patients.truth.risk_difference,
+        },
+        index=pd.Index(PROFILE_NAMES, name="profile"),
+    )
+
+
+def performance_measures() -> pd.DataFrame:
+    """`PERFORMANCE` as a table: index `measure`, columns `definition` and `monte_carlo_se`."""
+    names, definitions, errors = zip(*PERFORMANCE, strict=True)
+    return pd.DataFrame({"definition": definitions, "monte_carlo_se": errors}, index=pd.Index(names, name="measure"))
+
+
+def replicates() -> pd.DataFrame:
+    """Planned number of simulated trials: a row for each scenario, a column for each group of methods; 0: not run."""
+    planned = planned_replicates(STAGES)
+    rows = {
+        scenario.label: {
+            group: min(planned.get((scenario.name, method), 0) for method in methods)
+            for group, methods in _GROUPS.items()
+        }
+        for scenario in SCENARIOS.values()
+    }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(index="scenario")
+
+
+def replicates_for_coverage(mcse: float = WANTED_COVERAGE_MCSE, coverage: float = NOMINAL_COVERAGE) -> int:
+    """How many replicates keep the Monte Carlo standard error of a coverage at `mcse`: p(1 - p) / mcse², rounded up.
+
+    Raises
+    ------
+    ValueError
+        If `mcse` is not positive or `coverage` no probability.
+    """
+    if not mcse > 0.0 or not 0.0 <= coverage <= 1.0:
+        raise ValueError(f"needs a positive error and a coverage in [0, 1]; got {mcse} and {coverage}")
+    return math.ceil(np.round(coverage * (1.0 - coverage) / mcse**2, 9))
