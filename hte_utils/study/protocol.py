@@ -31,17 +31,28 @@ PERFORMANCE: Final[tuple[tuple[str, str, str], ...]] = (
     ("RMSE", "root of the mean over patients of the squared error", _SD_OVER_ROOT_N),
     ("MAE", "mean over patients of the absolute error", _SD_OVER_ROOT_N),
     ("correlation", "Pearson correlation over patients of estimated and true effects", _SD_OVER_ROOT_N),
-    ("calibration slope", "least squares of true on estimated effects; below 1: estimated too far apart", _SD_OVER_ROOT_N),
+    (
+        "calibration slope",
+        "least squares of true on estimated effects; below 1: estimated too far apart",
+        _SD_OVER_ROOT_N,
+    ),
     ("coverage", "share of patients whose true effect lies in their own 95 % interval", _SD_OVER_ROOT_N),
     ("width", "mean over patients of the width of that interval", _SD_OVER_ROOT_N),
-    ("policy regret", "bleeds per 1000 patients above the best possible rule, if those with an estimated risk difference "
-     "below 0 are treated", _SD_OVER_ROOT_N),
-    ("bias of the ATE", "mean over trials of estimated minus true average risk difference", "SD / √n"),
+    (
+        "policy regret",
+        "bleeds per 1000 patients above the best possible rule, if those with an estimated risk difference below 0 are "
+        "treated",
+        _SD_OVER_ROOT_N,
+    ),
+    ("bias of the ATE", "mean over trials of estimated minus true average risk difference", _SD_OVER_ROOT_N),
     ("empirical SE of the ATE", "SD over trials of that error", "SE / √(2(n − 1))"),
-    ("coverage of one effect", "share of trials whose 95 % interval holds the truth: the ATE, or a profile patient's effect",
-     "√(p(1 − p) / n)"),
-    ("paired difference", "mean over the same trials of one method's measure minus another's", "SD of differences / √n"),
-)  # fmt: skip
+    (
+        "coverage of one effect",
+        "share of trials whose 95 % interval holds the truth: the ATE, or a profile patient's effect",
+        "√(p(1 − p) / n)",
+    ),
+    ("paired difference", "one method's measure minus another's on the same trials, mean", _SD_OVER_ROOT_N),
+)
 """The performance measures: name, definition, and formula of the Monte Carlo standard error over n replicates."""
 
 _GROUPS: Final[Mapping[str, tuple[str, ...]]] = {

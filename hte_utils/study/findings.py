@@ -1,0 +1,231 @@
+"""What the stored results say, as the tables behind the book's figures.
+
+The event is bleeding: a positive effect is harm. Risk differences and regrets are percentage points and bleeds per 1000
+patients here, as tables and figures show them; log odds ratios are as they are.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import pandas as pd
+from scipy.stats import norm
+
+from hte_utils.paper import printed_number
+from hte_utils.study.generate import population
+from hte_utils.study.measures import MEASURES
+from hte_utils.study.protocol import POINTS
+from hte_utils.study.replicate import POPULATION, TRIAL
+from hte_utils.study.scenarios import PAPER_DESIGN, SCENARIOS
+from hte_utils.study.summary import failures, mean_measures, paired_differences
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    FloatArray = NDArray[np.float64]
+
+PER_THOUSAND: Final = 1000.0
+TABLE_7: Final = {"correlation": "lor_correlation", "rmse": "lor_rmse", "mae": "lor_mae", "coverage": "lor_coverage"}
+"""The paper's metrics (their ids end so in `hte_utils.paper`), and the study's measures of them."""
+
+SHOWN: Final = {
+    "rd_correlation": 1.0,
+    "rd_rmse": POINTS,
+    "rd_bias": POINTS,
+    "rd_slope": 1.0,
+    "rd_coverage": POINTS,
+    "regret": PER_THOUSAND,
+}
+"""Measures that are compared between methods, and what they are multiplied by to be shown."""
+
+_HALF_WIDTH: Final = float(norm.ppf(0.975))
+
+
+def of_trial(results: pd.DataFrame, scenario: str, method: str, where: str = TRIAL) -> pd.DataFrame:
+    """Results of one scenario, method and population, successful replicates alone, by number of the replicate.
+
+    Raises
+    ------
+    ValueError
+        If there are none.
+    """
+    wanted = (results["scenario"] == scenario) & (results["method"] == method) & (results["population"] == where)
+    found = results[wanted & (results["error"] == "")].set_index("replicate").sort_index()
+    if found.empty:
+        raise ValueError(f"no results of method {method!r} in scenario {scenario!r}, population {where!r}")
+    return found
+
+
+def paper_among_trials(results: pd.DataFrame, method: str) -> pd.DataFrame:
+    """Where Table 7 lies among the trials of the paper's own design, evaluated in each trial's own patients.
+
+    Parameters
+    ----------
+    results
+        As `hte_utils.study.published.read_published` gives them.
+    method
+        Who computed the effects.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Index: the metrics of Table 7. Columns: `paper` (printed), `mean`, `mcse` (of the mean), `sd`, `lower` and
+        `upper` (2.5 % and 97.5 % quantiles over trials), `percentile` (per cent of the trials with a smaller value) and
+        `percentile_mcse` (points, sqrt(p(1 - p) / n)), `n` (trials).
+    """
+    trials = of_trial(results, PAPER_DESIGN, method)
+    rows = {}
+    for metric, measure in TABLE_7.items():
+        values, printed = trials[measure].to_numpy(np.float64), printed_number(f"table7.{metric}")
+        below, n = float((values < printed).mean()), values.size
+        lower, upper = np.quantile(values, (0.025, 0.975))
+        sd = float(values.std(ddof=1))
+        rows[metric] = {
+            "paper": printed,
+            "mean": float(values.mean()),
+            "mcse": sd / math.sqrt(n),
+            "sd": sd,
+            "lower": float(lower),
+            "upper": float(upper),
+            "percentile": POINTS * below,
+            "percentile_mcse": POINTS * math.sqrt(below * (1.0 - below) / n),
+            "n": n,
+        }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(index="metric").astype({"n": int})
+
+
+def performance(results: pd.DataFrame, scenarios: Sequence[str] | None = None) -> pd.DataFrame:
+    """Mean of each of the `SHOWN` measures, with its Monte Carlo standard error.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Index ``scenario, method, population, measure``; columns ``mean``, ``mcse``, ``n``, in the units of the figures.
+    """
+    found = mean_measures(_large(results, scenarios), list(SHOWN))
+    return _in_shown_units(found, ["mean", "mcse"])[["mean", "mcse", "n"]]
+
+
+def against(results: pd.DataFrame, reference: str, scenarios: Sequence[str] | None = None) -> pd.DataFrame:
+    """Compare every method with a reference on the same trials: mean difference of each of the `SHOWN` measures.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Index ``scenario, method, population, measure``; columns ``difference``, ``mcse``, ``n``.
+    """
+    found = paired_differences(_large(results, scenarios), reference, list(SHOWN))
+    return _in_shown_units(found, ["difference", "mcse"])
+
+
+def _large(results: pd.DataFrame, scenarios: Sequence[str] | None) -> pd.DataFrame:
+    wanted = results["population"].isin([TRIAL, POPULATION])
+    if scenarios is not None:
+        wanted &= results["scenario"].isin(list(scenarios))
+    return results[wanted]
+
+
+def _in_shown_units(table: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
+    factor = table.index.get_level_values("measure").map(SHOWN).to_numpy(np.float64)
+    return table.assign(**{name: table[name] * factor for name in columns})
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ZipPlot:
+    """Intervals of one effect, trial by trial, sorted by how far their estimates are from the truth (Morris et al.).
+
+    Attributes
+    ----------
+    lower, upper
+        Ends minus the truth (percentage points), shape (trials,).
+    centile
+        Of \\|z\\| = \\|estimate - truth\\| / SE among the trials, per cent, shape (trials,); SE is half the interval's
+        width over 1.96.
+    covers
+        Whether each interval holds the truth, shape (trials,).
+    """
+
+    lower: FloatArray
+    upper: FloatArray
+    centile: FloatArray
+    covers: NDArray[np.bool_]
+
+    @property
+    def coverage(self) -> float:
+        """Share of the intervals that hold the truth, per cent."""
+        return POINTS * float(self.covers.mean())
+
+    @property
+    def mcse(self) -> float:
+        """Its Monte Carlo standard error, percentage points."""
+        share = float(self.covers.mean())
+        return POINTS * math.sqrt(share * (1.0 - share) / self.covers.size)
+
+
+def zip_plot(results: pd.DataFrame, method: str, where: str, scenario: str = PAPER_DESIGN) -> ZipPlot:
+    """Sort the intervals of a population's average effect; a profile patient's average effect is its own.
+
+    Raises
+    ------
+    ValueError
+        If there are no results, or the method has no intervals.
+    """
+    trials = of_trial(results, scenario, method, where)
+    lower, estimate, upper = (
+        POINTS * (trials[f"ate_{name}"] - trials["ate_truth"]).to_numpy(np.float64)
+        for name in ("lower", "estimate", "upper")
+    )
+    if not np.isfinite(upper - lower).all():
+        raise ValueError(f"{method!r} does not give every trial an interval for the average effect of {where!r}")
+    distance = np.abs(estimate) / ((upper - lower) / (2.0 * _HALF_WIDTH))
+    order = np.argsort(distance, kind="stable")
+    centile = POINTS * (np.arange(order.size) + 0.5) / order.size
+    covers = (lower <= 0.0) & (upper >= 0.0)
+    return ZipPlot(lower[order], upper[order], centile, covers[order])
+
+
+def fixed_rules(scenarios: Sequence[str]) -> pd.DataFrame:
+    """Regret of rules that look at nobody, in each scenario's large population (bleeds per 1000; no random error).
+
+    Returns
+    -------
+    pandas.DataFrame
+        Index ``scenario``; columns ``treat all``, ``treat none``.
+    """
+    rows = {}
+    for name in scenarios:
+        effect = population(SCENARIOS[name]).truth.risk_difference
+        best = np.minimum(effect, 0.0).mean()
+        rows[name] = {
+            "treat all": PER_THOUSAND * float(effect.mean() - best),
+            "treat none": PER_THOUSAND * float(-best),
+        }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(index="scenario")
+
+
+def failures_by_method(results: pd.DataFrame) -> pd.DataFrame:
+    """Failed replicates of each method over all scenarios: columns `runs`, `failed`, `errors`; index the methods."""
+    found = failures(results[results["population"] == TRIAL])
+    grouped = found.groupby("method", observed=True, sort=False)
+    errors = grouped["errors"].agg(lambda texts: "; ".join(sorted({text for text in texts if text})))
+    return pd.DataFrame(
+        {"runs": grouped["replicates"].sum(), "failed": grouped["failed"].sum(), "errors": errors}
+    ).rename_axis(index="method")
+
+
+def known_measures(names: Sequence[str]) -> None:
+    """Check that these are measures of the study.
+
+    Raises
+    ------
+    ValueError
+        If one is not.
+    """
+    unknown = [name for name in names if name not in MEASURES]
+    if unknown:
+        raise ValueError(f"there is no measure {unknown}; choose from {list(MEASURES)}")
