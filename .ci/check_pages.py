@@ -16,7 +16,12 @@ from bs4 import BeautifulSoup, Tag
 ROOT = Path(__file__).resolve().parents[1]
 LOADED = {"script": "src", "link": "href", "img": "src", "iframe": "src", "source": "src"}
 LINK_RELATIONS_THAT_LOAD = {"stylesheet", "icon", "preload", "shortcut icon", "apple-touch-icon"}
-FILES_BESIDE_THE_PAGES = ("_static/mathjax/tex-chtml.js", "_static/datatables.js", "book/ledger.json", "book/ledger.csv")
+FILES_BESIDE_THE_PAGES = (
+    "_static/mathjax/tex-chtml.js",
+    "_static/datatables.js",
+    "book/ledger.json",
+    "book/ledger.csv",
+)
 
 
 def pages_of_contents() -> list[str]:

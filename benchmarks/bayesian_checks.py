@@ -11,7 +11,7 @@ import argparse
 import time
 from pathlib import Path
 
-from hte_utils.stored_checks import (
+from hte_utils.bayesian_checks.stored_checks import (
     CANDIDATES_FILE,
     RANKS_FILE,
     store_calibrations,

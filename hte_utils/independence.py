@@ -8,6 +8,9 @@ so nothing adapts while they run. The t has heavier tails than the posterior in 
 and log-gamma for the log precisions), so the weights are bounded and the chain is uniformly ergodic (Mengersen &
 Tweedie 1996, Theorem 2.1).
 
+Where the interactions have a sampled scale (`Priors.interaction_scale`), the posterior is a funnel, and the t stands in
+the coordinates of `hte_utils.hierarchical_chart`, in which it is none.
+
 Proposals do not depend on the chain: their densities are evaluated many at a time, as one matrix product and two
 vectorised functions a block. Where the approximation is poor (twenty groups, or a nearly improper prior), chains
 repeat themselves, and the checks of the fit say so: use NUTS there.

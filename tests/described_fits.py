@@ -6,8 +6,8 @@ from functools import cache
 
 import xarray as xr
 
-from hte_utils.described_fit import DescribedSettings, fit_described
-from hte_utils.described_model import Reading, Subgroups, paper_subgroups
+from hte_utils.described.fit import DescribedSettings, fit_described
+from hte_utils.described.model import Reading, Subgroups, paper_subgroups
 from hte_utils.spec import PAPER_SPEC, TrialDesign
 from hte_utils.trial import ListingCoefficients, simulate_trial
 from hte_utils.trial_truth import BaselineCoefficients

@@ -56,8 +56,10 @@ def test_outputs_named_tab_count_as_tables(extension, name, is_table):
 
 
 GOOD = """<html><body><article><h1 id="top">T</h1>
-<figure><img src="a.png" alt="a curve"><figcaption><span class="caption-number">Fig. 1 </span>A curve.</figcaption></figure>
-<figure><table><tr><td>1</td></tr></table><figcaption><span class="caption-number">Table 1 </span>One.</figcaption></figure>
+<figure><img src="a.png" alt="a curve">
+<figcaption><span class="caption-number">Fig. 1 </span>A curve.</figcaption></figure>
+<figure><table><tr><td>1</td></tr></table>
+<figcaption><span class="caption-number">Table 1 </span>One.</figcaption></figure>
 <details class="ledger"><table><tr id="table1.n"><td>1016</td></tr></table></details>
 <a href="#top">up</a> <a href="page.html?where=Table%201#table1.n">row</a></article></body></html>"""
 
@@ -69,7 +71,10 @@ GOOD = """<html><body><article><h1 id="top">T</h1>
         (lambda page: page.replace(' alt="a curve"', ""), "has no alternative text"),
         (lambda page: page.replace('class="caption-number">Fig', ">Fig"), "caption without a number"),
         (lambda page: page.replace('class="caption-number">Tab', ">Tab"), "caption without a number"),
-        (lambda page: page.replace("</article>", '<img src="b.png" alt="b"></article>'), "picture without a caption: b"),
+        (
+            lambda page: page.replace("</article>", '<img src="b.png" alt="b"></article>'),
+            "picture without a caption: b",
+        ),
         (lambda page: page.replace(' class="ledger"', ""), "table without a caption: 1016"),
         (lambda page: page.replace("#top", "#gone"), "leads nowhere"),
         (lambda page: page.replace("#top", "missing.html"), "leads nowhere"),

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hte_utils.bootstrap import Estimate, bootstrap_counts, require_randomised
+from hte_utils.calibration.bootstrap import Estimate, bootstrap_counts, require_randomised
 
 
 @given(

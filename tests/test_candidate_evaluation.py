@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from hand_made_posteriors import random_posterior, small_design
 
-from hte_utils.candidate_evaluation import (
+from hte_utils.bayesian_checks.candidate_evaluation import (
     SCALES,
     EffectErrors,
     effect_errors,
@@ -15,8 +15,8 @@ from hte_utils.candidate_evaluation import (
     mean_over_trials,
     paired_differences,
 )
+from hte_utils.bayesian_checks.candidate_steps import CONSTANT_MODEL
 from hte_utils.candidate_models import PAPER_MODEL
-from hte_utils.candidate_steps import CONSTANT_MODEL
 from hte_utils.cate import GroupEffects, cate_draws
 from hte_utils.evaluation import evaluate_cate
 from hte_utils.fit_settings import IndependenceSettings

@@ -11,6 +11,13 @@ import statsmodels.api as sm
 from scipy import stats
 from scipy.special import expit, logit
 
+from hte_utils.bayesian_checks.candidate_steps import (
+    CANDIDATES,
+    CONSTANT_MODEL,
+    FEW_MODIFIERS_MODEL,
+    SBP_MODEL,
+    UNSHRUNK_MODEL,
+)
 from hte_utils.candidate_models import (
     BETTER_MODEL,
     BETTER_PRIORS,
@@ -18,7 +25,6 @@ from hte_utils.candidate_models import (
     DESIGN_EVENT_RATE,
     PAPER_MODEL,
 )
-from hte_utils.candidate_steps import CANDIDATES, CONSTANT_MODEL, FEW_MODIFIERS_MODEL, SBP_MODEL, UNSHRUNK_MODEL
 from hte_utils.cate import EffectScale, GroupEffects, cate_draws
 from hte_utils.fit import fit
 from hte_utils.fit_settings import IndependenceSettings

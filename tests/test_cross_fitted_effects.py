@@ -7,9 +7,9 @@ import pytest
 
 from hte_utils import PAPER_SPEC, simulate_trial
 from hte_utils.cate import EffectScale, GroupEffects, summarise_baseline_risk, summarise_cate
-from hte_utils.cross_fitted_effects import CrossFitted, cross_fitted, fit_folds, predict_folds
 from hte_utils.fit import fit
 from hte_utils.fit_settings import IndependenceSettings
+from hte_utils.predictions.cross_fitted_effects import CrossFitted, cross_fitted, fit_folds, predict_folds
 
 TRIAL = simulate_trial(n_subjects=600, seed=123)
 

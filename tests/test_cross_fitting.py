@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hte_utils.cross_fitting import arm_balanced_folds, group_members, groups_within_folds
+from hte_utils.predictions.cross_fitting import arm_balanced_folds, group_members, groups_within_folds
 from hte_utils.strata import ntile
 
 

@@ -7,8 +7,8 @@ import pytest
 from described_fits import paper_fit, paper_trial
 from scipy import integrate, special, stats
 
-from hte_utils.described_cate import deviations_given_outcome, mean_effect_draws, own_effect_draws
-from hte_utils.described_model import Reading
+from hte_utils.described.cate import deviations_given_outcome, mean_effect_draws, own_effect_draws
+from hte_utils.described.model import Reading
 
 
 def test_the_literal_reading_has_one_effect_for_everybody():

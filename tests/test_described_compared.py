@@ -10,8 +10,8 @@ from described_fits import paper_fit, paper_trial
 from paper_fits import paper_design, paper_posterior
 
 from hte_utils.cate import EffectScale, GroupEffects, cate_draws
-from hte_utils.described_cate import mean_effect_draws
-from hte_utils.described_compared import (
+from hte_utils.described.cate import mean_effect_draws
+from hte_utils.described.compared import (
     compare_effects,
     compare_with_truth,
     correlation_without_chance,
@@ -20,8 +20,8 @@ from hte_utils.described_compared import (
     listing_effects,
     stack,
 )
+from hte_utils.described.model import Reading
 from hte_utils.described_effects import LOG_ODDS_EFFECTS
-from hte_utils.described_model import Reading
 from hte_utils.evaluation import evaluate_cate
 from hte_utils.spec import PAPER_SPEC
 from hte_utils.strata import stratify_by_risk

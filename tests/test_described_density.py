@@ -8,14 +8,14 @@ from described_fits import paper_trial, small_trial
 from numpy.polynomial.hermite_e import hermegauss
 from scipy import integrate, optimize, special, stats
 
-from hte_utils.described_density import (
+from hte_utils.described.density import (
     DescribedDensity,
     half_normal_quantile,
     log_mean_expit_derivatives,
     mean_expit,
     positive_nodes,
 )
-from hte_utils.described_model import DescribedPriors, Reading, layout_of
+from hte_utils.described.model import DescribedPriors, Reading, layout_of
 
 PRIORS = DescribedPriors()
 M = np.linspace(-8.0, 8.0, 17)

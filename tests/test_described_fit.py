@@ -8,9 +8,9 @@ from arviz_stats.base import array_stats
 from described_fits import paper_fit, paper_trial, small_trial, tiny_trial
 from scipy import special, stats
 
-from hte_utils.described_density import positive_nodes
-from hte_utils.described_fit import DescribedSettings, fit_described
-from hte_utils.described_model import DescribedPriors, Reading, described_model
+from hte_utils.described.density import positive_nodes
+from hte_utils.described.fit import DescribedSettings, fit_described
+from hte_utils.described.model import DescribedPriors, Reading, described_model
 from hte_utils.fit_record import FitWarning
 
 TIGHTER = DescribedPriors(fixed_sd=0.6, mean_sd=0.5, subgroup_scale=0.8, individual_scale=1.5)

@@ -7,8 +7,8 @@ import pytest
 from described_fits import paper_fit, paper_trial
 from scipy import optimize, stats
 
-from hte_utils.described_density import DescribedDensity
-from hte_utils.described_identification import (
+from hte_utils.described.density import DescribedDensity
+from hte_utils.described.identification import (
     OWN_SLOPES,
     attenuation,
     layouts_to_profile,
@@ -16,7 +16,7 @@ from hte_utils.described_identification import (
     profile_likelihood,
     slopes_by_sigma,
 )
-from hte_utils.described_model import DescribedPriors, Reading
+from hte_utils.described.model import DescribedPriors, Reading
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import pytest
 from described_fits import paper_trial, small_trial
 from scipy import special, stats
 
-from hte_utils.described_model import (
+from hte_utils.described.model import (
     DescribedPriors,
     Reading,
     Subgroups,

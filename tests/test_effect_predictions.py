@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from hte_utils import PAPER_SPEC, simulate_trial
-from hte_utils.age_alone import cross_fitted_by_age, predict_by_age
-from hte_utils.batched_predictions import BatchedPredictions, predict_in_batches
 from hte_utils.cate import EffectScale, GroupEffects, summarise_baseline_risk, summarise_cate
-from hte_utils.effect_predictions import EffectPredictions, predict_effects
 from hte_utils.fit import fit
 from hte_utils.fit_settings import IndependenceSettings
+from hte_utils.predictions.age_alone import cross_fitted_by_age, predict_by_age
+from hte_utils.predictions.batched_predictions import BatchedPredictions, predict_in_batches
+from hte_utils.predictions.effect_predictions import EffectPredictions, predict_effects
 
 TRIAL = simulate_trial(n_subjects=500, seed=123)
 DESIGN = PAPER_SPEC.design(TRIAL)

@@ -10,10 +10,10 @@ from matplotlib.colors import to_hex
 from paper_fits import paper_design, paper_posterior
 from scipy import integrate
 
-from hte_utils.described_cate import mean_effect_draws
-from hte_utils.described_compared import listing_effects
-from hte_utils.described_identification import layouts_to_profile, profile_likelihood
-from hte_utils.described_model import OLDER_FROM, DescribedPriors, Reading
+from hte_utils.described.cate import mean_effect_draws
+from hte_utils.described.compared import listing_effects
+from hte_utils.described.identification import layouts_to_profile, profile_likelihood
+from hte_utils.described.model import OLDER_FROM, DescribedPriors, Reading
 from hte_utils.figures import described as figures
 from hte_utils.figures.style import BLUE
 from hte_utils.trial import simulate_trial, simulate_truth

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from made_predictions import made_trial, stretched
 from scipy.stats import somersd
 
-from hte_utils.matched_pairs import c_for_benefit, c_for_benefit_of_truth, evaluate_for_benefit
+from hte_utils.calibration.matched_pairs import c_for_benefit, c_for_benefit_of_truth, evaluate_for_benefit
 
 PAIRS = st.lists(st.tuples(st.integers(0, 5), st.integers(-1, 1)), min_size=2, max_size=25)
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hte_utils.natural_spline import NaturalSpline
+from hte_utils.calibration.natural_spline import NaturalSpline
 
 VALUES = np.random.default_rng(1).normal(size=500)
 

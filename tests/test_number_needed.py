@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hte_utils.number_needed import NumberNeeded, number_needed_text
+from hte_utils.averages.number_needed import NumberNeeded, number_needed_text
 
 DIFFERENCES = st.floats(-1.0, 1.0).filter(lambda value: abs(value) > 1e-6)
 

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made_predictions import made_trial
 
-from hte_utils.doubly_robust import doubly_robust_scores
-from hte_utils.policy import (
+from hte_utils.calibration.validation import Cohort
+from hte_utils.decisions.doubly_robust import doubly_robust_scores
+from hte_utils.decisions.policy import (
     believed_difference,
     estimated_difference,
     estimated_value,
@@ -19,7 +20,7 @@ from hte_utils.policy import (
     treat_if_predicted_to_benefit,
     true_value,
 )
-from hte_utils.policy_comparison import (
+from hte_utils.decisions.policy_comparison import (
     EVERYBODY,
     NOBODY,
     ORACLE,
@@ -29,7 +30,6 @@ from hte_utils.policy_comparison import (
     policies_of,
     true_values,
 )
-from hte_utils.validation import Cohort
 
 PATIENTS = st.lists(st.tuples(st.booleans(), st.floats(0.0, 0.5), st.floats(-0.4, 0.4)), min_size=2, max_size=30)
 

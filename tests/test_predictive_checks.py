@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 from scipy import stats
 from sklearn.isotonic import IsotonicRegression
 
-from hte_utils.candidate_models import BETTER_MODEL, PAPER_MODEL
-from hte_utils.outcome_model import event_probability_draws
-from hte_utils.predictive_checks import (
+from hte_utils.bayesian_checks.outcome_model import event_probability_draws
+from hte_utils.bayesian_checks.predictive_checks import (
     bands,
     calibration_curve,
     differences_by_group,
@@ -21,6 +20,7 @@ from hte_utils.predictive_checks import (
     prior_prediction,
     rates_by_group,
 )
+from hte_utils.candidate_models import BETTER_MODEL, PAPER_MODEL
 from hte_utils.trial import simulate_trial
 
 

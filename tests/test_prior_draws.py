@@ -10,11 +10,11 @@ import pytest
 from hand_made_posteriors import small_design
 from scipy import stats
 
+from hte_utils.bayesian_checks.prior_draws import draw_from_prior
 from hte_utils.candidate_models import BETTER_MODEL, PAPER_MODEL, CandidateModel
 from hte_utils.cate import EffectScale, GroupEffects, cate_draws
 from hte_utils.model import listing_model
 from hte_utils.parameters import listing2_draws
-from hte_utils.prior_draws import draw_from_prior
 from hte_utils.priors import Priors
 from hte_utils.trial import simulate_trial
 

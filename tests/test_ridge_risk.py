@@ -9,8 +9,8 @@ from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 from statsmodels.discrete.discrete_model import Logit
 
-from hte_utils.cross_fitting import arm_balanced_folds
-from hte_utils.ridge_risk import RiskMatrices, RiskModel, cross_fitted_risks, ridge_logit, same_data_risks
+from hte_utils.averages.ridge_risk import RiskMatrices, RiskModel, cross_fitted_risks, ridge_logit, same_data_risks
+from hte_utils.predictions.cross_fitting import arm_balanced_folds
 from hte_utils.spec import PAPER_SPEC, TrialDesign
 from hte_utils.trial import simulate_trial
 

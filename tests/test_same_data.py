@@ -7,10 +7,9 @@ import pandas as pd
 import pytest
 from paper_fits import paper_design
 
-from hte_utils.arm_comparison import unadjusted_effects
-from hte_utils.cross_fitting import arm_balanced_folds, group_members, groups_within_folds
-from hte_utils.ridge_risk import RiskModel, cross_fitted_risks, same_data_risks
-from hte_utils.same_data import (
+from hte_utils.averages.arm_comparison import unadjusted_effects
+from hte_utils.averages.ridge_risk import RiskModel, cross_fitted_risks, same_data_risks
+from hte_utils.averages.same_data import (
     Ranking,
     one_trial,
     paired_differences,
@@ -18,6 +17,7 @@ from hte_utils.same_data import (
     same_data_study,
     summarise_study,
 )
+from hte_utils.predictions.cross_fitting import arm_balanced_folds, group_members, groups_within_folds
 from hte_utils.spec import PAPER_SPEC
 from hte_utils.strata import ntile
 from hte_utils.trial import simulate_truth

@@ -10,9 +10,7 @@ import xarray as xr
 from hand_made_posteriors import small_design
 from scipy import stats
 
-from hte_utils.candidate_models import BETTER_MODEL, PAPER_MODEL, CandidateModel
-from hte_utils.priors import Priors
-from hte_utils.sbc import (
+from hte_utils.bayesian_checks.sbc import (
     AVERAGE_LOG_ODDS_RATIO,
     AVERAGE_RISK_DIFFERENCE,
     FIRST_GROUP,
@@ -21,6 +19,8 @@ from hte_utils.sbc import (
     Calibration,
     calibrate,
 )
+from hte_utils.candidate_models import BETTER_MODEL, PAPER_MODEL, CandidateModel
+from hte_utils.priors import Priors
 from hte_utils.trial import simulate_trial
 
 TRIALS, PATIENTS = 100, 80

@@ -14,9 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import expit, logit
 
-from hte_utils import standardisation
-from hte_utils.cate import EffectScale, GroupEffects, baseline_risk_draws, cate_draws
-from hte_utils.standardisation import (
+from hte_utils.averages import standardisation
+from hte_utils.averages.standardisation import (
     EVERYBODY,
     Measure,
     bootstrapped_risks,
@@ -26,6 +25,7 @@ from hte_utils.standardisation import (
     summarise_effects,
     true_risks,
 )
+from hte_utils.cate import EffectScale, GroupEffects, baseline_risk_draws, cate_draws
 from hte_utils.trial import simulate_truth
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hte_utils.targeting import autoc, compare_targeting, evaluate_targeting, qini, toc
+from hte_utils.decisions.targeting import autoc, compare_targeting, evaluate_targeting, qini, toc
 
 BENEFITS = st.lists(st.floats(-1, 1), min_size=2, max_size=30)
 

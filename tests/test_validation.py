@@ -7,16 +7,16 @@ import numpy as np
 import pytest
 from made_predictions import made_trial, stretched
 
-from hte_utils import validation
-from hte_utils.batched_predictions import BatchedPredictions
-from hte_utils.doubly_robust import doubly_robust_scores
-from hte_utils.effect_calibration import calibrate_against_truth, effects_by_predicted_group
+from hte_utils.calibration import validation
+from hte_utils.calibration.effect_calibration import calibrate_against_truth, effects_by_predicted_group
+from hte_utils.calibration.validation import Candidate, Cohort
+from hte_utils.decisions.doubly_robust import doubly_robust_scores
+from hte_utils.decisions.policy import threshold_curve, true_value
+from hte_utils.decisions.policy_comparison import NOBODY, differences_from, policies_of
+from hte_utils.decisions.targeting import evaluate_targeting, toc
 from hte_utils.figures import calibration, decisions
-from hte_utils.policy import threshold_curve, true_value
-from hte_utils.policy_comparison import NOBODY, differences_from, policies_of
-from hte_utils.targeting import evaluate_targeting, toc
+from hte_utils.predictions.batched_predictions import BatchedPredictions
 from hte_utils.trial import simulate_truth
-from hte_utils.validation import Candidate, Cohort
 
 mpl.use("agg")
 MADE, NEW = made_trial(1500, 1), made_trial(3000, 2)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from hte_utils.predictive_checks import PriorPrediction
+    from hte_utils.bayesian_checks.predictive_checks import PriorPrediction
 
 MODEL_COLOURS = (ORANGE, BLUE)
 MODEL_MARKERS = ("s", "o")
@@ -56,7 +56,7 @@ def replicated_rates(rates: Mapping[str, pd.DataFrame], differences: Mapping[str
     Parameters
     ----------
     rates, differences
-        By label of the model: from `hte_utils.predictive_checks.rates_by_group` and `differences_by_group`.
+        By label of the model: from `predictive_checks.rates_by_group` and `differences_by_group`.
     """
     with canvas(2, height=5.4) as drawn:
         for axis, tables in zip(drawn.axes, (rates, differences), strict=True):
@@ -95,7 +95,7 @@ def calibration_curves(curves: Mapping[str, pd.DataFrame]) -> Figure:
     Parameters
     ----------
     curves
-        By label of the model: from `hte_utils.predictive_checks.calibration_curve`.
+        By label of the model: from `hte_utils.bayesian_checks.predictive_checks.calibration_curve`.
     """
     with canvas(len(curves), height=3.4, sharey=True) as drawn:
         for axis, (label, curve), colour in zip(drawn.axes, curves.items(), MODEL_COLOURS, strict=True):
@@ -124,7 +124,7 @@ def predictive_differences(table: pd.DataFrame, reference: str, attainable: floa
     Parameters
     ----------
     table
-        From `hte_utils.model_comparison.comparison_table`.
+        From `hte_utils.bayesian_checks.model_comparison.comparison_table`.
     reference
         Label of the reference model, whose row is left out.
     attainable
@@ -164,7 +164,7 @@ def errors_over_trials(results: pd.DataFrame, scale: str, labels: Mapping[str, s
     Parameters
     ----------
     results
-        From `hte_utils.candidate_evaluation.evaluate_candidates`, of many trials.
+        From `hte_utils.bayesian_checks.candidate_evaluation.evaluate_candidates`, of many trials.
     scale
         Which of its scales.
     labels

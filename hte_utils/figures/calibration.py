@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from hte_utils.calibration import RiskCalibration, TrueRiskCalibration
-    from hte_utils.effect_calibration import TrueEffectCalibration
+    from hte_utils.calibration.effect_calibration import TrueEffectCalibration
+    from hte_utils.calibration.risk_calibration import RiskCalibration, TrueRiskCalibration
     from hte_utils.monte_carlo import FloatArray
 
 _POINTS = 100.0

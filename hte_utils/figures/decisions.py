@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
+    from hte_utils.decisions.policy import PolicyValue
+    from hte_utils.decisions.targeting import Targeting
     from hte_utils.monte_carlo import FloatArray
-    from hte_utils.policy import PolicyValue
-    from hte_utils.targeting import Targeting
 
 _LINES = ((BLUE, "-"), (ORANGE, "--"), (PURPLE, "-."), (GREEN, (0, (1, 1))))
 _POINTS, _PER_THOUSAND = 100.0, 1000.0

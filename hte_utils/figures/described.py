@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from hte_utils.described_model import DescribedPriors
+    from hte_utils.described.model import DescribedPriors
     from hte_utils.monte_carlo import FloatArray
 
 _COLOURS = (ORANGE, BLUE, GREEN)
@@ -34,9 +34,9 @@ def identification(profile: pd.DataFrame, posteriors: Mapping[str, xr.DataTree],
     Parameters
     ----------
     profile
-        What `hte_utils.described_identification.profile_likelihood` returns, at most three readings.
+        What `hte_utils.described.identification.profile_likelihood` returns, at most three readings.
     posteriors
-        By label, in the order of the profile's first columns: from `hte_utils.described_fit.fit_described`.
+        By label, in the order of the profile's first columns: from `hte_utils.described.fit.fit_described`.
     priors
         Those of the posteriors.
     """

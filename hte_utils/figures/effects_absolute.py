@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 from statsmodels.stats.proportion import proportion_confint
 
+from hte_utils.averages.standardisation import Measure
 from hte_utils.figures.cate import DIRECTION
 from hte_utils.figures.style import ARM_COLOURS, BLACK, BLUE, GREEN, GREY, VERMILION, canvas
-from hte_utils.standardisation import Measure
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -71,9 +71,9 @@ def risks_and_effects_by_group(
     Parameters
     ----------
     risks
-        From `hte_utils.standardisation.standardised_risks`; its populations are the groups, lowest risk first.
+        From `hte_utils.averages.standardisation.standardised_risks`; its populations are the groups, lowest risk first.
     posterior, unadjusted, true
-        Effects of the same populations, as for `hte_utils.effects_report.group_effects_table`.
+        Effects of the same populations, as for `hte_utils.averages.effects_report.group_effects_table`.
     """
     groups = [str(name) for name in risks["population"].to_numpy()]
     with canvas(3, width=8.2, height=3.9) as drawn:

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
+from hte_utils.averages.ridge_risk import RiskModel
+from hte_utils.averages.same_data import Ranking
 from hte_utils.figures.style import BLACK, BLUE, VERMILION, canvas
-from hte_utils.ridge_risk import RiskModel
-from hte_utils.same_data import Ranking
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,7 +27,7 @@ def stratification_errors(summary: pd.DataFrame) -> Figure:
     Parameters
     ----------
     summary
-        From `hte_utils.same_data.summarise_study`.
+        From `hte_utils.averages.same_data.summarise_study`.
     """
     models = [RiskModel[name] for name in summary.index.unique("model")]
     with canvas(len(models), width=8.2, height=3.6, sharey=True) as drawn:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from hte_utils.sbc import Calibration
+    from hte_utils.bayesian_checks.sbc import Calibration
     from hte_utils.trial_checks import FloatArray
 
 _SIMULATIONS, _SEED = 1000, 214

@@ -16,7 +16,6 @@ from scipy.stats import norm
 
 from hte_utils.paper import printed_number
 from hte_utils.study.generate import population
-from hte_utils.study.measures import MEASURES
 from hte_utils.study.protocol import POINTS
 from hte_utils.study.replicate import POPULATION, TRIAL
 from hte_utils.study.scenarios import PAPER_DESIGN, SCENARIOS
@@ -144,8 +143,8 @@ class ZipPlot:
     lower, upper
         Ends minus the truth (percentage points), shape (trials,).
     centile
-        Of \\|z\\| = \\|estimate - truth\\| / SE among the trials, per cent, shape (trials,); SE is half the interval's
-        width over 1.96.
+        Of the error in standard errors (half the interval's width over 1.96) among the trials, without its sign, per
+        cent, shape (trials,).
     covers
         Whether each interval holds the truth, shape (trials,).
     """
@@ -216,16 +215,3 @@ def failures_by_method(results: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(
         {"runs": grouped["replicates"].sum(), "failed": grouped["failed"].sum(), "errors": errors}
     ).rename_axis(index="method")
-
-
-def known_measures(names: Sequence[str]) -> None:
-    """Check that these are measures of the study.
-
-    Raises
-    ------
-    ValueError
-        If one is not.
-    """
-    unknown = [name for name in names if name not in MEASURES]
-    if unknown:
-        raise ValueError(f"there is no measure {unknown}; choose from {list(MEASURES)}")

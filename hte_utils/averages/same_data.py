@@ -1,0 +1,173 @@
+"""How far "same data" risk groups mislead: many simulated trials whose truth is known.
+
+In each trial a risk model is fitted, the patients are cut into quintiles of predicted baseline risk, and the event
+rates of the two arms are compared in each quintile. The truth of the same patients tells what this comparison should
+have shown on average; the difference has expectation zero whenever the groups do not depend on the patients' own
+outcomes. The event is bleeding: positive risk differences are **harm**.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import Enum
+
+import numpy as np
+import pandas as pd
+
+from hte_utils.averages.ridge_risk import PredictedRisks, RiskModel, cross_fitted_risks, same_data_risks
+from hte_utils.monte_carlo import FloatArray, IntArray
+from hte_utils.predictions.cross_fitting import arm_balanced_folds, groups_within_folds
+from hte_utils.spec import TrialDesign, TrialSpec
+from hte_utils.strata import ntile
+from hte_utils.trial import simulate_truth
+from hte_utils.trial_truth import TrialTruth, trial_table
+
+QUINTILES = 5
+
+
+class Ranking(Enum):
+    """Whether patients are ranked by a model that has seen their outcomes."""
+
+    SAME_DATA = "same data"
+    CROSS_FITTED = "cross-fitted"
+
+
+def same_data_study(
+    spec: TrialSpec,
+    seeds: Sequence[int],
+    *,
+    n_patients: int = 2000,
+    n_folds: int = 10,
+    models: Sequence[RiskModel] = tuple(RiskModel),
+) -> pd.DataFrame:
+    """Group-wise errors of simulated trials, with patients ranked by same-data and by cross-fitted risk.
+
+    Parameters
+    ----------
+    spec
+        Covariates and modifiers of the risk models.
+    seeds
+        One trial of Listing 1 for each; a trial's folds are dealt with the same seed.
+    n_patients, n_folds, models
+        Size of each trial, folds of the cross-fitting, risk models to try.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Index `seed`, `model`, `ranking`, `risk_group` (names of the enums; Q1 to Q5). Risk differences are
+        probabilities: `observed` (event rate of the treated minus that of the controls), `expected` (the same with
+        the patients' true probabilities instead of their outcomes), `true` (mean true effect of the group), and
+        `predicted` (mean predicted effect; only for `RiskModel.WITH_EFFECTS`, else NaN).
+
+    Raises
+    ------
+    ValueError
+        If no seed or model is given, or a trial cannot be analysed (no events).
+    """
+    if len(seeds) == 0 or len(models) == 0:
+        raise ValueError("give at least one seed and one risk model: there is nothing to simulate")
+    tables = {}
+    for seed in seeds:
+        truth = simulate_truth(n_patients, seed)
+        design = spec.design(trial_table(truth))
+        fold = arm_balanced_folds(design.treatment, n_folds, seed)
+        for model in models:
+            for ranking, table in one_trial(design, truth, model, fold).items():
+                tables[seed, model.name, ranking.name] = table
+    return pd.concat(tables, names=["seed", "model", "ranking", "risk_group"])
+
+
+def summarise_study(study: pd.DataFrame) -> pd.DataFrame:
+    """Average the errors of `same_data_study` over the trials.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Index `model`, `ranking`, `risk_group`; for each error its mean over trials and the Monte Carlo standard error
+        of this mean (`..._mcse`): `stratification` (observed minus expected: the bias of reading event rates off the
+        groups), `predicted_minus_observed`, `predicted_minus_true`; and `true`, the mean true effect.
+    """
+    errors = pd.DataFrame(
+        {
+            "stratification": study["observed"] - study["expected"],
+            "predicted_minus_observed": study["predicted"] - study["observed"],
+            "predicted_minus_true": study["predicted"] - study["true"],
+            "true": study["true"],
+        }
+    )
+    grouped = errors.groupby(level=["model", "ranking", "risk_group"], sort=False)
+    return pd.concat([grouped.mean(), grouped.sem().add_suffix("_mcse")], axis=1)
+
+
+def paired_differences(study: pd.DataFrame) -> pd.DataFrame:
+    """Stratification error with the same data minus that with cross-fitting, trial by trial.
+
+    Both rankings see the same outcomes, so the difference is far more precise than either error.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Index `model`, `risk_group`; `mean` over the trials (a probability) and its `mcse`.
+    """
+    error = study["observed"] - study["expected"]
+    same, crossed = (error.xs(ranking.name, level="ranking") for ranking in Ranking)
+    difference = same - crossed
+    grouped = difference.groupby(level=["model", "risk_group"], sort=False)
+    return pd.DataFrame({"mean": grouped.mean(), "mcse": grouped.sem()})
+
+
+def one_trial(design: TrialDesign, truth: TrialTruth, model: RiskModel, fold: IntArray) -> dict[Ranking, pd.DataFrame]:
+    """Compare the arms in the risk groups of one trial; columns as in `same_data_study`, index Q1 to Q5."""
+    same, crossed = same_data_risks(design, model), cross_fitted_risks(design, model, fold)
+    ranked = {
+        Ranking.SAME_DATA: (same, ntile(same.untreated, QUINTILES)),
+        Ranking.CROSS_FITTED: (crossed, groups_within_folds(crossed.untreated, fold, QUINTILES)),
+    }
+    return {name: _group_errors(design, truth, group, risks, model) for name, (risks, group) in ranked.items()}
+
+
+def repeated_cross_fits(
+    design: TrialDesign, truth: TrialTruth, model: RiskModel, fold_seeds: Sequence[int], *, n_folds: int = 10
+) -> pd.DataFrame:
+    """Analyse one trial in cross-fitted risk groups, with folds dealt anew for each seed.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Index `fold_seed`, `risk_group`; columns as in `same_data_study`.
+
+    Raises
+    ------
+    ValueError
+        If no seed is given, or the trial cannot be analysed.
+    """
+    if len(fold_seeds) == 0:
+        raise ValueError("give at least one fold seed: there is nothing to repeat")
+    tables = {}
+    for seed in fold_seeds:
+        fold = arm_balanced_folds(design.treatment, n_folds, seed)
+        risks = cross_fitted_risks(design, model, fold)
+        group = groups_within_folds(risks.untreated, fold, QUINTILES)
+        tables[seed] = _group_errors(design, truth, group, risks, model)
+    return pd.concat(tables, names=["fold_seed", "risk_group"])
+
+
+def _group_errors(
+    design: TrialDesign, truth: TrialTruth, group: IntArray, predicted: PredictedRisks, model: RiskModel
+) -> pd.DataFrame:
+    place, treated = group - 1, design.treatment == 1.0
+
+    def mean(values: FloatArray, rows: FloatArray) -> FloatArray:
+        return np.bincount(place[rows], values[rows], QUINTILES) / np.bincount(place[rows], minlength=QUINTILES)
+
+    everybody = np.ones_like(treated)
+    has_effects = model is RiskModel.WITH_EFFECTS
+    return pd.DataFrame(
+        {
+            "observed": mean(design.outcome, treated) - mean(design.outcome, ~treated),
+            "expected": mean(truth.event_probability, treated) - mean(truth.event_probability, ~treated),
+            "true": mean(truth.risk_difference, everybody),
+            "predicted": mean(predicted.treated - predicted.untreated, everybody) if has_effects else np.nan,
+        },
+        index=[f"Q{number}" for number in range(1, QUINTILES + 1)],
+    )

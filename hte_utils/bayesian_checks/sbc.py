@@ -1,0 +1,226 @@
+"""Simulation-based calibration: whether model, sampler and derived quantities agree with one another.
+
+Draw the parameters from the prior, simulate a trial from them, fit it, and rank the true value of each quantity among
+its posterior draws. If everything is coded as it is meant, ranks are uniform for every quantity, whatever the prior
+(Talts et al. 2018). Not only parameters are ranked: quantities that depend on the data, the log-likelihood above
+all, see faults that no parameter shows (Modrák et al. 2023).
+
+The same patients and arms serve for every simulated trial: ranks are uniform given them. A trial without events is
+kept, since every prior is proper.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from threadpoolctl import threadpool_limits
+
+from hte_utils.bayesian_checks.outcome_model import event_probability_draws, replicate_outcomes
+from hte_utils.bayesian_checks.prior_draws import draw_from_prior, labelled_draws
+from hte_utils.cate import EffectScale, GroupEffects, cate_draws
+from hte_utils.independence import Schedule, run_chains
+from hte_utils.parameters import listing2_draws
+from hte_utils.priors import Priors, draw_split
+from hte_utils.sums_density import SumsDensity
+from hte_utils.trial_design import TrialDesign
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from hte_utils.trial_checks import FloatArray
+
+LOG_LIKELIHOOD: Final = "log-likelihood"
+AVERAGE_LOG_ODDS_RATIO: Final = "average log odds ratio"
+AVERAGE_RISK_DIFFERENCE: Final = "average risk difference"
+FIRST_GROUP: Final = "first group's log odds ratio"
+"""Average over the patients of the first group: men, in the paper's trial."""
+GROUP_LEFT_OUT: Final = "first group's log odds ratio, group effects left out"
+"""The same as the paper's formula for the CATE has it: a fault on purpose. Its draws lack the group effects; the true
+value that is ranked among them has them."""
+
+# Steps of the chain between kept draws: one in three or so is accepted, so what is kept is nearly independent.
+_STEPS, _BURN_IN = 6, 4
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Calibration:
+    """Ranks of true values among posterior draws.
+
+    Attributes
+    ----------
+    ranks
+        One integer variable a quantity, dim `trial`: how many of the draws lie below the truth, 0 to `draws`.
+    draws
+        Posterior draws of each trial.
+    seed
+        What `calibrate` was called with.
+    """
+
+    ranks: xr.Dataset
+    draws: int
+    seed: int
+
+    def pit(self) -> xr.Dataset:
+        """Ranks as numbers in (0, 1), uniform if all is well (probability integral transform, randomised)."""
+        rng = np.random.default_rng(self.seed)
+        return self.ranks.map(lambda ranks: (ranks + rng.random(ranks.shape)) / (self.draws + 1))
+
+    def table(self) -> pd.DataFrame:
+        """Test of uniformity for every quantity.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Index: quantity. `mean` of the PIT (1/2 if calibrated; below: truths lie lower than the posterior says),
+            `inside 90 %`: share of truths in their central 90 % interval, `p_value` of uniformity (ArviZ's test of
+            independent values by Cauchy-combined order statistics, "pot_c").
+        """
+        statistics: Any = import_module("arviz_stats.base").array_stats  # imported when used: it takes seconds
+        pit = self.pit()
+        values = np.stack([pit[name].to_numpy() for name in pit.data_vars])
+        return pd.DataFrame(
+            {
+                "mean": values.mean(axis=1),
+                "inside 90 %": (np.abs(values - 0.5) < 0.45).mean(axis=1),
+                "p_value": statistics.uniformity_test(values, axis=-1)[0],
+            },
+            index=pd.Index([str(name) for name in pit.data_vars], name="quantity"),
+        )
+
+
+def calibrate(
+    design: TrialDesign,
+    *,
+    priors: Priors,
+    fitted_priors: Priors | None = None,
+    trials: int = 500,
+    draws: int = 99,
+    seed: int = 1,
+    workers: int = 2,
+    only: Sequence[int] | None = None,
+) -> Calibration:
+    """Simulate trials from the prior, fit them with the exact independence chain, and rank the truths.
+
+    Parameters
+    ----------
+    design
+        Patients and arms of every simulated trial; its outcomes are not looked at.
+    priors
+        The priors that truths are drawn from.
+    fitted_priors
+        The priors of the fits; the same if None. Others are a fault on purpose, to see that it is seen.
+    trials, draws
+        How many trials, and posterior draws of each.
+    seed
+        Non-negative integer; the same seed gives the same ranks on any number of workers.
+    workers
+        Threads.
+    only
+        Do these of the `trials` alone, with the very ranks that they have among all.
+
+    Returns
+    -------
+    Calibration
+        Ranks of every scalar of Listing 2 by the paper's names, and of the derived quantities that this module names.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `design` is no TrialDesign, a number is not a positive integer, or `only` names no trial or one that is
+        not there.
+    """
+    if not isinstance(design, TrialDesign):
+        raise TypeError(f"calibrate needs a TrialDesign, not {type(design).__name__}: call spec.design(trial) first")
+    for name, value in {"trials": trials, "draws": draws, "workers": workers}.items():
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise ValueError(f"{name} must be a positive integer, not {value!r}")
+    chosen = np.arange(trials) if only is None else np.asarray(only, dtype=np.int64)
+    if not chosen.size or chosen.min() < 0 or chosen.max() >= trials:
+        raise ValueError(f"only must name trials from 0 to {trials - 1}, not {only!r}")
+    for_truths, *for_fits = np.random.SeedSequence(seed).spawn(trials + 1)
+    rng = np.random.default_rng(for_truths)
+    truths = draw_from_prior(priors, design, draws=trials, rng=rng)
+    outcomes = replicate_outcomes(event_probability_draws(truths, design), rng).to_numpy()[0].astype(np.float64)
+
+    def draws_of(trial: int) -> dict[str, FloatArray]:
+        simulated = _with_outcome(design, outcomes[trial])
+        return _posterior_draws(simulated, fitted_priors or priors, draws, for_fits[trial])
+
+    # One BLAS thread for each of ours; set once here, because setting it takes longer than a small fit.
+    with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(workers) as pool:
+        fits = list(pool.map(draws_of, chosen.tolist()))
+    found = {name: np.stack([fit[name] for fit in fits]) for name in fits[0]}
+    # The truth goes in front of the draws of its trial, so that all go through the same code; chains are trials.
+    together = {
+        name: np.concatenate([truths["posterior"][name].to_numpy()[0, chosen, None], values], axis=1)
+        for name, values in found.items()
+    }
+    quantities = _quantities(labelled_draws(together, design), design, outcomes[chosen])
+    return Calibration(_ranks(quantities).assign_coords(trial=chosen), draws, seed)
+
+
+def _with_outcome(design: TrialDesign, outcome: FloatArray) -> TrialDesign:
+    return TrialDesign(
+        design.prognostic, design.modifiers, design.group, design.coding, outcome=outcome, treatment=design.treatment
+    )
+
+
+def _posterior_draws(
+    design: TrialDesign, priors: Priors, draws: int, seed: np.random.SeedSequence
+) -> dict[str, FloatArray]:
+    """Nearly independent draws of every variable of the model, shapes (draws,) or (draws, labels)."""
+    density = SumsDensity.of(design, priors)
+    for_split, *for_chain = seed.spawn(3)
+    [chain] = run_chains(density, Schedule(draws, _BURN_IN, _STEPS), for_chain, cores=1)
+    points, at, rng = chain.points, density.at, np.random.default_rng(for_split)
+    tau = np.exp(points[:, list(at.log_tau)])
+    intercepts = draw_split(points[:, at.alpha], tau[:, 0], priors.shared_intercept, rng)
+    effects = draw_split(points[:, at.delta], tau[:, 1], priors.shared_effect, rng)
+    found = {
+        "b_intercept": intercepts.shared,
+        "b_trt": effects.shared,
+        "b_prognostic": points[:, at.prognostic],
+        "b_interaction": points[:, at.interaction],
+        "re": intercepts.deviations,
+        "re_trt": effects.deviations,
+        "te_group": points[:, at.delta],
+        "tau_re": tau[:, 0],
+        "tau_re_trt": tau[:, 1],
+    }
+    if priors.interaction_scale is not None:
+        found["sd_interaction"] = np.exp(points[:, at.log_scale])
+    return found
+
+
+def _quantities(draws: xr.DataTree, design: TrialDesign, outcomes: FloatArray) -> xr.Dataset:
+    """Everything that is ranked, dims chain (the trials) and draw (the truth first), by the functions the book uses."""
+    scale, first_group = EffectScale.LOG_ODDS_RATIO, np.flatnonzero(design.group == 0)
+    log_odds_ratio = cate_draws(draws, design, scale=scale, group_effects=GroupEffects.INCLUDED)
+    left_out = cate_draws(draws, design, scale=scale, group_effects=GroupEffects.LEFT_OUT)
+    of_first_group = log_odds_ratio.isel(patient=first_group).mean("patient")
+    as_the_paper = left_out.isel(patient=first_group).mean("patient")
+    scale = EffectScale.RISK_DIFFERENCE
+    risk_difference = cate_draws(draws, design, scale=scale, group_effects=GroupEffects.INCLUDED)
+    probability = event_probability_draws(draws, design)
+    happened = xr.DataArray(outcomes, dims=("chain", "patient"))
+    log_likelihood = cast("xr.DataArray", np.log(probability.where(happened == 1.0, 1.0 - probability)))
+    derived = {
+        LOG_LIKELIHOOD: log_likelihood.sum("patient"),
+        AVERAGE_LOG_ODDS_RATIO: log_odds_ratio.mean("patient"),
+        AVERAGE_RISK_DIFFERENCE: risk_difference.mean("patient"),
+        FIRST_GROUP: of_first_group,
+        GROUP_LEFT_OUT: as_the_paper.where(as_the_paper["draw"] > 0, of_first_group),
+    }
+    return listing2_draws(draws).assign({name: values.drop_attrs() for name, values in derived.items()})
+
+
+def _ranks(quantities: xr.Dataset) -> xr.Dataset:
+    """How many of the draws lie below the first, which is the truth; dim trial."""
+    ranks = (quantities.isel(draw=slice(1, None)) < quantities.isel(draw=0, drop=True)).sum("draw")
+    return ranks.rename(chain="trial").drop_attrs()

@@ -1,0 +1,165 @@
+"""Results of the Bayesian checks that take minutes, kept beside the book, and proved by doing some of them again.
+
+``python benchmarks/bayesian_checks.py`` makes the two files. Each carries its provenance (what, when, with which
+versions) in its own metadata. A chapter reads them and repeats a few trials, chosen afresh at every build:
+`repeat_calibration` and `repeat_evaluation` say whether these come out the same.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from hte_utils.bayesian_checks.candidate_evaluation import evaluate_candidates
+from hte_utils.bayesian_checks.candidate_steps import CANDIDATES
+from hte_utils.bayesian_checks.sbc import Calibration, calibrate
+from hte_utils.candidate_models import BETTER_MODEL, PAPER_MODEL, CandidateModel
+from hte_utils.fit_record import library_versions
+from hte_utils.priors import Priors
+from hte_utils.trial import simulate_trial
+
+RANKS_FILE: Final = "sbc_ranks.parquet"
+CANDIDATES_FILE: Final = "candidate_models.parquet"
+
+EVALUATED_SEEDS: Final = tuple(range(1001, 1101))
+"""Trials on which the candidates are evaluated; the paper's is not among them, but stored beside them."""
+PAPER_SEED: Final = 123
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationScenario:
+    """What is calibrated.
+
+    Attributes
+    ----------
+    label
+        For tables and figures.
+    model
+        The model that truths are drawn from.
+    fitted_priors
+        The priors of the fit, if they differ: a fault on purpose.
+    """
+
+    label: str
+    model: CandidateModel
+    fitted_priors: Priors | None = None
+
+
+SCENARIOS: Final = {
+    "paper": CalibrationScenario("the paper's model", PAPER_MODEL),
+    "better": CalibrationScenario("the better model", BETTER_MODEL),
+    "fault": CalibrationScenario(
+        "the paper's model, its Gamma rate taken for a scale", PAPER_MODEL, Priors(precision_rate=0.5)
+    ),
+}
+"""Calibrations by name. JAGS's ``dgamma(2, 2)`` has a rate, the gamma generators of NumPy and SciPy take a scale: the
+fault is what a translator of Listing 2 might well write."""
+
+TRIALS: Final = 1000
+_PATIENTS, _PATIENT_SEED, _DRAWS, _SEED = 200, 1, 99, 20241101
+
+
+def run_calibration(name: str, *, only: Sequence[int] | None = None, workers: int = 2) -> Calibration:
+    """Run one of `SCENARIOS`, or some of its trials: 200 patients of Listing 1, 99 draws of each fit.
+
+    Raises
+    ------
+    ValueError
+        If there is no such scenario or trial.
+    """
+    if name not in SCENARIOS:
+        raise ValueError(f"scenario must be one of {list(SCENARIOS)}, not {name!r}")
+    scenario = SCENARIOS[name]
+    design = scenario.model.design(simulate_trial(_PATIENTS, _PATIENT_SEED))
+    return calibrate(
+        design,
+        priors=scenario.model.priors,
+        fitted_priors=scenario.fitted_priors,
+        trials=TRIALS,
+        draws=_DRAWS,
+        seed=_SEED,
+        workers=workers,
+        only=only,
+    )
+
+
+def store_calibrations(directory: Path, *, workers: int = 2) -> None:
+    """Run all scenarios and write their ranks to `directory`."""
+    tables = []
+    for name in SCENARIOS:
+        ranks = run_calibration(name, workers=workers).ranks.to_dataframe().reset_index()
+        long = ranks.melt("trial", var_name="quantity", value_name="rank").astype({"trial": "int16", "rank": "int16"})
+        tables.append(long.assign(scenario=name))
+    _write(pd.concat(tables, ignore_index=True).astype({"quantity": str}), directory / RANKS_FILE)
+
+
+def stored_calibrations(directory: Path) -> dict[str, Calibration]:
+    """Read what `store_calibrations` wrote: the calibration of each scenario, by its name."""
+    stored = _read(directory / RANKS_FILE)
+    found = {}
+    for name in SCENARIOS:
+        table = stored[stored["scenario"] == name].pivot_table(
+            index="trial", columns="quantity", values="rank", sort=False
+        )
+        ranks = xr.Dataset({str(quantity): ("trial", table[quantity].to_numpy().astype(int)) for quantity in table})
+        found[name] = Calibration(ranks.assign_coords(trial=table.index.to_numpy()), _DRAWS, _SEED)
+    return found
+
+
+def repeat_calibration(stored: Calibration, name: str, trials: Sequence[int]) -> bool:
+    """Whether some trials of a scenario, run again, have the very ranks that are stored."""
+    again = run_calibration(name, only=trials).ranks
+    return all(np.array_equal(again[each], stored.ranks[each].sel(trial=list(trials))) for each in stored.ranks)
+
+
+def store_evaluation(directory: Path) -> None:
+    """Fit all candidate models to the paper's trial and those of `EVALUATED_SEEDS`; write the errors to `directory`."""
+    _write(evaluate_candidates(CANDIDATES, (PAPER_SEED, *EVALUATED_SEEDS)), directory / CANDIDATES_FILE)
+
+
+def stored_evaluation(directory: Path) -> pd.DataFrame:
+    """Read what `store_evaluation` wrote: a table as `candidate_evaluation.evaluate_candidates` gives it."""
+    return _read(directory / CANDIDATES_FILE)
+
+
+def repeat_evaluation(stored: pd.DataFrame, seed: int, models: Sequence[CandidateModel] = CANDIDATES) -> bool:
+    """Whether one trial, simulated and fitted again, has the errors that are stored, to nine digits."""
+    again = evaluate_candidates(models, [seed]).set_index(["model", "scale"]).drop(columns="seed")
+    before = stored[stored["seed"] == seed].set_index(["model", "scale"])[again.columns]
+    fresh, kept = (frame.astype(float).to_numpy() for frame in (again, before.loc[again.index]))
+    return bool(np.allclose(fresh, kept, rtol=1e-9, atol=1e-12, equal_nan=True))
+
+
+def provenance(table: pd.DataFrame) -> dict[str, str]:
+    """How a stored table was made."""
+    return {str(key): str(value) for key, value in table.attrs.items()}
+
+
+def _write(table: pd.DataFrame, path: Path) -> None:
+    versions = ", ".join(f"{name} {version}" for name, version in library_versions().items())
+    table.attrs = {
+        "made_by": "python benchmarks/bayesian_checks.py",
+        "made_on": f"{datetime.now(UTC):%Y-%m-%d}",
+        "versions": versions,
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        table.to_parquet(temporary, index=False, compression="zstd")
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _read(path: Path) -> pd.DataFrame:
+    if not path.exists():
+        raise FileNotFoundError(f"{path} is not there: make it with `python benchmarks/bayesian_checks.py`")
+    return pd.read_parquet(path)

@@ -1,0 +1,1 @@
+"""Calibration of predicted risks and of predicted effects (chapter 10)."""

@@ -1,0 +1,129 @@
+"""Estimates with their uncertainty, and the bootstrap of a two-armed trial.
+
+Patients are resampled within their arm, so that every replicate has the trial's arm sizes (Davison & Hinkley 1997,
+Section 3.2). Replicates are rows of one array: nothing here loops over them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+
+from hte_utils.trial_checks import FloatArray, IntArray
+
+_TAIL = 0.025
+_NORMAL = 1.959963984540054  # the 97.5 % point of the standard normal distribution
+_LEAST_REPLICATES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A number estimated from one trial.
+
+    Attributes
+    ----------
+    value
+        The estimate.
+    se
+        Its standard error: the spread over repeated trials, not a Monte Carlo error.
+    lower, upper
+        95 % confidence interval.
+    """
+
+    value: float
+    se: float
+    lower: float
+    upper: float
+
+    @classmethod
+    def normal(cls, value: float, se: float) -> Self:
+        """Estimate with the interval value ± 1.96 standard errors."""
+        return cls(float(value), float(se), float(value - _NORMAL * se), float(value + _NORMAL * se))
+
+    @classmethod
+    def bootstrapped(cls, value: float, replicates: FloatArray) -> Self:
+        """Estimate with the bootstrap's standard error and percentile interval; NaN replicates are left out."""
+        known = replicates[np.isfinite(replicates)]
+        if known.size < _LEAST_REPLICATES:
+            raise ValueError(
+                f"only {known.size} of {replicates.size} bootstrap replicates could be computed, at least "
+                f"{_LEAST_REPLICATES} are needed: the data cannot support this estimate"
+            )
+        lower, upper = np.quantile(known, (_TAIL, 1.0 - _TAIL))
+        return cls(float(value), float(known.std(ddof=1)), float(lower), float(upper))
+
+    def times(self, factor: float) -> Estimate:
+        """The estimate in another unit; `factor` is positive."""
+        return Estimate(factor * self.value, factor * self.se, factor * self.lower, factor * self.upper)
+
+    def __format__(self, spec: str) -> str:
+        """Format as ``value (lower to upper)``, each number by `spec`."""
+        return f"{self.value:{spec}} ({self.lower:{spec}} to {self.upper:{spec}})"
+
+
+def bootstrap_counts(strata: npt.ArrayLike, n_replicates: int, rng: np.random.Generator) -> FloatArray:
+    """How often each patient is drawn when patients are resampled within strata.
+
+    Parameters
+    ----------
+    strata
+        Each patient's stratum (the arm), shape (patients,).
+    n_replicates
+        At least 20.
+    rng
+        Source of randomness.
+
+    Returns
+    -------
+    numpy.ndarray
+        Whole numbers as floats, shape (replicates, patients); within a stratum they add up to its size.
+
+    Raises
+    ------
+    ValueError
+        If there are too few replicates.
+    """
+    require_replicates(n_replicates)
+    labels = np.asarray(strata)
+    counts = np.empty((n_replicates, labels.size))
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
+        drawn = rng.integers(0, members.size, (n_replicates, members.size))
+        cells = drawn + members.size * np.arange(n_replicates)[:, None]
+        found = np.bincount(cells.ravel(), minlength=n_replicates * members.size)
+        counts[:, members] = found.reshape(n_replicates, members.size)
+    return counts
+
+
+def require_replicates(n_replicates: int) -> None:
+    """Check the number of bootstrap replicates; raises ValueError."""
+    if isinstance(n_replicates, bool) or not isinstance(n_replicates, int) or n_replicates < _LEAST_REPLICATES:
+        raise ValueError(
+            f"the number of bootstrap replicates must be an integer of at least {_LEAST_REPLICATES}, "
+            f"not {n_replicates!r}"
+        )
+
+
+def require_randomised(
+    outcome: npt.ArrayLike, treatment: npt.ArrayLike, n_patients: int
+) -> tuple[FloatArray, IntArray]:
+    """Check outcomes and arms of the patients that predictions were made for; return them as float and integer 0/1.
+
+    Raises
+    ------
+    ValueError
+        If a length differs, a value is not 0 or 1, or one of the four cells of arm and outcome is empty.
+    """
+    y, arm = np.asarray(outcome, dtype=np.float64), np.asarray(treatment, dtype=np.float64)
+    for name, values in (("outcome", y), ("treatment", arm)):
+        if values.shape != (n_patients,):
+            raise ValueError(f"{name} has the shape {values.shape}, but predictions are for {n_patients} patients")
+        if not np.isin(values, (0.0, 1.0)).all():
+            raise ValueError(f"{name} must be 0 or 1 for every patient, not {sorted(set(values.tolist()))[:4]}")
+    cells = np.bincount((2 * arm + y).astype(np.int64), minlength=4)
+    if cells.min() == 0:
+        raise ValueError("each arm must have patients with and without the event, or effects cannot be validated")
+    return y, arm.astype(np.int64)

@@ -1,0 +1,238 @@
+"""Calibration of predicted effects: against the truth, and as one has to do it in a real trial, from outcomes alone.
+
+The event is bleeding: a positive effect is harm, and "benefit" is a negative risk difference. Nobody is ever seen
+under both treatments, so in a real trial an effect prediction can only be checked for groups of patients: by comparing
+the arms among patients with similar predictions, or by regressing outcomes on treatment times prediction.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.special import logit
+
+from hte_utils.calibration.bootstrap import Estimate, require_randomised
+from hte_utils.calibration.natural_spline import NaturalSpline
+from hte_utils.calibration.replicated_logistic import fit_logistic
+from hte_utils.evaluation import point_metrics
+from hte_utils.predictions.effect_predictions import EffectPredictions
+from hte_utils.strata import ntile
+from hte_utils.trial_checks import FloatArray, IntArray
+
+if TYPE_CHECKING:
+    from hte_utils.decisions.doubly_robust import Scores
+
+_CURVE_POINTS = 101
+_CURVE_RANGE = (0.01, 0.99)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrueEffectCalibration:
+    """Predicted against true effects of the same patients, on one scale.
+
+    Attributes
+    ----------
+    intercept, slope
+        Least squares of true on predicted effects: 0 and 1 if calibrated; a slope below 1 = predicted too far apart.
+    mean_error
+        Mean of predicted minus true; positive = harm is overstated.
+    integrated_error
+        Mean, over the patients, of the absolute distance of the prediction from the smooth curve of true effects given
+        predictions: what is wrong with the predictions *as numbers*, whatever they leave unexplained.
+    rmse
+        Root mean squared error, which counts the unexplained as well.
+    curve
+        Columns `predicted`, `true`: the smooth curve over the central 98 % of the predictions.
+    """
+
+    intercept: float
+    slope: float
+    mean_error: float
+    integrated_error: float
+    rmse: float
+    curve: pd.DataFrame
+
+
+@dataclass(frozen=True, slots=True)
+class BenefitRegression:
+    """Calibration of predicted effects by regression, on one scale.
+
+    Attributes
+    ----------
+    intercept
+        What to add to every predicted effect: 0 if calibrated, below 0 if harm is overstated (slope fixed at 1).
+    slope
+        What to multiply the predictions' differences with: 1 if calibrated, 0 if they have nothing to do with the
+        effects, below 1 if they lie too far apart.
+    """
+
+    intercept: Estimate
+    slope: Estimate
+
+
+@dataclass(frozen=True, slots=True)
+class TrueCalibrationLine:
+    """Intercept (slope fixed at 1) and slope of a calibration that uses true probabilities: nothing is estimated."""
+
+    intercept: float
+    slope: float
+
+
+def calibrate_against_truth(predicted: npt.ArrayLike, true: npt.ArrayLike) -> TrueEffectCalibration:
+    """Hold predicted effects against the true effects of the same patients, both of shape (patients,).
+
+    Raises
+    ------
+    ValueError
+        If shapes differ, a value is not finite, or the predictions are too alike for a curve.
+    """
+    found = point_metrics(predicted, true)
+    x, y = np.asarray(predicted, dtype=np.float64), np.asarray(true, dtype=np.float64)
+    spline = NaturalSpline.of(x, n_knots=6)
+    columns = spline.columns(x)
+    coefficients = np.linalg.lstsq(columns, y)[0]
+    first, last = (float(end) for end in np.quantile(x, _CURVE_RANGE))
+    at = np.linspace(first, last, _CURVE_POINTS)
+    return TrueEffectCalibration(
+        intercept=found.calibration_intercept,
+        slope=found.calibration_slope,
+        mean_error=found.bias,
+        integrated_error=float(np.abs(columns @ coefficients - x).mean()),
+        rmse=found.rmse,
+        curve=pd.DataFrame({"predicted": at, "true": spline.columns(at) @ coefficients}),
+    )
+
+
+def effects_by_predicted_group(
+    predictions: EffectPredictions, outcome: npt.ArrayLike, treatment: npt.ArrayLike, *, n_groups: int = 5
+) -> pd.DataFrame:
+    """Compare the arms within groups of patients whose predicted risk difference is similar.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Index `group`: 1 = lowest predicted risk difference (most benefit). Columns `n`, `predicted` (mean predicted
+        risk difference), `observed` (rate of the treated minus rate of the controls) with Newcombe's 95 % interval
+        `lower`, `upper`, and `events`. Probabilities; positive = harm. NaN where an arm is empty.
+
+    Raises
+    ------
+    ValueError
+        If outcomes and arms do not fit the predictions.
+    """
+    from statsmodels.stats.proportion import confint_proportions_2indep  # takes a second to import
+
+    y, arm = require_randomised(outcome, treatment, predictions.n_patients)
+    group = ntile(predictions.risk_difference, n_groups)
+    rows = []
+    for number in range(1, n_groups + 1):
+        here = group == number
+        counts = [(int(y[here & (arm == which)].sum()), int((here & (arm == which)).sum())) for which in (1, 0)]
+        (events, n), (events_control, n_control) = counts
+        observed, ends = np.nan, (np.nan, np.nan)
+        if n and n_control:
+            observed = events / n - events_control / n_control
+            ends = confint_proportions_2indep(events, n, events_control, n_control, method="newcomb", compare="diff")
+        rows.append(
+            {
+                "n": int(here.sum()),
+                "events": events + events_control,
+                "predicted": float(predictions.risk_difference[here].mean()),
+                "observed": observed,
+                "lower": float(ends[0]),
+                "upper": float(ends[1]),
+            }
+        )
+    return pd.DataFrame(rows, index=pd.RangeIndex(1, n_groups + 1, name="group"))
+
+
+def regress_log_odds_ratio(
+    predictions: EffectPredictions, outcome: npt.ArrayLike, treatment: npt.ArrayLike
+) -> BenefitRegression:
+    """Calibration for benefit on the log odds ratio, by logistic regression.
+
+    ``logit P(event) = a + b logit(predicted baseline risk) + treatment (c + d predicted log odds ratio)``: `d` is the
+    slope; with `d` fixed at 1, `c` is the intercept. `a` and `b` recalibrate the controls in the same fit, so that an
+    error of the baseline risk is not taken for one of the effect (in the spirit of Hoogland et al. 2024). Standard
+    errors are model-based.
+
+    Raises
+    ------
+    ValueError
+        If outcomes and arms do not fit the predictions.
+    """
+    from statsmodels.genmod.families import Binomial
+    from statsmodels.genmod.generalized_linear_model import GLM
+
+    y, arm = require_randomised(outcome, treatment, predictions.n_patients)
+    common, effect = _regressors(predictions, arm)
+    fixed = GLM(y, common, family=Binomial(), offset=effect).fit()
+    free = GLM(y, np.column_stack([common, effect]), family=Binomial()).fit()
+    return BenefitRegression(
+        intercept=Estimate.normal(fixed.params[2], fixed.bse[2]), slope=Estimate.normal(free.params[3], free.bse[3])
+    )
+
+
+def log_odds_ratio_calibration_of_truth(
+    predictions: EffectPredictions, untreated_risk: npt.ArrayLike, treated_risk: npt.ArrayLike
+) -> TrueCalibrationLine:
+    """Intercept and slope that `regress_log_odds_ratio` tends to in ever larger trials of such patients.
+
+    Every patient enters once in each arm, with the true event probability in place of an outcome.
+
+    Parameters
+    ----------
+    predictions
+        Of the patients.
+    untreated_risk, treated_risk
+        Their true event probabilities, shape (patients,).
+    """
+    both = np.concatenate([np.asarray(untreated_risk), np.asarray(treated_risk)])
+    arm = np.repeat([0, 1], predictions.n_patients)
+    twice = EffectPredictions.scattered([predictions, predictions], [np.arange(arm.size)])
+    common, effect = _regressors(twice, arm)
+    fixed = fit_logistic(common, both, offset=effect)[0, 2]
+    free = fit_logistic(np.column_stack([common, effect]), both)[0, 3]
+    return TrueCalibrationLine(float(fixed), float(free))
+
+
+def _regressors(predictions: EffectPredictions, arm: IntArray) -> tuple[FloatArray, FloatArray]:
+    baseline = logit(predictions.baseline_risk)
+    return np.column_stack([np.ones(arm.size), baseline, arm]), arm * predictions.log_odds_ratio
+
+
+def regress_risk_difference(predicted: npt.ArrayLike, scores: Scores) -> BenefitRegression:
+    """Calibration for benefit on the risk difference: doubly robust scores regressed on the predictions.
+
+    The best linear predictor of Chernozhukov, Demirer, Duflo & Fernández-Val (2025); standard errors are robust to
+    unequal variances.
+
+    Parameters
+    ----------
+    predicted
+        Predicted risk differences, shape (patients,); must not have been made from the outcomes in `scores`.
+    scores
+        Of the same patients.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ or all predictions are equal.
+    """
+    from statsmodels.regression.linear_model import OLS
+
+    x, score = np.asarray(predicted, dtype=np.float64), scores.risk_difference
+    if x.shape != score.shape:
+        raise ValueError(f"predictions and scores must be of the same patients, not of shapes {x.shape}, {score.shape}")
+    if np.ptp(x) == 0.0:
+        raise ValueError("all predicted effects are equal: there is no slope to estimate")
+    error = score - x
+    fit = OLS(score, np.column_stack([np.ones(x.size), x])).fit(cov_type="HC1")
+    return BenefitRegression(
+        intercept=Estimate.normal(error.mean(), error.std(ddof=1) / np.sqrt(error.size)),
+        slope=Estimate.normal(fit.params[1], fit.bse[1]),
+    )

@@ -1,0 +1,69 @@
+"""Doubly robust scores: each patient's outcome under either arm, estimated without bias in a randomised trial.
+
+A patient is seen in one arm. The augmented inverse-probability-weighted score takes the model's prediction for the
+other arm and corrects it by the patient's own residual, weighted by the *known* probability of the arm (Robins,
+Rotnitzky & Zhao 1994). With predictions that were made without the patient, its mean over any group that was formed
+without the outcomes is unbiased, however wrong the model: a good model makes it more precise, that is all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from hte_utils.calibration.bootstrap import require_randomised
+from hte_utils.trial_checks import FloatArray
+
+if TYPE_CHECKING:
+    from hte_utils.predictions.effect_predictions import EffectPredictions
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scores:
+    """Doubly robust scores, shape (patients,) each: on average the event probability, for one patient far from it.
+
+    Attributes
+    ----------
+    untreated, treated
+        Scores of the event probability in either arm.
+    """
+
+    untreated: FloatArray
+    treated: FloatArray
+
+    @property
+    def risk_difference(self) -> FloatArray:
+        """Treated minus untreated, shape (patients,); positive = harm."""
+        return self.treated - self.untreated
+
+
+def doubly_robust_scores(
+    predictions: EffectPredictions, outcome: npt.ArrayLike, treatment: npt.ArrayLike, *, p_treated: float = 0.5
+) -> Scores:
+    """Combine predictions and outcomes.
+
+    Parameters
+    ----------
+    predictions
+        For the same patients; made without them (cross-fitted, or from another trial).
+    outcome, treatment
+        0/1, shape (patients,).
+    p_treated
+        The probability with which patients were randomised to treatment (Listing 1, line 52: 0.5).
+
+    Raises
+    ------
+    ValueError
+        If lengths or values do not fit, or `p_treated` is not inside (0, 1).
+    """
+    y, arm = require_randomised(outcome, treatment, predictions.n_patients)
+    if not 0.0 < p_treated < 1.0:
+        raise ValueError(f"p_treated must be a probability inside (0, 1), e.g. 0.5, not {p_treated!r}")
+    control, treated = predictions.baseline_risk, predictions.treated_risk
+    return Scores(
+        untreated=np.asarray(control + (1 - arm) / (1.0 - p_treated) * (y - control)),
+        treated=np.asarray(treated + arm / p_treated * (y - treated)),
+    )

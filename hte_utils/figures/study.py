@@ -1,0 +1,224 @@
+"""Figures of the simulation study: distributions over trials, and performance by method and scenario."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from hte_utils.comparators import METHODS
+from hte_utils.figures.style import BLUE, GREEN, GREY, ORANGE, PAPER_COLOUR, PURPLE, SKY, VERMILION, canvas
+from hte_utils.study.findings import TABLE_7
+from hte_utils.study.replicate import POPULATION, TRIAL
+from hte_utils.study.scenarios import SCENARIOS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+MEASURE_LABELS: Final = {
+    "rd_correlation": "Correlation",
+    "rd_rmse": "RMSE (points)",
+    "rd_bias": "Bias (points)",
+    "rd_slope": "Calibration slope",
+    "rd_coverage": "Coverage (%)",
+    "regret": "Regret (bleeds per 1000)",
+}
+IDEAL: Final = {
+    "rd_correlation": 1.0,
+    "rd_rmse": 0.0,
+    "rd_bias": 0.0,
+    "rd_slope": 1.0,
+    "rd_coverage": 95.0,
+    "regret": 0.0,
+}
+
+_PLACES: Final = {
+    TRIAL: ("the trial's own patients", BLUE, "o", 0.16),
+    POPULATION: ("new patients", VERMILION, "D", -0.16),
+}
+_TABLE_7_LABELS: Final = {
+    "correlation": "Correlation",
+    "rmse": "RMSE",
+    "mae": "MAE",
+    "coverage": "Coverage",
+}
+_LINES: Final = ((GREY, "v", ":"), (BLUE, "s", "-."), (ORANGE, "^", "--"), (GREEN, "D", "-"), (VERMILION, "o", "-"), (PURPLE, "P", "--"), (SKY, "X", ":"))  # fmt: skip
+_MOST_INTERVALS: Final = 400
+
+
+def paper_among_trials(trials: Mapping[str, pd.DataFrame], positions: Mapping[str, pd.DataFrame]) -> Figure:
+    """Histograms of Table 7's metrics over trials, a row for each way to compute them, with the paper's value.
+
+    Parameters
+    ----------
+    trials
+        By the row's label: results of one method in the paper's design (`hte_utils.study.findings.of_trial`).
+    positions
+        By the same labels: what `hte_utils.study.findings.paper_among_trials` returns.
+    """
+    with canvas(len(TABLE_7), len(trials), height=2.1 * len(trials), width=9.2, sharex="col") as drawn:
+        for row, (label, table) in enumerate(trials.items()):
+            axes = drawn.axes[row * len(TABLE_7) : (row + 1) * len(TABLE_7)]
+            for axis, (metric, measure) in zip(axes, TABLE_7.items(), strict=True):
+                _histogram(axis, table[measure], positions[label].loc[metric])
+            axes[0].set_ylabel(f"{label}\ntrials", fontsize=8)
+        for axis, metric in zip(drawn.axes, TABLE_7, strict=False):
+            axis.set_title(_TABLE_7_LABELS[metric])
+        for axis, metric in zip(drawn.axes[-len(TABLE_7) :], TABLE_7, strict=True):
+            axis.set_xlabel(f"{_TABLE_7_LABELS[metric]} (log odds ratio)", fontsize=8)
+    return drawn.figure
+
+
+def _histogram(axis: Axes, values: pd.Series, position: pd.Series) -> None:
+    axis.hist(values, bins=40, color=BLUE, alpha=0.6, edgecolor="none")
+    axis.axvline(position["paper"], color=PAPER_COLOUR, linewidth=1.6)
+    axis.set_title(" ")
+    text = f"paper {position['paper']:.3f}\n{position['percentile']:.0f} % of trials below"
+    axis.text(0.03, 0.97, text, transform=axis.transAxes, va="top", fontsize=7)
+    axis.set_ylim(0, 1.35 * axis.get_ylim()[1])
+
+
+def performance(table: pd.DataFrame, measures: Sequence[str]) -> Figure:
+    """Performance of every method in one scenario, in the trial's own patients and in new ones.
+
+    Parameters
+    ----------
+    table
+        Of one scenario, from `hte_utils.study.findings.performance`: index ``method, population, measure``.
+    measures
+        Which, a panel each.
+    """
+    names = [name for name in METHODS if name in table.index.get_level_values("method")]
+    columns = (len(measures) + 1) // 2
+    with canvas(columns, 2, width=9.2, height=7.2, sharey=True) as drawn:
+        for axis, measure in zip(drawn.axes, measures, strict=False):
+            _method_dots(axis, table.xs(measure, level="measure"), names, measure)
+        for axis in drawn.axes[len(measures) :]:
+            axis.set_visible(False)
+        for axis in drawn.axes[::columns]:
+            axis.set_yticks(np.arange(len(names)), [METHODS[name].label for name in names])
+        drawn.axis.invert_yaxis()
+        drawn.figure.legend(*drawn.axis.get_legend_handles_labels(), loc="outside upper right", ncols=2)
+    return drawn.figure
+
+
+def _method_dots(axis: Axes, table: pd.DataFrame, names: Sequence[str], measure: str) -> None:
+    _ideal(axis, measure)
+    for place, (label, colour, marker, shift) in _PLACES.items():
+        here = table.xs(place, level="population").reindex(names)
+        axis.errorbar(
+            here["mean"],
+            np.arange(len(names)) - shift,
+            xerr=1.96 * here["mcse"].fillna(0.0),
+            fmt=marker,
+            color=colour,
+            markersize=4,
+            linewidth=1.2,
+            label=label,
+        )
+    axis.set_xlabel(MEASURE_LABELS[measure])
+    axis.grid(axis="y", color="0.92")
+
+
+def _ideal(axis: Axes, measure: str, *, horizontal: bool = False) -> None:
+    draw = axis.axhline if horizontal else axis.axvline
+    draw(IDEAL[measure], color="black", linewidth=0.8, linestyle=":")
+
+
+def differences(table: pd.DataFrame, measures: Sequence[str], reference: str) -> Figure:
+    """Paired differences to a reference method in new patients, with 95 % Monte Carlo intervals.
+
+    Parameters
+    ----------
+    table
+        Of one scenario, from `hte_utils.study.findings.against`: index ``method, population, measure``.
+    measures
+        Which, a panel each.
+    reference
+        Label of the method that is subtracted.
+    """
+    here = table.xs(POPULATION, level="population")
+    names = [name for name in METHODS if name in here.index.get_level_values("method")]
+    with canvas(len(measures), width=9.2, height=3.9, sharey=True) as drawn:
+        for axis, measure in zip(drawn.axes, measures, strict=True):
+            rows = here.xs(measure, level="measure").reindex(names)
+            axis.axvline(0.0, color="black", linewidth=0.8, linestyle=":")
+            axis.errorbar(
+                rows["difference"], np.arange(len(names)), xerr=1.96 * rows["mcse"], fmt="o", color=BLUE, markersize=4
+            )
+            axis.set_xlabel(f"{MEASURE_LABELS[measure]}", fontsize=8)
+            axis.grid(axis="y", color="0.92")
+        drawn.axis.set_yticks(np.arange(len(names)), [METHODS[name].label for name in names])
+        drawn.axis.invert_yaxis()
+        drawn.figure.supxlabel(f"method minus {reference}, same trials", fontsize=9)
+    return drawn.figure
+
+
+def scenarios(
+    table: pd.DataFrame, measures: Sequence[str], groups: Mapping[str, Sequence[str]], methods: Sequence[str]
+) -> Figure:
+    """Small multiples: a row for each measure, a column for each group of scenarios, a line for each method.
+
+    Parameters
+    ----------
+    table
+        From `hte_utils.study.findings.performance`, of new patients: index ``scenario, method, measure``; further
+        "methods" such as fixed rules may be among them.
+    measures
+        Rows.
+    groups
+        Columns: title to names of scenarios.
+    methods
+        Lines; names of methods, or of what else is in the table.
+    """
+    with canvas(
+        len(groups), len(measures), width=9.2, height=1.75 * len(measures) + 0.9, sharex="col", sharey="row"
+    ) as drawn:
+        for place, axis in enumerate(drawn.axes):
+            measure = measures[place // len(groups)]
+            names = list(groups.values())[place % len(groups)]
+            _ideal(axis, measure, horizontal=True)
+            _method_lines(axis, table.xs(measure, level="measure"), names, methods)
+            if place % len(groups) == 0:
+                axis.set_ylabel(MEASURE_LABELS[measure], fontsize=8)
+        for axis, title in zip(drawn.axes, groups, strict=False):
+            axis.set_title(title, fontsize=9)
+        for axis, names in zip(drawn.axes[-len(groups) :], groups.values(), strict=True):
+            labels = [_short(SCENARIOS[name].label) for name in names]
+            axis.set_xticks(np.arange(len(names)), labels, rotation=40, ha="right", fontsize=7)
+        drawn.figure.legend(*_all_labels(drawn.axes), loc="outside upper center", ncols=4)
+    return drawn.figure
+
+
+def _method_lines(axis: Axes, table: pd.DataFrame, scenarios: Sequence[str], methods: Sequence[str]) -> None:
+    for (colour, marker, line), name in zip(_LINES, methods, strict=False):
+        if name not in table.index.get_level_values("method"):
+            continue
+        here = table.xs(name, level="method").reindex(scenarios)
+        axis.errorbar(
+            np.arange(len(scenarios)),
+            here["mean"],
+            yerr=1.96 * here["mcse"].fillna(0.0),
+            color=colour,
+            marker=marker,
+            linestyle=line,
+            linewidth=1.0,
+            markersize=3.5,
+            label=METHODS[name].label if name in METHODS else name,
+        )
+
+
+def _all_labels(axes: Sequence[Axes]) -> tuple[list[object], list[str]]:
+    found: dict[str, object] = {}
+    for axis in axes:
+        handles, labels = axis.get_legend_handles_labels()
+        found |= {label: handle for label, handle in zip(labels, handles, strict=True) if label not in found}
+    return list(found.values()), list(found)
+
+
+def _short(label: str) -> str:
+    return label.split(" (")[0] if label.startswith("as printed") else label.removeprefix("event rate ")
