@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import pandas as pd
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from numpy.typing import NDArray
 
 MEASURE_LABELS: Final = {
     "rd_correlation": "Correlation",
@@ -40,14 +42,24 @@ _PLACES: Final = {
     TRIAL: ("the trial's own patients", BLUE, "o", 0.16),
     POPULATION: ("new patients", VERMILION, "D", -0.16),
 }
+_LIMITS: Final = {"rd_slope": (-0.5, 3.5)}  # where effects hardly vary, slopes know no bounds
+_BINS: Final = 32
 _TABLE_7_LABELS: Final = {
     "correlation": "Correlation",
     "rmse": "RMSE",
     "mae": "MAE",
     "coverage": "Coverage",
 }
-_LINES: Final = ((GREY, "v", ":"), (BLUE, "s", "-."), (ORANGE, "^", "--"), (GREEN, "D", "-"), (VERMILION, "o", "-"), (PURPLE, "P", "--"), (SKY, "X", ":"))  # fmt: skip
-_MOST_INTERVALS: Final = 400
+_LINES: Final = (
+    (GREY, "v", ":"),
+    (BLUE, "s", "-."),
+    (ORANGE, "^", "--"),
+    (SKY, "P", "--"),
+    (GREEN, "D", "-"),
+    (VERMILION, "o", "-"),
+    (PURPLE, "X", ":"),
+    (PAPER_COLOUR, "_", "none"),
+)
 
 
 def paper_among_trials(trials: Mapping[str, pd.DataFrame], positions: Mapping[str, pd.DataFrame]) -> Figure:
@@ -64,7 +76,9 @@ def paper_among_trials(trials: Mapping[str, pd.DataFrame], positions: Mapping[st
         for row, (label, table) in enumerate(trials.items()):
             axes = drawn.axes[row * len(TABLE_7) : (row + 1) * len(TABLE_7)]
             for axis, (metric, measure) in zip(axes, TABLE_7.items(), strict=True):
-                _histogram(axis, table[measure], positions[label].loc[metric])
+                everywhere = np.concatenate([each[measure] for each in trials.values()])
+                bins = np.linspace(everywhere.min(), everywhere.max(), _BINS + 1)
+                _histogram(axis, table[measure], positions[label].T[metric], bins)
             axes[0].set_ylabel(f"{label}\ntrials", fontsize=8)
         for axis, metric in zip(drawn.axes, TABLE_7, strict=False):
             axis.set_title(_TABLE_7_LABELS[metric])
@@ -73,10 +87,9 @@ def paper_among_trials(trials: Mapping[str, pd.DataFrame], positions: Mapping[st
     return drawn.figure
 
 
-def _histogram(axis: Axes, values: pd.Series, position: pd.Series) -> None:
-    axis.hist(values, bins=40, color=BLUE, alpha=0.6, edgecolor="none")
+def _histogram(axis: Axes, values: pd.Series, position: pd.Series, bins: NDArray[np.float64]) -> None:
+    axis.hist(values, bins=bins, color=SKY, edgecolor="none")
     axis.axvline(position["paper"], color=PAPER_COLOUR, linewidth=1.6)
-    axis.set_title(" ")
     text = f"paper {position['paper']:.3f}\n{position['percentile']:.0f} % of trials below"
     axis.text(0.03, 0.97, text, transform=axis.transAxes, va="top", fontsize=7)
     axis.set_ylim(0, 1.35 * axis.get_ylim()[1])
@@ -96,7 +109,7 @@ def performance(table: pd.DataFrame, measures: Sequence[str]) -> Figure:
     columns = (len(measures) + 1) // 2
     with canvas(columns, 2, width=9.2, height=7.2, sharey=True) as drawn:
         for axis, measure in zip(drawn.axes, measures, strict=False):
-            _method_dots(axis, table.xs(measure, level="measure"), names, measure)
+            _method_dots(axis, _at(table, "measure", measure), names, measure)
         for axis in drawn.axes[len(measures) :]:
             axis.set_visible(False)
         for axis in drawn.axes[::columns]:
@@ -109,7 +122,7 @@ def performance(table: pd.DataFrame, measures: Sequence[str]) -> Figure:
 def _method_dots(axis: Axes, table: pd.DataFrame, names: Sequence[str], measure: str) -> None:
     _ideal(axis, measure)
     for place, (label, colour, marker, shift) in _PLACES.items():
-        here = table.xs(place, level="population").reindex(names)
+        here = _at(table, "population", place).reindex(list(names))
         axis.errorbar(
             here["mean"],
             np.arange(len(names)) - shift,
@@ -121,6 +134,8 @@ def _method_dots(axis: Axes, table: pd.DataFrame, names: Sequence[str], measure:
             label=label,
         )
     axis.set_xlabel(MEASURE_LABELS[measure])
+    if measure in _LIMITS:
+        axis.set_xlim(_LIMITS[measure])
     axis.grid(axis="y", color="0.92")
 
 
@@ -141,16 +156,16 @@ def differences(table: pd.DataFrame, measures: Sequence[str], reference: str) ->
     reference
         Label of the method that is subtracted.
     """
-    here = table.xs(POPULATION, level="population")
+    here = _at(table, "population", POPULATION)
     names = [name for name in METHODS if name in here.index.get_level_values("method")]
     with canvas(len(measures), width=9.2, height=3.9, sharey=True) as drawn:
         for axis, measure in zip(drawn.axes, measures, strict=True):
-            rows = here.xs(measure, level="measure").reindex(names)
+            rows = _at(here, "measure", measure).reindex(names)
             axis.axvline(0.0, color="black", linewidth=0.8, linestyle=":")
             axis.errorbar(
                 rows["difference"], np.arange(len(names)), xerr=1.96 * rows["mcse"], fmt="o", color=BLUE, markersize=4
             )
-            axis.set_xlabel(f"{MEASURE_LABELS[measure]}", fontsize=8)
+            axis.set_xlabel(MEASURE_LABELS[measure], fontsize=8)
             axis.grid(axis="y", color="0.92")
         drawn.axis.set_yticks(np.arange(len(names)), [METHODS[name].label for name in names])
         drawn.axis.invert_yaxis()
@@ -181,8 +196,10 @@ def scenarios(
         for place, axis in enumerate(drawn.axes):
             measure = measures[place // len(groups)]
             names = list(groups.values())[place % len(groups)]
+            if measure in _LIMITS:
+                axis.set_ylim(_LIMITS[measure])
             _ideal(axis, measure, horizontal=True)
-            _method_lines(axis, table.xs(measure, level="measure"), names, methods)
+            _method_lines(axis, _at(table, "measure", measure), names, methods)
             if place % len(groups) == 0:
                 axis.set_ylabel(MEASURE_LABELS[measure], fontsize=8)
         for axis, title in zip(drawn.axes, groups, strict=False):
@@ -190,30 +207,39 @@ def scenarios(
         for axis, names in zip(drawn.axes[-len(groups) :], groups.values(), strict=True):
             labels = [_short(SCENARIOS[name].label) for name in names]
             axis.set_xticks(np.arange(len(names)), labels, rotation=40, ha="right", fontsize=7)
-        drawn.figure.legend(*_all_labels(drawn.axes), loc="outside upper center", ncols=4)
+        handles, labels = _all_labels(drawn.axes)
+        drawn.figure.legend(handles, labels, loc="outside upper center", ncols=4)
     return drawn.figure
 
 
 def _method_lines(axis: Axes, table: pd.DataFrame, scenarios: Sequence[str], methods: Sequence[str]) -> None:
-    for (colour, marker, line), name in zip(_LINES, methods, strict=False):
+    ordered = all(SCENARIOS[name].effect == SCENARIOS[scenarios[0]].effect for name in scenarios)
+    shifts = np.linspace(-0.18, 0.18, len(methods))
+    for (colour, marker, line), name, shift in zip(_LINES, methods, shifts, strict=False):
         if name not in table.index.get_level_values("method"):
             continue
-        here = table.xs(name, level="method").reindex(scenarios)
+        here = _at(table, "method", name).reindex(list(scenarios))
         axis.errorbar(
-            np.arange(len(scenarios)),
+            np.arange(len(scenarios)) + shift,
             here["mean"],
             yerr=1.96 * here["mcse"].fillna(0.0),
             color=colour,
             marker=marker,
-            linestyle=line,
+            linestyle=line if ordered else "none",  # other effects have no order
             linewidth=1.0,
+            elinewidth=1.0,
             markersize=3.5,
             label=METHODS[name].label if name in METHODS else name,
         )
 
 
-def _all_labels(axes: Sequence[Axes]) -> tuple[list[object], list[str]]:
-    found: dict[str, object] = {}
+def _at(table: pd.DataFrame, level: str, value: str) -> pd.DataFrame:
+    """Rows with this value in a level of the index, the level dropped."""
+    return table[table.index.get_level_values(level) == value].droplevel(level)
+
+
+def _all_labels(axes: Sequence[Axes]) -> tuple[list[Artist], list[str]]:
+    found: dict[str, Artist] = {}
     for axis in axes:
         handles, labels = axis.get_legend_handles_labels()
         found |= {label: handle for label, handle in zip(labels, handles, strict=True) if label not in found}

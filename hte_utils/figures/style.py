@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import matplotlib.pyplot as plt
 from matplotlib import rc_context
@@ -45,6 +45,9 @@ _STYLE: dict[Any, Any] = {
 }
 
 
+type Shared = bool | Literal["row", "col"]
+
+
 @dataclass(frozen=True, slots=True)
 class Canvas:
     """A new figure and its axes, in reading order."""
@@ -65,8 +68,8 @@ def canvas(
     *,
     width: float = 7.2,
     height: float = 3.2,
-    sharey: bool = False,
-    sharex: bool = False,
+    sharey: Shared = False,
+    sharex: Shared = False,
 ) -> Iterator[Canvas]:
     """Open a figure in the book's style and hand it over finished.
 
@@ -77,7 +80,7 @@ def canvas(
     width, height
         Size of the whole figure in inches.
     sharex, sharey
-        Whether the axes share their scales.
+        Whether the axes share their scales: all of them, those in a row or column, or none.
 
     Notes
     -----

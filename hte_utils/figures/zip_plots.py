@@ -7,6 +7,7 @@ Morris, White & Crowther (2019), Statistics in Medicine 38:2074-2102, figure 7.
 
 from __future__ import annotations
 
+from itertools import cycle
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -14,7 +15,7 @@ import numpy as np
 from hte_utils.figures.style import BLACK, SKY, VERMILION, canvas
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from matplotlib.figure import Figure
 
@@ -24,17 +25,15 @@ _NOMINAL: Final = 95.0
 _SHOWN_INTERVALS: Final = 300
 
 
-def zip_plots(plots: Mapping[str, ZipPlot], columns: int, reach: float, xlabel: str) -> Figure:
+def zip_plots(plots: Mapping[str, ZipPlot], reaches: Sequence[float], xlabel: str) -> Figure:
     """Draw zip plots in panels.
 
     Parameters
     ----------
     plots
-        By the panel's title.
-    columns
-        Panels in a row.
-    reach
-        Errors up to this many percentage points are drawn, in both directions.
+        By the panel's title, row by row.
+    reaches
+        For each column of panels: errors up to so many percentage points are drawn, in both directions.
     xlabel
         What the intervals are of.
 
@@ -42,9 +41,10 @@ def zip_plots(plots: Mapping[str, ZipPlot], columns: int, reach: float, xlabel: 
     -----
     Of many trials every k-th in the order of the plot is drawn; coverage is of all.
     """
+    columns = len(reaches)
     rows = -(-len(plots) // columns)
-    with canvas(columns, rows, width=9.2, height=2.7 * rows + 0.3, sharex=True, sharey=True) as drawn:
-        for axis, (title, plot) in zip(drawn.axes, plots.items(), strict=False):
+    with canvas(columns, rows, width=9.2, height=2.7 * rows + 0.3, sharex="col", sharey=True) as drawn:
+        for axis, (title, plot), reach in zip(drawn.axes, plots.items(), cycle(reaches), strict=False):
             step = max(1, plot.centile.size // _SHOWN_INTERVALS)
             some = np.arange(0, plot.centile.size, step)
             for covers, colour in ((True, SKY), (False, VERMILION)):

@@ -18,6 +18,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, Self, cast
@@ -73,12 +74,12 @@ class Arithmetic:
     def here(cls) -> Self:
         """Look at this process."""
         import scipy.linalg  # noqa: F401 - SciPy has an OpenBLAS of its own
-        from numpy._core._multiarray_umath import __cpu_dispatch__, __cpu_features__  # type: ignore[attr-defined]
 
+        core = import_module("numpy._core._multiarray_umath")  # has no type hints
         blas = (each for each in threadpool_info() if each.get("internal_api") == "openblas")
         return cls(
             machine=platform.machine(),
-            numpy=tuple(name for name in __cpu_dispatch__ if __cpu_features__[name]),
+            numpy=tuple(name for name in core.__cpu_dispatch__ if core.__cpu_features__[name]),
             openblas=tuple(sorted({str(each.get("architecture")) for each in blas})),
             c_library=" ".join(platform.libc_ver()).strip(),
         )

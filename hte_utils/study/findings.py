@@ -17,6 +17,7 @@ from scipy.stats import norm
 from hte_utils.paper import printed_number
 from hte_utils.study.generate import population
 from hte_utils.study.protocol import POINTS
+from hte_utils.study.published import FLAGS
 from hte_utils.study.replicate import POPULATION, TRIAL
 from hte_utils.study.scenarios import PAPER_DESIGN, SCENARIOS
 from hte_utils.study.summary import failures, mean_measures, paired_differences
@@ -202,16 +203,36 @@ def fixed_rules(scenarios: Sequence[str]) -> pd.DataFrame:
         best = np.minimum(effect, 0.0).mean()
         rows[name] = {
             "treat all": PER_THOUSAND * float(effect.mean() - best),
-            "treat none": PER_THOUSAND * float(-best),
+            "treat none": PER_THOUSAND * abs(float(best)),
         }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis(index="scenario")
 
 
-def failures_by_method(results: pd.DataFrame) -> pd.DataFrame:
-    """Failed replicates of each method over all scenarios: columns `runs`, `failed`, `errors`; index the methods."""
-    found = failures(results[results["population"] == TRIAL])
-    grouped = found.groupby("method", observed=True, sort=False)
-    errors = grouped["errors"].agg(lambda texts: "; ".join(sorted({text for text in texts if text})))
-    return pd.DataFrame(
-        {"runs": grouped["replicates"].sum(), "failed": grouped["failed"].sum(), "errors": errors}
-    ).rename_axis(index="method")
+BEST_FIXED_RULE: Final = "treat all or none, whichever is better"
+
+
+def with_fixed_rules(table: pd.DataFrame) -> pd.DataFrame:
+    """Add the better of the two fixed rules to the regrets of `performance`, as if it were a method."""
+    names = list(dict.fromkeys(table.index.get_level_values("scenario")))
+    best = fixed_rules(names).min(axis=1)
+    keys = pd.MultiIndex.from_tuples(
+        [(name, BEST_FIXED_RULE, POPULATION, "regret") for name in names], names=table.index.names
+    )
+    return pd.concat([table, pd.DataFrame({"mean": best.to_numpy(), "mcse": 0.0, "n": 0}, index=keys)])
+
+
+def flagged(results: pd.DataFrame) -> pd.DataFrame:
+    """Count what went wrong or needs to be known, by scenario and method.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Index ``scenario, method``; columns ``replicates``, ``failed``, ``errors``, and the number of fits with each of
+        `hte_utils.study.published.FLAGS`.
+    """
+    table = failures(results)
+    once = results[results["population"] == TRIAL]
+    cells = once.groupby(["scenario", "method"], observed=True, sort=False)["flags"]
+    for flag in FLAGS:
+        table[flag] = cells.agg(lambda texts, flag=flag: sum(flag in text.split(";") for text in texts))
+    return table

@@ -10,7 +10,6 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
-import numpy as np
 import pandas as pd
 
 from hte_utils.study.generate import PROFILE_NAMES, population, profiles
@@ -149,4 +148,4 @@ def replicates_for_coverage(mcse: float = WANTED_COVERAGE_MCSE, coverage: float 
     """
     if not mcse > 0.0 or not 0.0 <= coverage <= 1.0:
         raise ValueError(f"needs a positive error and a coverage in [0, 1]; got {mcse} and {coverage}")
-    return math.ceil(np.round(coverage * (1.0 - coverage) / mcse**2, 9))
+    return math.ceil(round(coverage * (1.0 - coverage) / mcse**2, 9))

@@ -48,7 +48,11 @@ MANTISSA_BITS: Final = 16
 RESULTS_FILE: Final = "results.parquet"
 PROVENANCE_FILE: Final = "provenance.json"
 DIGEST: Final = "digest"
+FLAGS_COLUMN: Final = "flags"
+FLAGS: Final = ("not_converged", "nuts_fallback", "separation")
+"""Notes of methods that the copy keeps, where they are 1: the fit stands, but a reader should know."""
 _KEPT_TEXTS: Final = ("error",)
+_PROFILE: Final = "profile-"
 
 
 def publish(
@@ -57,6 +61,7 @@ def publish(
     *,
     measures: Iterable[str] | None = None,
     populations: Iterable[str] | None = None,
+    of_profiles: Iterable[str] | None = None,
     bits: int = MANTISSA_BITS,
 ) -> None:
     """Write a small copy of everything that is complete in a store.
@@ -69,6 +74,8 @@ def publish(
         Where the copy goes; a copy that is there is replaced.
     measures, populations
         What to keep; None for all. The digests cover everything either way.
+    of_profiles
+        Which of these measures to keep of the profile patients, where most say the same; None for all.
     bits
         How many bits of each number to keep, 8 to 53.
 
@@ -86,7 +93,11 @@ def publish(
     if chosen.empty:
         raise ValueError(f"no population is among {populations}; there are {sorted(set(everything['population']))}")
     small = chosen[[*CELL_KEY, "replicate", "population", *_KEPT_TEXTS]].copy()
+    small[FLAGS_COLUMN] = [_flags(notes) for notes in chosen["notes"]]
     small[kept] = rounded(chosen[kept].to_numpy(), precision)
+    if of_profiles is not None:
+        spared = [name for name in kept if name not in set(of_profiles)]
+        small.loc[_is_profile(small["population"]), spared] = np.nan
     digests = {
         (scenario, method, number): digest
         for (scenario, method), cell in everything.groupby(list(CELL_KEY), observed=True)
@@ -109,8 +120,9 @@ def read_published(folder: Path) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        Columns ``scenario``, ``method``, ``population`` (categories), ``replicate``, ``error``, the measures that were
-        kept, and ``digest`` (0 in all but one row of a replicate).
+        Columns ``scenario``, ``method``, ``population`` (categories), ``replicate``, ``error``, ``flags`` (which of
+        `FLAGS` the fit has, with semicolons between them; said in one row of a replicate), the measures that were kept,
+        and ``digest`` (0 in all but one row of a replicate).
 
     Raises
     ------
@@ -218,6 +230,8 @@ def _visible(stored: pd.DataFrame, again: pd.DataFrame, bits: int) -> list[dict[
     found = []
     for row in stored.to_dict("records"):
         for name in (*_KEPT_TEXTS, *(name for name in MEASURES if name in stored)):
+            if pd.isna(row[name]) and str(row["population"]).startswith(_PROFILE):
+                continue  # not kept
             theirs = fresh.loc[row["population"], name]
             theirs = theirs if isinstance(theirs, str) else float(rounded(np.asarray(theirs), bits))
             if row[name] != theirs and not (pd.isna(row[name]) and pd.isna(theirs)):
@@ -225,10 +239,19 @@ def _visible(stored: pd.DataFrame, again: pd.DataFrame, bits: int) -> list[dict[
     return found or [{"population": "", "column": DIGEST, "stored": "", "again": "differs below the rounding"}]
 
 
+def _flags(notes: str) -> str:
+    said = json.loads(notes) if notes else {}
+    return ";".join(name for name in FLAGS if said.get(name) == 1.0)
+
+
+def _is_profile(populations: pd.Series) -> pd.Series:
+    return populations.astype(str).str.startswith(_PROFILE)
+
+
 def _to_parquet(frame: pd.DataFrame, measures: list[str]) -> bytes:
     table = pa.Table.from_pandas(frame.astype(dict.fromkeys([*CELL_KEY, "population"], str)), preserve_index=False)
     buffer = io.BytesIO()
-    texts = [*CELL_KEY, "population", *_KEPT_TEXTS]
+    texts = [*CELL_KEY, "population", *_KEPT_TEXTS, FLAGS_COLUMN]
     pq.write_table(
         table,
         buffer,
