@@ -8,9 +8,9 @@ import numpy as np
 
 from hte_utils.comparators import METHODS
 from hte_utils.figures.style import BLUE, GREEN, GREY, ORANGE, PAPER_COLOUR, PURPLE, SKY, VERMILION, canvas
-from hte_utils.study.findings import TABLE_7
+from hte_utils.study.findings import TABLE_7, rows_at
 from hte_utils.study.replicate import POPULATION, TRIAL
-from hte_utils.study.scenarios import SCENARIOS
+from hte_utils.study.scenarios import PAPER_DESIGN, SCENARIOS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-    from numpy.typing import NDArray
 
 MEASURE_LABELS: Final = {
     "rd_correlation": "Correlation",
@@ -38,12 +37,32 @@ IDEAL: Final = {
     "regret": 0.0,
 }
 
+SCENARIO_GROUPS: Final[Mapping[str, Mapping[str, str]]] = {
+    "how the effect varies": {
+        "no-effect": "no effect",
+        "constant-odds-ratio": "constant odds ratio",
+        "as-described": "as described (risk)",
+        "as-described-log-odds": "as described (log odds)",
+        PAPER_DESIGN: "as printed",
+        "stronger-effects": "doubled",
+    },
+    "event rate": {f"event-rate-{percent}": f"{percent} %" for percent in (2, 5, 10, 20)},
+    "patients in the trial": {
+        "patients-500": "500",
+        "patients-1000": "1000",
+        PAPER_DESIGN: "2000",
+        "patients-5000": "5000",
+        "patients-20000": "20 000",
+    },
+}
 _PLACES: Final = {
     TRIAL: ("the trial's own patients", BLUE, "o", 0.16),
     POPULATION: ("new patients", VERMILION, "D", -0.16),
 }
 _LIMITS: Final = {"rd_slope": (-0.5, 3.5)}  # where effects hardly vary, slopes know no bounds
 _BINS: Final = 32
+_TAIL: Final = 0.003  # of the trials, in the outermost bars whatever their value
+_VAGUE: Final = 1.0
 _TABLE_7_LABELS: Final = {
     "correlation": "Correlation",
     "rmse": "RMSE",
@@ -77,7 +96,8 @@ def paper_among_trials(trials: Mapping[str, pd.DataFrame], positions: Mapping[st
             axes = drawn.axes[row * len(TABLE_7) : (row + 1) * len(TABLE_7)]
             for axis, (metric, measure) in zip(axes, TABLE_7.items(), strict=True):
                 everywhere = np.concatenate([each[measure] for each in trials.values()])
-                bins = np.linspace(everywhere.min(), everywhere.max(), _BINS + 1)
+                least, most = np.quantile(everywhere, (_TAIL, 1.0 - _TAIL)).tolist()
+                bins = np.linspace(least, most, _BINS + 1).tolist()
                 _histogram(axis, table[measure], positions[label].T[metric], bins)
             axes[0].set_ylabel(f"{label}\ntrials", fontsize=8)
         for axis, metric in zip(drawn.axes, TABLE_7, strict=False):
@@ -87,8 +107,8 @@ def paper_among_trials(trials: Mapping[str, pd.DataFrame], positions: Mapping[st
     return drawn.figure
 
 
-def _histogram(axis: Axes, values: pd.Series, position: pd.Series, bins: NDArray[np.float64]) -> None:
-    axis.hist(values, bins=bins, color=SKY, edgecolor="none")
+def _histogram(axis: Axes, values: pd.Series, position: pd.Series, bins: Sequence[float]) -> None:
+    axis.hist(values.clip(bins[0], bins[-1]), bins=bins, color=SKY, edgecolor="none")
     axis.axvline(position["paper"], color=PAPER_COLOUR, linewidth=1.6)
     text = f"paper {position['paper']:.3f}\n{position['percentile']:.0f} % of trials below"
     axis.text(0.03, 0.97, text, transform=axis.transAxes, va="top", fontsize=7)
@@ -109,7 +129,7 @@ def performance(table: pd.DataFrame, measures: Sequence[str]) -> Figure:
     columns = (len(measures) + 1) // 2
     with canvas(columns, 2, width=9.2, height=7.2, sharey=True) as drawn:
         for axis, measure in zip(drawn.axes, measures, strict=False):
-            _method_dots(axis, _at(table, "measure", measure), names, measure)
+            _method_dots(axis, rows_at(table, "measure", measure), names, measure)
         for axis in drawn.axes[len(measures) :]:
             axis.set_visible(False)
         for axis in drawn.axes[::columns]:
@@ -122,7 +142,7 @@ def performance(table: pd.DataFrame, measures: Sequence[str]) -> Figure:
 def _method_dots(axis: Axes, table: pd.DataFrame, names: Sequence[str], measure: str) -> None:
     _ideal(axis, measure)
     for place, (label, colour, marker, shift) in _PLACES.items():
-        here = _at(table, "population", place).reindex(list(names))
+        here = rows_at(table, "population", place).reindex(list(names))
         axis.errorbar(
             here["mean"],
             np.arange(len(names)) - shift,
@@ -156,11 +176,11 @@ def differences(table: pd.DataFrame, measures: Sequence[str], reference: str) ->
     reference
         Label of the method that is subtracted.
     """
-    here = _at(table, "population", POPULATION)
+    here = rows_at(table, "population", POPULATION)
     names = [name for name in METHODS if name in here.index.get_level_values("method")]
     with canvas(len(measures), width=9.2, height=3.9, sharey=True) as drawn:
         for axis, measure in zip(drawn.axes, measures, strict=True):
-            rows = _at(here, "measure", measure).reindex(names)
+            rows = rows_at(here, "measure", measure).reindex(names)
             axis.axvline(0.0, color="black", linewidth=0.8, linestyle=":")
             axis.errorbar(
                 rows["difference"], np.arange(len(names)), xerr=1.96 * rows["mcse"], fmt="o", color=BLUE, markersize=4
@@ -174,7 +194,7 @@ def differences(table: pd.DataFrame, measures: Sequence[str], reference: str) ->
 
 
 def scenarios(
-    table: pd.DataFrame, measures: Sequence[str], groups: Mapping[str, Sequence[str]], methods: Sequence[str]
+    table: pd.DataFrame, measures: Sequence[str], groups: Mapping[str, Mapping[str, str]], methods: Sequence[str]
 ) -> Figure:
     """Small multiples: a row for each measure, a column for each group of scenarios, a line for each method.
 
@@ -182,11 +202,11 @@ def scenarios(
     ----------
     table
         From `hte_utils.study.findings.performance`, of new patients: index ``scenario, method, measure``; further
-        "methods" such as fixed rules may be among them.
+        "methods" such as fixed rules may be among them. Slopes with a Monte Carlo error (1.96 SE) above 1 are left out.
     measures
         Rows.
     groups
-        Columns: title to names of scenarios.
+        Columns: title to names of scenarios and what they are called there (`SCENARIO_GROUPS`).
     methods
         Lines; names of methods, or of what else is in the table.
     """
@@ -195,20 +215,22 @@ def scenarios(
     ) as drawn:
         for place, axis in enumerate(drawn.axes):
             measure = measures[place // len(groups)]
-            names = list(groups.values())[place % len(groups)]
+            names = list(list(groups.values())[place % len(groups)])
             if measure in _LIMITS:
                 axis.set_ylim(_LIMITS[measure])
             _ideal(axis, measure, horizontal=True)
-            _method_lines(axis, _at(table, "measure", measure), names, methods)
+            here = rows_at(table, "measure", measure)
+            if measure == "rd_slope":
+                here = here[1.96 * here["mcse"] < _VAGUE]
+            _method_lines(axis, here, names, methods)
             if place % len(groups) == 0:
                 axis.set_ylabel(MEASURE_LABELS[measure], fontsize=8)
         for axis, title in zip(drawn.axes, groups, strict=False):
             axis.set_title(title, fontsize=9)
-        for axis, names in zip(drawn.axes[-len(groups) :], groups.values(), strict=True):
-            labels = [_short(SCENARIOS[name].label) for name in names]
-            axis.set_xticks(np.arange(len(names)), labels, rotation=40, ha="right", fontsize=7)
+        for axis, called in zip(drawn.axes[-len(groups) :], groups.values(), strict=True):
+            axis.set_xticks(np.arange(len(called)), list(called.values()), rotation=40, ha="right", fontsize=7)
         handles, labels = _all_labels(drawn.axes)
-        drawn.figure.legend(handles, labels, loc="outside upper center", ncols=4)
+        drawn.figure.legend(handles, labels, loc="outside upper center", ncols=3)
     return drawn.figure
 
 
@@ -218,7 +240,7 @@ def _method_lines(axis: Axes, table: pd.DataFrame, scenarios: Sequence[str], met
     for (colour, marker, line), name, shift in zip(_LINES, methods, shifts, strict=False):
         if name not in table.index.get_level_values("method"):
             continue
-        here = _at(table, "method", name).reindex(list(scenarios))
+        here = rows_at(table, "method", name).reindex(list(scenarios))
         axis.errorbar(
             np.arange(len(scenarios)) + shift,
             here["mean"],
@@ -233,18 +255,9 @@ def _method_lines(axis: Axes, table: pd.DataFrame, scenarios: Sequence[str], met
         )
 
 
-def _at(table: pd.DataFrame, level: str, value: str) -> pd.DataFrame:
-    """Rows with this value in a level of the index, the level dropped."""
-    return table[table.index.get_level_values(level) == value].droplevel(level)
-
-
 def _all_labels(axes: Sequence[Axes]) -> tuple[list[Artist], list[str]]:
     found: dict[str, Artist] = {}
     for axis in axes:
         handles, labels = axis.get_legend_handles_labels()
         found |= {label: handle for label, handle in zip(labels, handles, strict=True) if label not in found}
     return list(found.values()), list(found)
-
-
-def _short(label: str) -> str:
-    return label.split(" (")[0] if label.startswith("as printed") else label.removeprefix("event rate ")

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
+from hte_utils.comparators import METHODS
+from hte_utils.ledger.entries import Reproduced
 from hte_utils.paper import printed_number
 from hte_utils.study.generate import population
 from hte_utils.study.protocol import POINTS
@@ -42,6 +45,15 @@ SHOWN: Final = {
     "regret": PER_THOUSAND,
 }
 """Measures that are compared between methods, and what they are multiplied by to be shown."""
+
+COLUMN_LABELS: Final = {
+    "rd_correlation": "correlation",
+    "rd_rmse": "RMSE",
+    "rd_bias": "bias",
+    "rd_slope": "slope",
+    "rd_coverage": "coverage",
+    "regret": "regret",
+}
 
 _HALF_WIDTH: Final = float(norm.ppf(0.975))
 
@@ -121,6 +133,11 @@ def against(results: pd.DataFrame, reference: str, scenarios: Sequence[str] | No
     """
     found = paired_differences(_large(results, scenarios), reference, list(SHOWN))
     return _in_shown_units(found, ["difference", "mcse"])
+
+
+def rows_at(table: pd.DataFrame, level: str, value: str) -> pd.DataFrame:
+    """Rows with this value in a level of the index, the level dropped; none if there are none."""
+    return table[table.index.get_level_values(level) == value].droplevel(level)
 
 
 def _large(results: pd.DataFrame, scenarios: Sequence[str] | None) -> pd.DataFrame:
@@ -234,5 +251,59 @@ def flagged(results: pd.DataFrame) -> pd.DataFrame:
     once = results[results["population"] == TRIAL]
     cells = once.groupby(["scenario", "method"], observed=True, sort=False)["flags"]
     for flag in FLAGS:
-        table[flag] = cells.agg(lambda texts, flag=flag: sum(flag in text.split(";") for text in texts))
+        table[flag] = cells.agg(partial(_count, flag=flag))
     return table
+
+
+def _count(flags: pd.Series, flag: str) -> int:
+    return sum(flag in text.split(";") for text in flags)
+
+
+def performance_table(table: pd.DataFrame, scenario: str, place: str = POPULATION) -> pd.DataFrame:
+    """Lay out `performance` for reading: a row for each method, a column for each measure, "mean (SE)" in each cell.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Index: labels of the methods, in the order of the ladder. Columns: `n`, and `COLUMN_LABELS`; "–" where a method
+        has no such thing.
+    """
+    here = rows_at(rows_at(table, "scenario", scenario), "population", place)
+    rows = {}
+    for name, method in METHODS.items():
+        own = rows_at(here, "method", name)
+        if len(own):
+            cells = {label: _cell(own, measure) for measure, label in COLUMN_LABELS.items()}
+            rows[method.label] = {"n": str(int(own["n"].max())), **cells}
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(index="method")
+
+
+def _cell(own: pd.DataFrame, measure: str) -> str:
+    if measure not in own.index:
+        return "–"
+    mean, error = (float(own[column].loc[measure]) for column in ("mean", "mcse"))
+    digits = 1 if measure == "rd_coverage" else 2
+    return f"{mean:.{digits}f} ({error:.{digits}f})".replace("-", "−")
+
+
+def guarded(results: pd.DataFrame) -> dict[str, Reproduced]:
+    """The study's key numbers for `hte_utils.ledger.guard`: functions of the stored results, so without random error.
+
+    Returns
+    -------
+    dict
+        ``study.paper_way.correlation.percentile`` and so on: the paper's place among the trials of its design, its two
+        ways; ``study.<method>.rd_rmse.mean`` and so on: performance in that design, in new patients.
+    """
+    found = {}
+    for method in ("paper_way", "paper_corrected"):
+        for metric, row in paper_among_trials(results, method).iterrows():
+            for name in ("mean", "percentile"):
+                found[f"study.{method}.{metric}.{name}"] = Reproduced(float(row[name]))
+    here = rows_at(rows_at(performance(results, [PAPER_DESIGN]), "scenario", PAPER_DESIGN), "population", POPULATION)
+    for method in METHODS:
+        own = rows_at(here, "method", method)
+        for measure in ("rd_rmse", "rd_correlation", "regret"):
+            if measure in own.index:
+                found[f"study.{method}.{measure}.mean"] = Reproduced(float(own["mean"].loc[measure]))
+    return found

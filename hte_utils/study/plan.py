@@ -51,16 +51,15 @@ class Stage:
 
 STAGES: Final = (
     Stage((PAPER_DESIGN,), CORE, 500),
-    Stage(OTHER_SCENARIOS, CORE, 60),
-    Stage((LARGEST,), CORE, 20),
-    Stage((PAPER_DESIGN,), CORE, 2000),
     Stage((PAPER_DESIGN,), (*PENALISED, *LEARNERS), 200),
-    Stage(OTHER_SCENARIOS, CORE, 100),
-    Stage((PAPER_DESIGN,), FORESTS, 50),
+    Stage(OTHER_SCENARIOS, CORE, 40),
+    Stage((LARGEST,), CORE, 10),
+    Stage((PAPER_DESIGN,), FORESTS, 20),
+    Stage((PAPER_DESIGN,), CORE, 2000),
     Stage(OTHER_SCENARIOS, CORE, 200),
+    Stage((PAPER_DESIGN,), FORESTS, 100),
     Stage((LARGEST,), CORE, 50),
     Stage(OTHER_SCENARIOS, PENALISED, 100),
-    Stage((PAPER_DESIGN,), FORESTS, 100),
 )
 """What is run, most important first. A later stage adds to an earlier one and repeats nothing."""
 

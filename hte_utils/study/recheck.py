@@ -23,7 +23,7 @@ from hte_utils.study.published import DIGEST, published_provenance, read_publish
 from hte_utils.study.scenarios import SCENARIOS
 from hte_utils.study.verify import Verification
 
-TOLERANCE: Final = 0.2
+TOLERANCE: Final = 0.1
 """Of a standard deviation over replicates. Other arithmetic can send an iterative method, or one that draws random
 numbers, another way; what it finds must still be the same for every practical purpose."""
 

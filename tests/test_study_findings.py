@@ -1,0 +1,111 @@
+"""The tables behind the figures of the study, against numbers worked out by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from hte_utils.paper import printed_number
+from hte_utils.study import findings
+from hte_utils.study.generate import population
+from hte_utils.study.measures import MEASURES
+from hte_utils.study.scenarios import SCENARIOS
+
+
+def results(n: int = 4, **columns: object) -> pd.DataFrame:
+    """Rows of one method in the paper's design, evaluated in the trial; every measure 0 unless given."""
+    frame = pd.DataFrame(dict.fromkeys(MEASURES, 0.0), index=range(n))
+    words: dict[str, object] = {
+        "scenario": "as-printed",
+        "method": "a",
+        "population": "trial",
+        "error": "",
+        "flags": "",
+    }
+    frame = frame.assign(**{**words, "replicate": range(n), **columns})
+    return frame.astype(dict.fromkeys(["scenario", "method", "population"], "category"))
+
+
+def joined(*parts: pd.DataFrame) -> pd.DataFrame:
+    return pd.concat(parts, ignore_index=True).astype(dict.fromkeys(["scenario", "method", "population"], "category"))
+
+
+def test_the_papers_place_among_the_trials():
+    printed = printed_number("table7.correlation")
+    values = [printed - 0.2, printed - 0.1, printed, printed + 0.1]
+    row = findings.paper_among_trials(results(lor_correlation=values), "a").loc["correlation"]
+    assert row["percentile"] == 50.0  # a trial with the paper's own value is not below it
+    assert row["percentile_mcse"] == pytest.approx(25.0)
+    assert row["n"] == 4
+    assert row["mean"] == pytest.approx(np.mean(values))
+    assert row["mcse"] == pytest.approx(np.std(values, ddof=1) / 2.0)
+
+
+def test_failed_replicates_have_no_place():
+    table = results(lor_correlation=[0.1, 0.9, 0.9, np.nan], error=["", "", "", "ValueError"])
+    assert findings.paper_among_trials(table, "a").loc["correlation", "n"] == 3
+    with pytest.raises(ValueError, match="no results of method 'b'"):
+        findings.paper_among_trials(table, "b")
+
+
+def test_performance_is_in_the_units_of_the_figures():
+    table = findings.performance(results(rd_rmse=[0.01, 0.03, 0.01, 0.03], regret=0.002, rd_coverage=0.95))
+    here = table.loc[("as-printed", "a", "trial")]
+    assert here.loc["rd_rmse", "mean"] == pytest.approx(2.0)
+    assert here.loc["rd_rmse", "mcse"] == pytest.approx(np.std([1, 3, 1, 3], ddof=1) / 2.0)
+    assert here.loc["regret", "mean"] == pytest.approx(2.0)
+    assert here.loc["rd_coverage", "mean"] == pytest.approx(95.0)
+
+
+def test_differences_are_paired():
+    easy_and_hard = np.array([0.01, 0.05, 0.09, 0.20])
+    table = joined(results(rd_rmse=easy_and_hard), results(rd_rmse=easy_and_hard + 0.01).assign(method="b"))
+    row = findings.against(table, "a").loc[("as-printed", "b", "trial", "rd_rmse")]
+    assert row["difference"] == pytest.approx(1.0)
+    assert row["mcse"] == pytest.approx(0.0, abs=1e-9)
+
+
+def test_a_zip_plot_is_sorted_by_distance_in_standard_errors():
+    table = results(ate_estimate=[0.0, 0.03, -0.01, 0.02], ate_truth=0.0, ate_lower=0.0, ate_upper=0.0)
+    table["ate_lower"], table["ate_upper"] = table["ate_estimate"] - 0.0196, table["ate_estimate"] + 0.0196
+    plot = findings.zip_plot(table, "a", "trial")
+    centres = (plot.lower + plot.upper) / 2.0
+    np.testing.assert_allclose(centres, [0.0, -1.0, 2.0, 3.0], atol=1e-12)
+    assert plot.covers.tolist() == [True, True, False, False]
+    assert plot.centile.tolist() == [12.5, 37.5, 62.5, 87.5]
+    assert (plot.coverage, plot.mcse) == (50.0, 25.0)
+
+
+def test_a_wide_interval_far_away_is_nearer_than_a_narrow_one():
+    table = results(2, ate_estimate=[0.03, 0.01], ate_truth=0.0, ate_lower=[-0.07, 0.009], ate_upper=[0.13, 0.011])
+    plot = findings.zip_plot(table, "a", "trial")
+    assert plot.covers.tolist() == [True, False]
+
+
+def test_a_method_without_intervals_has_no_zip_plot():
+    with pytest.raises(ValueError, match="interval"):
+        findings.zip_plot(results(ate_lower=np.nan, ate_upper=np.nan), "a", "trial")
+
+
+def test_fixed_rules_by_definition():
+    effect = population(SCENARIOS["as-printed"]).truth.risk_difference
+    rules = findings.fixed_rules(["as-printed", "no-effect", "constant-odds-ratio"])
+    assert rules.loc["as-printed", "treat all"] == pytest.approx(1000.0 * effect[effect > 0].sum() / effect.size)
+    assert rules.loc["as-printed", "treat none"] == pytest.approx(-1000.0 * effect[effect < 0].sum() / effect.size)
+    assert rules.loc["no-effect"].tolist() == [0.0, 0.0]
+    assert rules.loc["constant-odds-ratio", "treat all"] == pytest.approx(0.0, abs=1e-12)
+
+
+def test_the_better_fixed_rule_joins_the_methods():
+    table = findings.with_fixed_rules(findings.performance(results()))
+    row = table.loc[("as-printed", findings.BEST_FIXED_RULE, "population", "regret")]
+    assert row["mean"] == findings.fixed_rules(["as-printed"]).loc["as-printed"].min()
+
+
+def test_flags_and_failures_are_counted_once_a_replicate():
+    trial = results(flags=["separation", "", "separation;not_converged", ""], error=["", "", "", "ValueError"])
+    elsewhere = results(error=["", "", "", "ValueError"]).assign(population="population")
+    row = findings.flagged(joined(trial, elsewhere)).loc[("as-printed", "a")]
+    assert row[["replicates", "failed", "separation", "not_converged", "nuts_fallback"]].tolist() == [4, 1, 2, 1, 0]
+    assert row["errors"] == "ValueError 1"
