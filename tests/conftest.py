@@ -13,7 +13,7 @@ from nbval.plugin import IPyNbCell
 from hte_utils.ledger.replay import differences, ledger_entries
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 CELL_SPLITTING_DISTRIBUTIONS = {"load", "worksteal", "each"}
 
@@ -39,6 +39,21 @@ def compare_ledger(cell: IPyNbCell, fresh: Sequence[Any], recorded: Sequence[Any
     """Stand in for nbval's text comparison; the cell reports what ``comparison_traceback`` holds."""
     cell.comparison_traceback = differences(ledger_entries(fresh), ledger_entries(recorded))
     return not cell.comparison_traceback
+
+
+@pytest.fixture(scope="module", autouse=True)
+def drawing_without_a_screen(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Tests of figures draw without a screen, and leave no figure open (a notebook would show it twice)."""
+    if not request.module.__name__.rpartition(".")[2].startswith("test_figures"):
+        yield
+        return
+    import matplotlib.pyplot as plt
+
+    before = plt.get_backend()
+    plt.switch_backend("agg")
+    yield
+    assert plt.get_fignums() == []
+    plt.switch_backend(before)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -16,14 +16,6 @@ from hte_utils.parameters import table4_draws
 from hte_utils.trial import simulate_truth
 
 
-@pytest.fixture(scope="module", autouse=True)
-def drawing_without_a_screen():
-    before = plt.get_backend()
-    plt.switch_backend("agg")
-    yield
-    plt.switch_backend(before)
-
-
 @pytest.fixture(scope="module")
 def truth():
     return simulate_truth(2000, 123)

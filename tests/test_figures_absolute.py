@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -22,15 +21,6 @@ from hte_utils.spec import PAPER_SPEC
 from hte_utils.trial import simulate_truth
 
 MEMBERS = group_members(np.arange(300) % 3 + 1)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def drawing_without_a_screen():
-    before = plt.get_backend()
-    plt.switch_backend("agg")
-    yield
-    assert plt.get_fignums() == []
-    plt.switch_backend(before)
 
 
 @pytest.fixture(scope="module")

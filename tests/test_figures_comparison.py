@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from comparator_trials import trial_of, truth_of
@@ -12,15 +11,6 @@ from hte_utils.study.generate import PROFILE_NAMES, profiles
 from hte_utils.study.scenarios import SCENARIOS
 
 NAMES = ["constant", "path", "interactions_ml", "s_learner", "paper_way"]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def drawing_without_a_screen():
-    before = plt.get_backend()
-    plt.switch_backend("agg")
-    yield
-    assert plt.get_fignums() == []
-    plt.switch_backend(before)
 
 
 @pytest.fixture(scope="module")

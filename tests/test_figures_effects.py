@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from matplotlib.colors import to_hex
@@ -21,15 +20,6 @@ from hte_utils.trial import simulate_truth
 
 LABELS = {"left out": GroupEffects.LEFT_OUT, "in": GroupEffects.INCLUDED}
 LOG_ODDS, POINTS = EffectScale.LOG_ODDS_RATIO, EffectScale.RISK_DIFFERENCE
-
-
-@pytest.fixture(scope="module", autouse=True)
-def drawing_without_a_screen():
-    before = plt.get_backend()
-    plt.switch_backend("agg")
-    yield
-    assert plt.get_fignums() == []
-    plt.switch_backend(before)
 
 
 @pytest.fixture(scope="module")

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-import pytest
 
 from hte_utils.comparators import METHODS
 from hte_utils.figures import study as figures
@@ -13,15 +11,6 @@ from hte_utils.figures.zip_plots import zip_plots
 from hte_utils.study import findings
 
 NAMES = ["constant", "paper_corrected"]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def drawing_without_a_screen():
-    before = plt.get_backend()
-    plt.switch_backend("agg")
-    yield
-    assert plt.get_fignums() == []
-    plt.switch_backend(before)
 
 
 def table(scenarios=("as-printed",), column="mean"):

@@ -113,3 +113,29 @@ def test_damage_is_seen(store: StudyStore, tmp_path: Path) -> None:
         publish(store, tmp_path, populations=["nope"])
     with pytest.raises(FileNotFoundError):
         read_published(tmp_path / "nothing")
+
+
+def test_profiles_keep_less_and_are_proved_all_the_same(store: StudyStore, tmp_path: Path) -> None:
+    publish(store, tmp_path, measures=["rd_rmse", "ate_truth"], of_profiles=["ate_truth"])
+    frame = read_published(tmp_path)
+    single = frame["population"].astype(str).str.startswith("profile-")
+    assert single.any()
+    assert frame.loc[single, "rd_rmse"].isna().all()
+    assert frame.loc[single & (frame["error"] == ""), "ate_truth"].notna().all()
+    assert frame.loc[~single & (frame["error"] == ""), "rd_rmse"].notna().all()
+    assert verify_published(tmp_path, SCENARIOS, CHOSEN, replicates=3).passed
+
+
+@pytest.mark.parametrize(
+    ("notes", "flags"),
+    [
+        ("", ""),
+        ('{"pareto_k": 1.0, "ess": 900.0}', ""),
+        ('{"separation": 1.0, "not_converged": 1.0}', "not_converged;separation"),
+        ('{"nuts_fallback": 0.0}', ""),
+    ],
+)
+def test_flags_are_the_notes_that_a_reader_must_know(notes: str, flags: str) -> None:
+    from hte_utils.study.published import _flags
+
+    assert _flags(notes) == flags
