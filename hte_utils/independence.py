@@ -4,9 +4,11 @@ The posterior of the sums form is smooth, unimodal and nearly normal, so an appr
 and an independence Metropolis-Hastings chain makes it exact: propose from a multivariate t, accept by the ratio of
 importance weights. The t starts as the Laplace approximation and is then fitted to the posterior's mean and
 covariance, estimated by importance sampling in two pilot rounds. The chains start after the proposal is settled,
-so nothing adapts while they run. The t has heavier tails than the posterior in every direction (priors are normal,
-and log-gamma for the log precisions), so the weights are bounded and the chain is uniformly ergodic (Mengersen &
-Tweedie 1996, Theorem 2.1).
+so nothing adapts while they run. Where every group has events and non-events in both arms, the likelihood closes the
+posterior in, the t has the heavier tails, and bounded weights make the chain uniformly ergodic (Mengersen & Tweedie
+1996, Theorem 2.1). Where a group's treated patients have no event, its effect has the tail of its marginal prior, a t
+with four degrees of freedom, which the proposal reaches too seldom: with 65 such patients the SD of that one effect came
+out 3 to 6 % too small. Pareto's k does not always say so.
 
 Where the interactions have a sampled scale (`Priors.interaction_scale`), the posterior is a funnel, and the t stands in
 the coordinates of `hte_utils.hierarchical_chart`, in which it is none.

@@ -3,6 +3,9 @@
 The posterior is that of `hte_utils.fit.fit`; only the engine differs. `hte_utils.importance` proposes from an
 approximation and weights the proposals by what it got wrong. Each fit says by Pareto's k-hat whether that worked; where
 it did not, NUTS takes its place, with a warning and a mark in the record.
+
+A limit that k-hat does not always show: where a group's treated patients have no event at all, the tail of that group's
+effect is that of its prior, and is reached too seldom (`hte_utils.independence` says by how much). Take NUTS there.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ from hte_utils.comparators import METHODS
 from hte_utils.figures import study as figures
 from hte_utils.figures.zip_plots import zip_plots
 from hte_utils.study import findings
+from hte_utils.study.zip_intervals import ZipPlot
 
 NAMES = ["constant", "paper_corrected"]
 
@@ -80,7 +81,7 @@ def test_every_scenario_has_its_place():
 
 
 def test_zip_plots_show_who_misses():
-    plot = findings.ZipPlot(
+    plot = ZipPlot(
         np.array([-1.0, -1.0, 0.5]),
         np.array([1.0, 1.0, 9.0]),
         np.array([16.0, 50.0, 83.0]),

@@ -73,4 +73,5 @@ def test_a_hopeless_proposal_is_given_up() -> None:
     density = SumsDensity.of(PAPER_SPEC.design(frame), Priors())
     sample = importance_sample(density, 100, np.random.SeedSequence(1))
     assert sample.pareto_k > 0.7
-    assert len(sample.points) < 10_000
+    # Fifty for each wanted draw would be the end in any case; k-hat gives it up long before.
+    assert len(sample.points) <= 1_600

@@ -9,13 +9,14 @@ from multiprocessing import get_context
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 from arviz_stats.base import array_stats
 from paper_fits import paper_design
 from quick_trials import QuickTrial, quick_trials
 
 from hte_utils.fit import fit
 from hte_utils.fit_record import FitWarning, record_of
-from hte_utils.fit_settings import IndependenceSettings
+from hte_utils.fit_settings import IndependenceSettings, NutsSettings
 from hte_utils.ledger.entries import Reproduced, judge
 from hte_utils.paper import entries_of
 from hte_utils.paper_tables import BOOK_SETTINGS, table_4
@@ -23,9 +24,14 @@ from hte_utils.parameters import listing2_draws, table4_draws
 from hte_utils.posterior_tree import points_of
 from hte_utils.priors import Priors
 from hte_utils.quick_posterior import Engine, QuickFallbackWarning, QuickPosterior, quick_posterior
+from hte_utils.spec import TrialDesign
 from hte_utils.sums_density import SumsDensity
 
 TRIALS = list(quick_trials())
+# The first of each kind always; the others, half a minute, where slow tests are asked for.
+AGREEMENT = [
+    pytest.param(trial, id=trial.name, marks=() if trial.name.endswith(", 0") else pytest.mark.slow) for trial in TRIALS
+]
 
 
 def patients_effects(trial: QuickTrial, points: np.ndarray) -> np.ndarray:
@@ -48,7 +54,7 @@ def exact(trial: QuickTrial) -> np.ndarray:
     return values.T.reshape(-1, settings.chains, settings.draws)
 
 
-@pytest.mark.parametrize("trial", TRIALS, ids=lambda trial: trial.name)
+@pytest.mark.parametrize("trial", AGREEMENT)
 def test_same_posterior_as_the_exact_chain(trial: QuickTrial) -> None:
     """Means within 0.03 SD, SDs within 3 %, interval ends within 0.03 SD, but for Monte Carlo error.
 
@@ -163,20 +169,47 @@ def test_a_seed_sequence_may_be_used_again() -> None:
     assert first.seed == "7 (1,)"
 
 
-def test_where_importance_sampling_fails_nuts_takes_over_and_says_so() -> None:
+def without_a_fit_by_importance() -> tuple[QuickTrial, Priors]:
     """Separated outcomes and a prior that is next to none: the posterior is a long half-open ridge."""
-    separated = next(trial for trial in TRIALS if trial.name.startswith("separation by age"))
-    priors = Priors(fixed_sd=100.0)
+    return next(trial for trial in TRIALS if trial.name.startswith("separation by age")), Priors(fixed_sd=100.0)
+
+
+def fallen_back() -> QuickPosterior:
+    """Fit that trial, and check that the posterior is NUTS's and that this is said."""
+    trial, priors = without_a_fit_by_importance()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        posterior = quick_posterior(separated.design, priors=priors, draws=200, seed=1)
+        posterior = quick_posterior(trial.design, priors=priors, draws=200, seed=1)
     [said] = [w for w in caught if issubclass(w.category, QuickFallbackWarning)]
     assert "k-hat is" in str(said.message)
     assert "NUTS takes the place" in str(said.message)
     assert posterior.record.engine is Engine.NUTS
     assert posterior.record.pareto_k > 0.7
     assert posterior.points.shape == (posterior.n_draws, 14)
+    np.testing.assert_allclose(posterior.weights, 1.0 / posterior.n_draws)
     assert record_of(posterior.tree()).sampler == "quick, nuts"
+    return posterior
+
+
+def test_where_importance_sampling_fails_a_fit_by_nuts_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The decision alone: an easy posterior stands in for what NUTS would have found."""
+    asked: list[object] = []
+
+    def stand_in(design: TrialDesign, *, priors: Priors, settings: object, **_: object) -> xr.DataTree:
+        asked.extend([priors, settings])
+        return fit(design, settings=IndependenceSettings(draws=250, chains=4, seed=1))
+
+    monkeypatch.setattr("hte_utils.quick_posterior.fit", stand_in)
+    fallen_back()
+    priors, settings = asked
+    assert priors == without_a_fit_by_importance()[1]
+    assert isinstance(settings, NutsSettings)
+    assert settings.draws * settings.chains >= 200
+
+
+@pytest.mark.slow
+def test_where_importance_sampling_fails_nuts_takes_over_and_says_so() -> None:
+    posterior = fallen_back()
     # The ridge: every patient with the event is older than every other, so that the effect of age has no upper limit.
     assert posterior.draws["b_prognostic"][:, 0].mean() > 50.0
 

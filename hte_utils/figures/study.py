@@ -77,8 +77,8 @@ _LINES: Final = (
     (GREEN, "D", "-"),
     (VERMILION, "o", "-"),
     (PURPLE, "X", ":"),
-    (PAPER_COLOUR, "_", "none"),
 )
+_FIXED_RULE: Final = (PAPER_COLOUR, "_", "none")
 
 
 def paper_among_trials(trials: Mapping[str, pd.DataFrame], positions: Mapping[str, pd.DataFrame]) -> Figure:
@@ -237,7 +237,8 @@ def scenarios(
 def _method_lines(axis: Axes, table: pd.DataFrame, scenarios: Sequence[str], methods: Sequence[str]) -> None:
     ordered = all(SCENARIOS[name].effect == SCENARIOS[scenarios[0]].effect for name in scenarios)
     shifts = np.linspace(-0.18, 0.18, len(methods))
-    for (colour, marker, line), name, shift in zip(_LINES, methods, shifts, strict=False):
+    for style, name, shift in zip(_LINES, methods, shifts, strict=False):
+        colour, marker, line = style if name in METHODS else _FIXED_RULE
         if name not in table.index.get_level_values("method"):
             continue
         here = rows_at(table, "method", name).reindex(list(scenarios))
@@ -250,7 +251,7 @@ def _method_lines(axis: Axes, table: pd.DataFrame, scenarios: Sequence[str], met
             linestyle=line if ordered else "none",  # other effects have no order
             linewidth=1.0,
             elinewidth=1.0,
-            markersize=3.5,
+            markersize=3.5 if name in METHODS else 8,
             label=METHODS[name].label if name in METHODS else name,
         )
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
 
-    from hte_utils.study.findings import ZipPlot
+    from hte_utils.study.zip_intervals import ZipPlot
 
 _NOMINAL: Final = 95.0
 _SHOWN_INTERVALS: Final = 300

@@ -55,6 +55,11 @@ class Project:
         """Folder of the recorded runs."""
         return self.root / "tests" / "recorded"
 
+    @property
+    def stored_results(self) -> Path:
+        """Folder of the results that take too long for a build; the chapters that read them prove them."""
+        return self.text_notebooks / "data"
+
     def notebook_names(self) -> list[str]:
         """Names (without suffix) of the pages that hold code, in reading order."""
         return sorted(path.stem for path in self.text_notebooks.glob("*.md") if is_notebook(path))

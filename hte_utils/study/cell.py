@@ -142,7 +142,8 @@ class Provenance:
             content = json.loads(text)
             digest = content.pop("digest")
             definition = CellDefinition(**content.pop("definition"))
-            provenance = cls(definition=definition, **content)
+            # Never this machine's, where the record says nothing.
+            provenance = cls(definition=definition, arithmetic=content.pop("arithmetic"), **content)
         except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
             raise ValueError(f"this is no provenance record: {error}") from error
         if digest != definition.digest:

@@ -7,13 +7,11 @@ patients here, as tables and figures show them; log odds ratios are as they are.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
 
 from hte_utils.comparators import METHODS
 from hte_utils.ledger.entries import Reproduced
@@ -27,10 +25,6 @@ from hte_utils.study.summary import failures, mean_measures, paired_differences
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from numpy.typing import NDArray
-
-    FloatArray = NDArray[np.float64]
 
 PER_THOUSAND: Final = 1000.0
 TABLE_7: Final = {"correlation": "lor_correlation", "rmse": "lor_rmse", "mae": "lor_mae", "coverage": "lor_coverage"}
@@ -54,8 +48,6 @@ COLUMN_LABELS: Final = {
     "rd_coverage": "coverage",
     "regret": "regret",
 }
-
-_HALF_WIDTH: Final = float(norm.ppf(0.975))
 
 
 def of_trial(results: pd.DataFrame, scenario: str, method: str, where: str = TRIAL) -> pd.DataFrame:
@@ -150,60 +142,6 @@ def _large(results: pd.DataFrame, scenarios: Sequence[str] | None) -> pd.DataFra
 def _in_shown_units(table: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
     factor = table.index.get_level_values("measure").map(SHOWN).to_numpy(np.float64)
     return table.assign(**{name: table[name] * factor for name in columns})
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class ZipPlot:
-    """Intervals of one effect, trial by trial, sorted by how far their estimates are from the truth (Morris et al.).
-
-    Attributes
-    ----------
-    lower, upper
-        Ends minus the truth (percentage points), shape (trials,).
-    centile
-        Of the error in standard errors (half the interval's width over 1.96) among the trials, without its sign, per
-        cent, shape (trials,).
-    covers
-        Whether each interval holds the truth, shape (trials,).
-    """
-
-    lower: FloatArray
-    upper: FloatArray
-    centile: FloatArray
-    covers: NDArray[np.bool_]
-
-    @property
-    def coverage(self) -> float:
-        """Share of the intervals that hold the truth, per cent."""
-        return POINTS * float(self.covers.mean())
-
-    @property
-    def mcse(self) -> float:
-        """Its Monte Carlo standard error, percentage points."""
-        share = float(self.covers.mean())
-        return POINTS * math.sqrt(share * (1.0 - share) / self.covers.size)
-
-
-def zip_plot(results: pd.DataFrame, method: str, where: str, scenario: str = PAPER_DESIGN) -> ZipPlot:
-    """Sort the intervals of a population's average effect; a profile patient's average effect is its own.
-
-    Raises
-    ------
-    ValueError
-        If there are no results, or the method has no intervals.
-    """
-    trials = of_trial(results, scenario, method, where)
-    lower, estimate, upper = (
-        POINTS * (trials[f"ate_{name}"] - trials["ate_truth"]).to_numpy(np.float64)
-        for name in ("lower", "estimate", "upper")
-    )
-    if not np.isfinite(upper - lower).all():
-        raise ValueError(f"{method!r} does not give every trial an interval for the average effect of {where!r}")
-    distance = np.abs(estimate) / ((upper - lower) / (2.0 * _HALF_WIDTH))
-    order = np.argsort(distance, kind="stable")
-    centile = POINTS * (np.arange(order.size) + 0.5) / order.size
-    covers = (lower <= 0.0) & (upper >= 0.0)
-    return ZipPlot(lower[order], upper[order], centile, covers[order])
 
 
 def fixed_rules(scenarios: Sequence[str]) -> pd.DataFrame:
