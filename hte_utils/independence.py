@@ -7,8 +7,8 @@ covariance, estimated by importance sampling in two pilot rounds. The chains sta
 so nothing adapts while they run. Where every group has events and non-events in both arms, the likelihood closes the
 posterior in, the t has the heavier tails, and bounded weights make the chain uniformly ergodic (Mengersen & Tweedie
 1996, Theorem 2.1). Where a group's treated patients have no event, its effect has the tail of its marginal prior, a t
-with four degrees of freedom, which the proposal reaches too seldom: with 65 such patients the SD of that one effect came
-out 3 to 6 % too small. Pareto's k does not always say so.
+with four degrees of freedom, which the proposal reaches too seldom: with 65 such patients the SD of that one effect
+came out 3 to 6 % too small. Pareto's k does not always say so.
 
 Where the interactions have a sampled scale (`Priors.interaction_scale`), the posterior is a funnel, and the t stands in
 the coordinates of `hte_utils.hierarchical_chart`, in which it is none.
