@@ -77,6 +77,7 @@ def test_another_prior_is_another_posterior() -> None:
     assert np.abs(distances(summary(other), jags())).max() > 2 * Z_LIMIT
 
 
+@pytest.mark.slow
 def test_shrunk_interactions_by_two_samplers() -> None:
     """A funnel for the usual coordinates; the scale of the interactions is part of the posterior, and is checked."""
     priors = Priors(intercept_mean=-3.0, intercept_sd=1.0, interaction_scale=0.5)

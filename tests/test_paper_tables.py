@@ -39,6 +39,7 @@ def test_the_recorded_table_is_reproduced(recorded):
     assert {entry.verdict for entry in recorded} == {Verdict.WITHIN_ERROR}
 
 
+@pytest.mark.slow
 def test_no_false_alarm_for_twenty_other_seeds(time_series, recorded):
     alarms = {seed: differences(report(time_series, seed=seed).entries, recorded) for seed in SEEDS}
     assert {seed: texts for seed, texts in alarms.items() if texts} == {}
