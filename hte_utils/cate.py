@@ -20,6 +20,7 @@ import numpy as np
 import xarray as xr
 from threadpoolctl import threadpool_limits
 
+from hte_utils.logistic import expit_in_place
 from hte_utils.monte_carlo import batch_edges, require_probability
 from hte_utils.predictors import (
     GroupEffects,
@@ -174,7 +175,7 @@ def _effect(posterior: xr.DataTree, patients: Patients, scale: EffectScale, grou
 def _baseline_risk(posterior: xr.DataTree, patients: Patients, group_effects: GroupEffects) -> _Quantity:
     baseline = baseline_log_odds(posterior, patients, group_effects)
     require_moderate(baseline)
-    return _quantity(posterior, lambda rows: _expit(baseline.values(rows)), group_effects)
+    return _quantity(posterior, lambda rows: expit_in_place(baseline.values(rows)), group_effects)
 
 
 def _quantity(posterior: xr.DataTree, values: Callable[[slice], FloatArray], group_effects: GroupEffects) -> _Quantity:
@@ -182,26 +183,18 @@ def _quantity(posterior: xr.DataTree, values: Callable[[slice], FloatArray], gro
     return _Quantity(values, draws["chain"], draws["draw"], group_effects)
 
 
-# The three functions below work in place, because memory traffic costs more than the arithmetic. numpy.exp is
-# vectorised and several times faster than scipy.special.expit.
-def _expit(logit: FloatArray) -> FloatArray:
-    np.negative(logit, out=logit)
-    np.exp(logit, out=logit)
-    logit += 1.0
-    return np.reciprocal(logit, out=logit)
-
-
+# The two functions below work in place, because memory traffic costs more than the arithmetic.
 def _risk_difference(baseline_logit: FloatArray, log_odds_ratio: FloatArray) -> FloatArray:
     log_odds_ratio += baseline_logit
-    treated = _expit(log_odds_ratio)
-    treated -= _expit(baseline_logit)
+    treated = expit_in_place(log_odds_ratio)
+    treated -= expit_in_place(baseline_logit)
     return treated
 
 
 def _risk_ratio(baseline_logit: FloatArray, log_odds_ratio: FloatArray) -> FloatArray:
     log_odds_ratio += baseline_logit
-    treated = _expit(log_odds_ratio)
-    treated /= _expit(baseline_logit)
+    treated = expit_in_place(log_odds_ratio)
+    treated /= expit_in_place(baseline_logit)
     return treated
 
 

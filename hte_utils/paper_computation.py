@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 import xarray as xr
+from scipy.special import expit
 
 from hte_utils.cate import EffectScale, GroupEffects, baseline_risk_draws, cate_draws
 from hte_utils.evaluation import PointMetrics, point_metrics
@@ -145,10 +146,10 @@ def _candidates(cate: FloatArray, risk: FloatArray, treatment: FloatArray) -> di
     logit = np.log(risk / (1.0 - risk))
     rankings = {
         "posterior mean of the probability": risk.mean(axis=0),
-        "probability at the posterior mean of the linear predictor": _expit(logit.mean(axis=0)),
+        "probability at the posterior mean of the linear predictor": expit(logit.mean(axis=0)),
         "posterior median of the probability": np.median(risk, axis=0),
-        "as treated in the trial": _expit(logit + cate * treatment).mean(axis=0),
-        "if all were treated": _expit(logit + cate).mean(axis=0),
+        "as treated in the trial": expit(logit + cate * treatment).mean(axis=0),
+        "if all were treated": expit(logit + cate).mean(axis=0),
     }
     found: dict[tuple[str, str], FloatArray] = {}
     mean = cate.mean(axis=0)
@@ -224,7 +225,3 @@ def _row(metrics: PointMetrics, coverage: float) -> dict[str, float]:
 def _by_group(values: FloatArray, group: IntArray, *, median: bool = False) -> FloatArray:
     summary = np.median if median else np.mean
     return np.array([summary(values[group == number]) for number in range(1, _N_GROUPS + 1)])
-
-
-def _expit(logit: FloatArray) -> FloatArray:
-    return 1.0 / (1.0 + np.exp(-logit))

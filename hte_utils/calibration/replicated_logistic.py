@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from hte_utils.logistic import expit_in_place
 from hte_utils.trial_checks import FloatArray
 
 _STEPS = 40
@@ -48,7 +49,7 @@ def fit_logistic(
     known = 0.0 if offset is None else offset
     settled = np.zeros(n_replicates, dtype=bool)
     for _ in range(_STEPS):
-        probability = _expit(beta @ columns.T + known)
+        probability = expit_in_place(np.clip(beta @ columns.T + known, -500.0, 500.0))
         gradient = (weights * (outcome - probability)) @ columns
         information = ((weights * probability * (1.0 - probability)) @ squares).reshape(-1, n_terms, n_terms)
         step = _solve(information, gradient)
@@ -65,15 +66,6 @@ def fit_logistic(
 
 def _mean(outcome: FloatArray) -> FloatArray:
     return outcome if outcome.ndim == 1 else np.asarray(outcome.mean(axis=0))
-
-
-def _expit(log_odds: FloatArray) -> FloatArray:
-    # In place: memory traffic costs more than the arithmetic.
-    np.clip(log_odds, -500.0, 500.0, out=log_odds)
-    np.negative(log_odds, out=log_odds)
-    np.exp(log_odds, out=log_odds)
-    log_odds += 1.0
-    return np.reciprocal(log_odds, out=log_odds)
 
 
 def _solve(information: FloatArray, gradient: FloatArray) -> FloatArray:

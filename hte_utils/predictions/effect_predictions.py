@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
+from hte_utils.logistic import expit_in_place
 from hte_utils.predictors import baseline_log_odds, log_odds_ratio, require_moderate
 from hte_utils.trial_checks import FloatArray, IntArray
 
@@ -148,7 +149,7 @@ def predict_batches(
             untreated, added = baseline.values(rows), effect.values(rows)
             harm, ratio = _batch_means(added > 0, n_batches), _batch_means(added, n_batches)
             added += untreated
-            risk, treated = (_batch_means(_expit(each), n_batches) for each in (untreated, added))
+            risk, treated = (_batch_means(expit_in_place(each), n_batches) for each in (untreated, added))
             found[:, :, rows] = np.stack([risk, treated - risk, ratio, harm], axis=1)
     return tuple(EffectPredictions(*batch) for batch in found)
 
@@ -156,12 +157,3 @@ def predict_batches(
 def _batch_means(values: npt.NDArray[np.float64] | npt.NDArray[np.bool_], n_batches: int) -> FloatArray:
     """Means over each batch of draws, shape (batches, rows), of values of shape (rows, draws)."""
     return np.asarray(values.reshape(len(values), n_batches, -1).mean(axis=2).T)
-
-
-def _expit(log_odds: FloatArray) -> FloatArray:
-    # In place, and numpy.exp is vectorised: several times faster than scipy.special.expit. `require_moderate` has
-    # seen to it that nothing overflows.
-    np.negative(log_odds, out=log_odds)
-    np.exp(log_odds, out=log_odds)
-    log_odds += 1.0
-    return np.reciprocal(log_odds, out=log_odds)
