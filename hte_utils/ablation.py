@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from hte_utils.candidate_models import BETTER_MODEL, PAPER_MODEL
+from hte_utils.candidate_models import ALL_MODIFIERS_MODEL, PAPER_MODEL
 from hte_utils.cate import EffectScale, GroupEffects, baseline_risk_draws, cate_draws
 from hte_utils.evaluation import Metric, evaluate_cate
 from hte_utils.fit_settings import IndependenceSettings, Settings
@@ -101,7 +101,7 @@ class Analysis:
             case Choice.INTERACTIONS_OMITTED:
                 return replace(self, spec=replace(self.spec, modifiers=(*self.spec.modifiers, "bmi", "prior")))
             case Choice.INTERCEPT_PRIOR:
-                rare = BETTER_MODEL.priors
+                rare = ALL_MODIFIERS_MODEL.priors
                 prior = replace(self.priors, intercept_mean=rare.intercept_mean, intercept_sd=rare.intercept_sd)
                 return replace(self, priors=prior)
 
@@ -113,7 +113,7 @@ ANALYSES: Final[Mapping[str, Analysis]] = (
     {"as in the paper": PAPER_ANALYSIS}
     | {choice.value: PAPER_ANALYSIS.without(choice) for choice in Choice}
     | {"all of these together": reduce(Analysis.without, Choice, PAPER_ANALYSIS)}
-    | {BETTER_MODEL.label: Analysis(BETTER_MODEL.spec, BETTER_MODEL.priors, GroupEffects.INCLUDED)}
+    | {ALL_MODIFIERS_MODEL.label: Analysis(ALL_MODIFIERS_MODEL.spec, ALL_MODIFIERS_MODEL.priors, GroupEffects.INCLUDED)}
 )
 """The rows of the ablation table for the paper's own trial, by label."""
 

@@ -1,9 +1,9 @@
 """The models that the book compares on the same trial, each with the reasons for its choices as data.
 
-`PAPER_MODEL` is Listing 2. `BETTER_MODEL` belongs to the same family (a logistic model with hierarchical group effects)
-and differs in its covariates and its priors. Its reasons use what the designer of a trial knows before it begins: about
-how often the event occurs, which covariates are measured, how large effects on bleeding usually are. They use neither
-the outcomes of the trial nor the truth that it was simulated from.
+`PAPER_MODEL` is Listing 2. `ALL_MODIFIERS_MODEL` belongs to the same family (a logistic model with hierarchical group
+effects) and differs in its covariates and its priors. Its reasons use what the designer of a trial knows before it
+begins: about how often the event occurs, which covariates are measured, how large effects on bleeding usually are. They
+use neither the outcomes of the trial nor the truth that it was simulated from.
 
 Effects are log odds ratios of the event; in the paper's trial the event is major bleeding, so positive is harm.
 """
@@ -111,7 +111,7 @@ _COVARIATES: Final = (
     Covariate("smoking", "smoking"),
 )
 
-BETTER_SPEC: Final = TrialSpec(
+ALL_MODIFIERS_SPEC: Final = TrialSpec(
     outcome=PAPER_SPEC.outcome,
     treatment=PAPER_SPEC.treatment,
     group=PAPER_SPEC.group,
@@ -122,7 +122,7 @@ BETTER_SPEC: Final = TrialSpec(
 """Every baseline measurement once, and each also as an effect modifier. Diastolic pressure and hypertension are left
 out: both say again what systolic pressure says."""
 
-BETTER_PRIORS: Final = Priors(
+ALL_MODIFIERS_PRIORS: Final = Priors(
     fixed_sd=1.0,
     precision_shape=2.0,
     precision_rate=0.25,
@@ -131,7 +131,7 @@ BETTER_PRIORS: Final = Priors(
     interaction_scale=0.5,
 )
 
-_BETTER_REASONS: Final = (
+_ALL_MODIFIERS_REASONS: Final = (
     Reason(
         "intercept",
         "Normal(logit 0.05, 1)",
@@ -174,10 +174,10 @@ _BETTER_REASONS: Final = (
     ),
 )
 
-BETTER_MODEL: Final = CandidateModel(
+ALL_MODIFIERS_MODEL: Final = CandidateModel(
     name="better",
-    label="the better model",
-    spec=BETTER_SPEC,
-    priors=BETTER_PRIORS,
-    reasons=_BETTER_REASONS,
+    label="the all-modifiers model",
+    spec=ALL_MODIFIERS_SPEC,
+    priors=ALL_MODIFIERS_PRIORS,
+    reasons=_ALL_MODIFIERS_REASONS,
 )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from hte_utils.candidate_models import BETTER_MODEL
+from hte_utils.candidate_models import ALL_MODIFIERS_MODEL
 from hte_utils.priors import Priors
 from hte_utils.spec import PAPER_SPEC, TrialDesign, TrialSpec
 from hte_utils.trial import simulate_trial
@@ -46,8 +46,8 @@ def quick_trials() -> Iterator[QuickTrial]:
             yield _trial(
                 f"shrunk interactions, {n} patients, {seed}",
                 simulate_trial(n, seed),
-                BETTER_MODEL.spec,
-                BETTER_MODEL.priors,
+                ALL_MODIFIERS_MODEL.spec,
+                ALL_MODIFIERS_MODEL.priors,
             )
 
 

@@ -19,9 +19,9 @@ from hte_utils.bayesian_checks.candidate_steps import (
     UNSHRUNK_MODEL,
 )
 from hte_utils.candidate_models import (
-    BETTER_MODEL,
-    BETTER_PRIORS,
-    BETTER_SPEC,
+    ALL_MODIFIERS_MODEL,
+    ALL_MODIFIERS_PRIORS,
+    ALL_MODIFIERS_SPEC,
     DESIGN_EVENT_RATE,
     PAPER_MODEL,
 )
@@ -40,12 +40,12 @@ def test_the_paper_model_is_listing_2() -> None:
 
 def test_the_better_model_has_everything_as_modifier() -> None:
     labels = ("age", "anticoag", "bmi", "diabetes", "prior", "sbp", "smoking")
-    assert BETTER_SPEC.prognostic_labels == BETTER_SPEC.modifiers == labels
-    assert BETTER_SPEC.group == "gender"
-    assert {c.label for c in BETTER_SPEC.prognostic if c.standardise} == {"age", "bmi", "sbp"}
-    assert BETTER_PRIORS.intercept_mean == pytest.approx(logit(DESIGN_EVENT_RATE))
-    assert BETTER_PRIORS.intercept_sd == 1.0
-    assert BETTER_PRIORS.interaction_scale == 0.5
+    assert ALL_MODIFIERS_SPEC.prognostic_labels == ALL_MODIFIERS_SPEC.modifiers == labels
+    assert ALL_MODIFIERS_SPEC.group == "gender"
+    assert {c.label for c in ALL_MODIFIERS_SPEC.prognostic if c.standardise} == {"age", "bmi", "sbp"}
+    assert ALL_MODIFIERS_PRIORS.intercept_mean == pytest.approx(logit(DESIGN_EVENT_RATE))
+    assert ALL_MODIFIERS_PRIORS.intercept_sd == 1.0
+    assert ALL_MODIFIERS_PRIORS.interaction_scale == 0.5
 
 
 def test_every_departure_from_the_paper_has_a_reason() -> None:
@@ -58,10 +58,10 @@ def test_every_departure_from_the_paper_has_a_reason() -> None:
         "precision_shape": "gender",
         "fixed_sd": "main effects",
     }
-    table = BETTER_MODEL.reasons_table()
+    table = ALL_MODIFIERS_MODEL.reasons_table()
     assert table["why"].str.len().min() > 40
     for field in fields(Priors):
-        if getattr(BETTER_PRIORS, field.name) != getattr(Priors(), field.name):
+        if getattr(ALL_MODIFIERS_PRIORS, field.name) != getattr(Priors(), field.name):
             assert said[field.name] in table.index
     assert {"covariates", "modifiers"} <= set(table.index)
 
@@ -72,7 +72,7 @@ def test_steps_differ_by_what_they_say() -> None:
     }  # fmt: skip
     assert set(SBP_MODEL.spec.prognostic_labels) - set(PAPER_SPEC.prognostic_labels) == {"sbp"}
     assert FEW_MODIFIERS_MODEL.spec.modifiers == PAPER_SPEC.modifiers
-    assert UNSHRUNK_MODEL.spec == BETTER_SPEC
+    assert UNSHRUNK_MODEL.spec == ALL_MODIFIERS_SPEC
     assert UNSHRUNK_MODEL.priors.interaction_scale is None
     assert FEW_MODIFIERS_MODEL.priors == UNSHRUNK_MODEL.priors
 
@@ -109,10 +109,10 @@ def test_other_models_differ_between_patients(trial: pd.DataFrame) -> None:
 
 
 def test_numbers_in_the_reasons_are_right() -> None:
-    why = BETTER_MODEL.reasons_table()["why"]
-    low, high = expit(BETTER_PRIORS.intercept_mean + 2.0 * np.array([-1.0, 1.0]))
+    why = ALL_MODIFIERS_MODEL.reasons_table()["why"]
+    low, high = expit(ALL_MODIFIERS_PRIORS.intercept_mean + 2.0 * np.array([-1.0, 1.0]))
     assert f"two SD: {100 * low:.1f} % to {100 * high:.0f} %" in why["intercept"]
     assert f"median {stats.halfnorm(scale=0.5).median():.2f}" in why["interactions"]
-    sds = [1 / np.sqrt(stats.gamma(2, scale=1 / rate).median()) for rate in (BETTER_PRIORS.precision_rate, 2.0)]
+    sds = [1 / np.sqrt(stats.gamma(2, scale=1 / rate).median()) for rate in (ALL_MODIFIERS_PRIORS.precision_rate, 2.0)]
     assert f"SD is {sds[0]:.2f} instead of the paper's {sds[1]:.1f}" in why["gender"]
     assert f"1/{np.exp(2):.0f} to {np.exp(2):.0f} in two SD" in why["main effects"]

@@ -11,7 +11,7 @@ from hand_made_posteriors import small_design
 from scipy import stats
 
 from hte_utils.bayesian_checks.prior_draws import draw_from_prior
-from hte_utils.candidate_models import BETTER_MODEL, PAPER_MODEL, CandidateModel
+from hte_utils.candidate_models import ALL_MODIFIERS_MODEL, PAPER_MODEL, CandidateModel
 from hte_utils.cate import EffectScale, GroupEffects, cate_draws
 from hte_utils.model import listing_model
 from hte_utils.parameters import listing2_draws
@@ -33,7 +33,7 @@ def drawn(model: CandidateModel, seed: int = 1) -> dict[str, np.ndarray]:
     )
 
 
-@pytest.mark.parametrize("model", [PAPER_MODEL, BETTER_MODEL], ids=lambda model: model.name)
+@pytest.mark.parametrize("model", [PAPER_MODEL, ALL_MODIFIERS_MODEL], ids=lambda model: model.name)
 def test_marginals_have_their_closed_forms(model: CandidateModel) -> None:
     found, priors = drawn(model), model.priors
     intercept_sd = priors.fixed_sd if priors.intercept_sd is None else priors.intercept_sd
@@ -57,7 +57,7 @@ def test_marginals_have_their_closed_forms(model: CandidateModel) -> None:
     assert min(p_values.values()) > LEAST_P, p_values
 
 
-@pytest.mark.parametrize("model", [PAPER_MODEL, BETTER_MODEL], ids=lambda model: model.name)
+@pytest.mark.parametrize("model", [PAPER_MODEL, ALL_MODIFIERS_MODEL], ids=lambda model: model.name)
 def test_same_prior_as_the_pymc_model(model: CandidateModel) -> None:
     """Also in what two variables have in common: b_trt + re_trt, and an interaction over its common SD."""
     design = model.design(simulate_trial(60, 1))

@@ -10,7 +10,7 @@ from paper_fits import paper_design, paper_posterior
 
 from hte_utils.bayesian_checks.prior_draws import draw_from_prior
 from hte_utils.bayesian_checks.prior_sensitivity import LIKELIHOOD, THRESHOLD, log_prior_draws, sensitivity
-from hte_utils.candidate_models import BETTER_MODEL
+from hte_utils.candidate_models import ALL_MODIFIERS_MODEL
 from hte_utils.model import listing_model
 from hte_utils.parameters import listing2_draws
 from hte_utils.priors import Priors
@@ -42,10 +42,10 @@ def test_log_priors_are_those_of_the_pymc_model() -> None:
 
 def test_shrinkage_is_scaled_at_its_top() -> None:
     """With a learned scale, the interactions' component is the half-normal of that scale and nothing else."""
-    design = BETTER_MODEL.design(simulate_trial(200, 1))
-    draws = draw_from_prior(BETTER_MODEL.priors, design, draws=5, rng=np.random.default_rng(4))
+    design = ALL_MODIFIERS_MODEL.design(simulate_trial(200, 1))
+    draws = draw_from_prior(ALL_MODIFIERS_MODEL.priors, design, draws=5, rng=np.random.default_rng(4))
     scale = draws["posterior"]["sd_interaction"]
-    component = log_prior_draws(draws, BETTER_MODEL.priors)["interactions"]
+    component = log_prior_draws(draws, ALL_MODIFIERS_MODEL.priors)["interactions"]
     np.testing.assert_allclose(component - component[0, 0], -(scale**2 - scale[0, 0] ** 2) / (2 * 0.5**2), atol=1e-10)
 
 

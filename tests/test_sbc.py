@@ -19,7 +19,7 @@ from hte_utils.bayesian_checks.sbc import (
     Calibration,
     calibrate,
 )
-from hte_utils.candidate_models import BETTER_MODEL, PAPER_MODEL, CandidateModel
+from hte_utils.candidate_models import ALL_MODIFIERS_MODEL, PAPER_MODEL, CandidateModel
 from hte_utils.priors import Priors
 from hte_utils.trial import simulate_trial
 
@@ -32,7 +32,7 @@ def run(model: CandidateModel, fitted: Priors | None = None) -> Calibration:
     return calibrate(design, priors=model.priors, fitted_priors=fitted, trials=TRIALS, draws=49, seed=2)
 
 
-@pytest.mark.parametrize("model", [PAPER_MODEL, BETTER_MODEL], ids=lambda model: model.name)
+@pytest.mark.parametrize("model", [PAPER_MODEL, ALL_MODIFIERS_MODEL], ids=lambda model: model.name)
 def test_the_model_as_coded_is_calibrated(model: CandidateModel) -> None:
     p_values = run(model).table()["p_value"].drop(index=GROUP_LEFT_OUT)
     # Some thirty quantities with a fixed seed.
@@ -44,7 +44,7 @@ def test_every_quantity_is_there() -> None:
     derived = {LOG_LIKELIHOOD, AVERAGE_LOG_ODDS_RATIO, AVERAGE_RISK_DIFFERENCE, FIRST_GROUP, GROUP_LEFT_OUT}
     assert derived <= names
     assert len(names - derived) == 18
-    assert "sd_interaction" in run(BETTER_MODEL).ranks
+    assert "sd_interaction" in run(ALL_MODIFIERS_MODEL).ranks
 
 
 def test_a_rate_taken_for_a_scale_is_seen() -> None:

@@ -21,7 +21,7 @@ import xarray as xr
 from hte_utils.bayesian_checks.candidate_evaluation import evaluate_candidates
 from hte_utils.bayesian_checks.candidate_steps import CANDIDATES
 from hte_utils.bayesian_checks.sbc import Calibration, calibrate
-from hte_utils.candidate_models import BETTER_MODEL, PAPER_MODEL, CandidateModel
+from hte_utils.candidate_models import ALL_MODIFIERS_MODEL, PAPER_MODEL, CandidateModel
 from hte_utils.fit_record import library_versions
 from hte_utils.priors import Priors
 from hte_utils.trial import simulate_trial
@@ -55,7 +55,7 @@ class CalibrationScenario:
 
 SCENARIOS: Final = {
     "paper": CalibrationScenario("the paper's model", PAPER_MODEL),
-    "better": CalibrationScenario("the better model", BETTER_MODEL),
+    "better": CalibrationScenario("the all-modifiers model", ALL_MODIFIERS_MODEL),
     "fault": CalibrationScenario(
         "the paper's model, its Gamma rate taken for a scale", PAPER_MODEL, Priors(precision_rate=0.5)
     ),

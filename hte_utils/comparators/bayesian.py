@@ -1,4 +1,4 @@
-"""The hierarchical Bayesian models: the paper's as the paper computed with it, the same corrected, and the better one.
+"""The hierarchical Bayesian models: the paper's as the paper computed with it, corrected, and with all modifiers.
 
 "Its way" leaves the gender effects out of risk and effect, which is what Tables 7 and 8 show; "corrected" puts them in,
 as the model implies. Both are of the same posterior. Intervals are equal-tailed credible intervals.
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hte_utils.candidate_models import BETTER_MODEL, PAPER_MODEL, CandidateModel
+from hte_utils.candidate_models import ALL_MODIFIERS_MODEL, PAPER_MODEL, CandidateModel
 from hte_utils.comparators.estimates import INTERVAL, EffectEstimates, IntervalEstimate, MethodResult
 from hte_utils.effect_summaries import EffectSummaries, PosteriorSummary, effect_summaries
 from hte_utils.fit_record import FitWarning
@@ -42,8 +42,8 @@ def fit_paper_corrected(
 
 
 def fit_better(trial: pd.DataFrame, populations: Sequence[pd.DataFrame], rng: np.random.Generator) -> MethodResult:
-    """The better model of this book; see `hte_utils.comparators.estimates.Method`."""
-    return _fit(BETTER_MODEL, GroupEffects.INCLUDED, trial, populations, rng)
+    """The all-modifiers model of this book; see `hte_utils.comparators.estimates.Method`."""
+    return _fit(ALL_MODIFIERS_MODEL, GroupEffects.INCLUDED, trial, populations, rng)
 
 
 def _fit(

@@ -1,7 +1,8 @@
 """What the frequentist methods see of a trial: outcome, arm and eight covariates as numbers.
 
-The covariates are those of `candidate_models.BETTER_SPEC`: age, anticoagulant, BMI, diabetes, prior bleeding, systolic
-pressure, smoking and gender. Every frequentist method has the same information as the better Bayesian model.
+The covariates are those of `candidate_models.ALL_MODIFIERS_SPEC`: age, anticoagulant, BMI, diabetes, prior bleeding,
+systolic pressure, smoking and gender. Every frequentist method has the same information as the
+all-modifiers Bayesian model.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hte_utils.candidate_models import BETTER_SPEC
+from hte_utils.candidate_models import ALL_MODIFIERS_SPEC
 from hte_utils.trial_checks import TrialWarning
 from hte_utils.trial_design import Patients
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     FloatArray = NDArray[np.float64]
 
-COVARIATES = (*(covariate.column for covariate in BETTER_SPEC.prognostic), BETTER_SPEC.group)
+COVARIATES = (*(covariate.column for covariate in ALL_MODIFIERS_SPEC.prognostic), ALL_MODIFIERS_SPEC.group)
 """Columns of the covariate matrix, in its order."""
 
 
@@ -60,7 +61,7 @@ class TrialNumbers:
         with warnings.catch_warnings():
             # It speaks of priors, which these methods do not have; what an arm without events does to them they say.
             warnings.simplefilter("ignore", TrialWarning)
-            design = BETTER_SPEC.design(trial)
+            design = ALL_MODIFIERS_SPEC.design(trial)
         # Copies, because some libraries refuse read-only arrays.
         return cls(_matrix(design), design.treatment.copy(), design.outcome.copy(), design.coding)
 

@@ -190,7 +190,7 @@ _LADDER = (
     ),
     RegisteredMethod(
         name="better",
-        label="the better Bayesian model",
+        label="the all-modifiers Bayesian model",
         home="bayesian:fit_better",
         library="this project",
         assumes="log odds ratio linear in the covariates; shrinkage learned from the data",
