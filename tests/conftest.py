@@ -8,12 +8,17 @@ from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import settings
 from nbval.plugin import IPyNbCell
 
 from hte_utils.ledger.replay import differences, ledger_entries
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+# How long an example takes depends on how busy the machine is, and is no property of the code.
+settings.register_profile("any machine", deadline=None)
+settings.load_profile("any machine")
 
 CELL_SPLITTING_DISTRIBUTIONS = {"load", "worksteal", "each"}
 

@@ -86,7 +86,7 @@ def test_results_are_labelled(posterior: xr.DataTree, design: TrialDesign) -> No
     assert set(summarise_baseline_risk(posterior, design, group_effects=LEFT_OUT)) == set(summary) - {"p_harm"}
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     intercept=st.floats(-20, 20),
     treatment=st.floats(-20, 20),

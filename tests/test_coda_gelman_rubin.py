@@ -57,7 +57,7 @@ def test_chains_apart_have_the_factor_of_their_means() -> None:
     assert potential_scale_reduction(chains) == pytest.approx(expected, rel=0.01)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seed=st.integers(0, 2**32 - 1), shift=st.floats(-1e3, 1e3), scale=st.floats(1e-3, 1e3))
 def test_factors_know_no_units(seed: int, shift: float, scale: float) -> None:
     chains = noise(3, 3, 50, seed=seed)

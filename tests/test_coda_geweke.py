@@ -28,7 +28,7 @@ def test_windows_are_codas(draws: int, thin: int, early: int, late: int) -> None
     assert geweke_windows(draws, thin=thin) == (slice(0, early), slice(late - 1, draws))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     draws=st.integers(300, 5000),
     thin=st.integers(1, 50),
@@ -48,7 +48,7 @@ def test_z_is_nearly_standard_normal_for_independent_draws() -> None:
     assert z.std() == pytest.approx(1, abs=0.1)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     seed=st.integers(0, 2**32 - 1),
     shift=st.floats(-100, 100),

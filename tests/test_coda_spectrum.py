@@ -50,7 +50,7 @@ def test_naive_se_of_a_small_example() -> None:
     assert naive_se(draws) == pytest.approx(np.std(draws, ddof=1) / np.sqrt(20))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     seed=st.integers(0, 2**32 - 1),
     draws=st.integers(MINIMUM_DRAWS + 5, 300),

@@ -63,7 +63,7 @@ def test_flipping_the_sign_of_the_effect_turns_the_correlation() -> None:
     assert evaluate_cate(-draws, truth).correlation.value < -0.5
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 10_000), scale=st.floats(0.1, 10.0))
 def test_order_of_patients_and_unit_do_not_matter(seed: int, scale: float) -> None:
     rng = np.random.default_rng(seed)

@@ -18,7 +18,7 @@ def _data(seed: int, n: int = 300):
 
 
 @given(seed=st.integers(0, 2**32))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_weighted_fits_equal_statsmodels(seed) -> None:
     rng, columns, outcome = _data(seed)
     weights = rng.multinomial(300, np.full(300, 1 / 300), size=4).astype(float)

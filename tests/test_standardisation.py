@@ -102,7 +102,7 @@ def test_blocks_are_an_implementation_detail(monkeypatch: pytest.MonkeyPatch) ->
     xr.testing.assert_allclose(resampled, bootstrapped_risks(posterior, design, np.random.default_rng(1)))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.lists(st.floats(-6, 3), min_size=2, max_size=30),
     st.floats(-3, 3).filter(lambda effect: abs(effect) > 1e-3),

@@ -153,7 +153,7 @@ class TestTable8:
         assert found.table["te_sd"].isna().all()
         assert found.table["mean_te"].notna().all()
 
-    @settings(max_examples=10, deadline=None)
+    @settings(max_examples=10)
     @given(seed=st.integers(0, 1000))
     def test_order_of_patients_does_not_matter(self, seed: int) -> None:
         # Two hundred of these patients may share their covariates, so risks with ties are told apart first.
