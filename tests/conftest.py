@@ -16,8 +16,9 @@ from hte_utils.ledger.replay import differences, ledger_entries
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-# How long an example takes depends on how busy the machine is, and is no property of the code.
-settings.register_profile("any machine", deadline=None)
+# How long an example takes depends on how busy the machine is, and is no property of the code. No files are written:
+# the checkout may be read-only.
+settings.register_profile("any machine", deadline=None, database=None)
 settings.load_profile("any machine")
 
 CELL_SPLITTING_DISTRIBUTIONS = {"load", "worksteal", "each"}
