@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hte_utils.r_random import RRandom
+    from hte_utils.r_stream import RRandom
     from hte_utils.spec import PAPER_SPEC, TrialSpec
     from hte_utils.trial import TrialVariant, simulate_trial, simulate_truth
     from hte_utils.trial_as_described import simulate_trial_as_described
@@ -28,7 +28,7 @@ __all__ = [
 
 _HOME = {
     "PAPER_SPEC": "spec",
-    "RRandom": "r_random",
+    "RRandom": "r_stream",
     "TrialSpec": "spec",
     "TrialVariant": "trial",
     "simulate_trial": "trial",

@@ -21,7 +21,7 @@ import numpy as np
 from scipy.special import expit, logit
 
 from hte_utils.r_arguments import checked_count
-from hte_utils.r_random import RRandom
+from hte_utils.r_stream import RRandom
 from hte_utils.trial_truth import (
     LISTING_BASELINE,
     BaselineCoefficients,

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit, logit
 
-from hte_utils.r_rounding import round_to_tenths
+from hte_utils.r_stream import round_to_tenths
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

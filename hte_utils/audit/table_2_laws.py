@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import pandas as pd
 
-from hte_utils.r_random import RRandom
+from hte_utils.r_stream import RRandom
 from hte_utils.trial import (
     AGE_LIMITS,
     BLOOD_PRESSURE_COVARIANCE,

@@ -23,7 +23,7 @@ from hte_utils.trial_truth import BaselineCoefficients, baseline_log_odds
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from hte_utils.r_random import RRandom
+    from hte_utils.r_stream import RRandom
     from hte_utils.trial_truth import Covariates
 
 type FloatArray = NDArray[np.float64]

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-    from hte_utils.r_random import RRandom
+    from hte_utils.r_stream import RRandom
 
 type FloatArray = NDArray[np.float64]
 type Binary = NDArray[np.int8]

@@ -1,6 +1,6 @@
-# R's deterministic parts: the normal quantile, rounding to one decimal, eigenvectors of symmetric matrices.
+# R's deterministic parts: the normal quantile, rounding to one decimal.
 #   Rscript r_functions.R [OUTPUT.csv.gz]     (run in this folder; default r_functions.csv.gz)
-# One row a call: the function, its argument (a matrix column by column), its value (eigen: values, then vectors).
+# One row a call: the function, its argument, its value.
 source("r_values.R")
 row <- function(name, argument, value) data.frame(name, argument = hex(argument), value = hex(value))
 
@@ -13,11 +13,4 @@ p <- c(hard, borders, borders[3:8] * (1 + 2^-52), borders[3:8] * (1 - 2^-53), ru
 halves <- seq(-60, 1200) / 20
 x <- c(halves, halves * (1 + 2^-52), halves * (1 - 2^-53), rnorm(300, 50, 40), 10^runif(200, -4, 12.9), -0.04, 1e-9)
 
-symmetric <- function(p) { root <- matrix(rnorm(p * p), p); crossprod(root) + t(crossprod(root)) }
-matrices <- c(lapply(rep(1:6, each = 8), symmetric), list(symmetric(20), symmetric(32)), list(
-  matrix(c(200, 100, 100, 100), 2), diag(2), diag(c(1, 2)), matrix(1, 2, 2), matrix(0, 2, 2), matrix(c(1, 2, 2, 1), 2), diag(3),
-  matrix(0.5, 3, 3) + diag(0.5, 3), matrix(c(1, 0.9, 0, 0.9, 1, 0, 0, 0, 1), 3), -diag(3), matrix(c(1e12, 1, 2, 1, 1e-12, 0.5, 2, 0.5, 1), 3)))
-decompositions <- lapply(matrices, function(m) { e <- eigen(m, symmetric = TRUE); row("eigen", m, c(e$values, e$vectors)) })
-
-write_values(rbind(row("qnorm", p, qnorm(p)), row("round1", x, round(x, 1)), do.call(rbind, decompositions)),
-             output_path("r_functions.csv.gz"))
+write_values(rbind(row("qnorm", p, qnorm(p)), row("round1", x, round(x, 1))), output_path("r_functions.csv.gz"))
