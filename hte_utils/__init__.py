@@ -10,10 +10,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hte_utils.r_stream import RRandom
     from hte_utils.spec import PAPER_SPEC, TrialSpec
     from hte_utils.trial import TrialVariant, simulate_trial, simulate_truth
-    from hte_utils.trial_as_described import simulate_trial_as_described
+    from hte_utils.trial.as_described import simulate_trial_as_described
+    from hte_utils.trial.r_stream import RRandom
 
 __version__ = "0.1.0"
 __all__ = [
@@ -28,12 +28,12 @@ __all__ = [
 
 _HOME = {
     "PAPER_SPEC": "spec",
-    "RRandom": "r_stream",
+    "RRandom": "trial.r_stream",
     "TrialSpec": "spec",
     "TrialVariant": "trial",
     "simulate_trial": "trial",
     "simulate_truth": "trial",
-    "simulate_trial_as_described": "trial_as_described",
+    "simulate_trial_as_described": "trial",
 }
 
 

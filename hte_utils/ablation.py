@@ -28,7 +28,7 @@ from hte_utils.posterior_store import fit_or_load
 from hte_utils.priors import Priors
 from hte_utils.spec import Covariate, TrialSpec
 from hte_utils.strata import ntile
-from hte_utils.trial_truth import TrialTruth, trial_table
+from hte_utils.trial import TrialTruth, trial_table
 from hte_utils.true_effects import true_cate
 
 if TYPE_CHECKING:

@@ -18,14 +18,14 @@ from hte_utils.strata import ntile
 from hte_utils.study.generate import PatientTruth
 from hte_utils.study.measures import measure
 from hte_utils.study.seeds import named_child
-from hte_utils.trial_truth import EffectScale
+from hte_utils.trial import EffectScale
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from hte_utils.comparators import EffectEstimates, IntervalEstimate, MethodResult
     from hte_utils.study.generate import SimulatedTrial
-    from hte_utils.trial_truth import TrialTruth
+    from hte_utils.trial import TrialTruth
 
 POINTS = 100.0
 """Percentage points of a risk difference of 1."""

@@ -14,13 +14,13 @@ import xarray as xr
 from hte_utils.cate import EffectScale, GroupEffects, cate_draws, summarise_cate
 from hte_utils.diagnostics import modern_diagnostics
 from hte_utils.strata import stratify_by_risk
-from hte_utils.trial_truth import trial_table
+from hte_utils.trial import trial_table
 
 if TYPE_CHECKING:
     from hte_utils.monte_carlo import FloatArray
     from hte_utils.spec import TrialDesign
     from hte_utils.strata import RiskStrata
-    from hte_utils.trial_truth import TrialTruth
+    from hte_utils.trial import TrialTruth
 
 
 _SHOWN = {

@@ -12,10 +12,10 @@ from hte_utils.trial import (
     LISTING_COEFFICIENTS,
     EffectCoefficients,
     ListingCoefficients,
+    TrialTruth,
     simulate_trial,
     simulate_truth,
 )
-from hte_utils.trial_truth import TrialTruth
 
 LINEAR = ListingCoefficients(effect=EffectCoefficients(obese=0.0))
 """Listing 1 without its threshold in BMI: a logistic model with all interactions is then exactly right."""

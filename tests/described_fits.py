@@ -9,8 +9,7 @@ import xarray as xr
 from hte_utils.described.fit import DescribedSettings, fit_described
 from hte_utils.described.model import Reading, Subgroups, paper_subgroups
 from hte_utils.spec import PAPER_SPEC, TrialDesign
-from hte_utils.trial import ListingCoefficients, simulate_trial
-from hte_utils.trial_truth import BaselineCoefficients
+from hte_utils.trial import BaselineCoefficients, ListingCoefficients, simulate_trial
 
 OFTEN = ListingCoefficients(baseline=BaselineCoefficients(intercept=-0.5))
 """Coefficients under which bleeds are common, so that small trials hold information."""

@@ -24,8 +24,7 @@ from hte_utils.fit import fit
 from hte_utils.paper import printed_number
 from hte_utils.spec import PAPER_SPEC
 from hte_utils.strata import stratify_by_risk
-from hte_utils.trial import simulate_truth
-from hte_utils.trial_truth import trial_table
+from hte_utils.trial import simulate_truth, trial_table
 
 AS_IN_PAPER = (PAPER_TRIAL, "as in the paper")
 TRUTH = simulate_truth(2000, 123)

@@ -21,13 +21,11 @@ from hte_utils.described.compared import (
     stack,
 )
 from hte_utils.described.model import Reading
-from hte_utils.described_effects import LOG_ODDS_EFFECTS
 from hte_utils.evaluation import evaluate_cate
 from hte_utils.spec import PAPER_SPEC
 from hte_utils.strata import stratify_by_risk
-from hte_utils.trial import EffectCoefficients, ListingCoefficients, simulate_truth
-from hte_utils.trial_as_described import simulate_truth_as_described
-from hte_utils.trial_truth import trial_table
+from hte_utils.trial import EffectCoefficients, ListingCoefficients, simulate_truth, trial_table
+from hte_utils.trial.as_described import LOG_ODDS_EFFECTS, simulate_truth_as_described
 
 TRUTH = simulate_truth(2000, 123)
 

@@ -12,7 +12,7 @@ from hte_utils.comparators import METHODS, EffectEstimates, IntervalEstimate, Me
 from hte_utils.method_comparison import Comparison
 from hte_utils.study.generate import PROFILE_NAMES, PatientTruth, profiles
 from hte_utils.study.scenarios import SCENARIOS
-from hte_utils.trial_truth import EffectScale
+from hte_utils.trial import EffectScale
 
 
 def estimates(values: np.ndarray, reach: float | None = None) -> EffectEstimates:

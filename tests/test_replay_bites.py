@@ -58,13 +58,15 @@ def replay(notebook, *, changes=(), tmp_path, threads=None):
 CHANGES = {
     "a coefficient of the generator": (
         "02-baseline-table",
-        Change("trial_truth.py", "anticoagulant: float = 0.8", "anticoagulant: float = 0.9"),
+        Change("trial/listing_1.py", "anticoagulant: float = 0.8", "anticoagulant: float = 0.9"),
         "table1.event",
     ),
     "a label": (
         "02-baseline-table",
         Change(
-            "trial_truth.py", '_factor(patients.gender, "Male", "Female")', '_factor(patients.gender, "Female", "Male")'
+            "trial/listing_1.py",
+            '_factor(patients.gender, "Male", "Female")',
+            '_factor(patients.gender, "Female", "Male")',
         ),
         "table1.gender.male.count.control",
     ),

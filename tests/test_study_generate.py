@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from scipy.special import expit, logit
 
-from hte_utils.described_effects import described_effect
 from hte_utils.spec import PAPER_SPEC
 from hte_utils.study.generate import (
     PROFILE_NAMES,
@@ -20,13 +19,13 @@ from hte_utils.study.generate import (
 )
 from hte_utils.study.scenario import Scenario
 from hte_utils.study.scenarios import PAPER_DESIGN, SCENARIOS
-from hte_utils.trial import draw_covariates, simulate_trial, simulate_truth, treatment_effect
-from hte_utils.trial_as_described import (
+from hte_utils.trial import baseline_log_odds, draw_covariates, simulate_trial, simulate_truth, treatment_effect
+from hte_utils.trial.as_described import (
     REALISTIC_BLOOD_PRESSURE,
+    described_effect,
     draw_described_covariates,
     simulate_trial_as_described,
 )
-from hte_utils.trial_truth import baseline_log_odds
 
 PAPER = SCENARIOS[PAPER_DESIGN]
 LARGE = Scenario("large", "large", n_patients=100_000)

@@ -8,10 +8,9 @@ from dataclasses import replace
 
 import pytest
 
-from hte_utils.described_effects import RISK_DIFFERENCE_EFFECTS
 from hte_utils.study.scenario import Mechanism, Scenario
-from hte_utils.trial import EffectCoefficients
-from hte_utils.trial_truth import BaselineCoefficients
+from hte_utils.trial import BaselineCoefficients, EffectCoefficients
+from hte_utils.trial.as_described import RISK_DIFFERENCE_EFFECTS
 
 GOOD = Scenario("good", "good")
 

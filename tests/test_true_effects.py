@@ -10,8 +10,7 @@ from scipy.special import expit, logit
 from hte_utils.cate import EffectScale, GroupEffects, baseline_risk_draws, cate_draws
 from hte_utils.fit_settings import IndependenceSettings
 from hte_utils.strata import RiskStrata, stratify_by_risk
-from hte_utils.trial import simulate_trial, simulate_truth
-from hte_utils.trial_truth import TrialTruth
+from hte_utils.trial import TrialTruth, simulate_trial, simulate_truth
 from hte_utils.true_effects import (
     average_effects,
     three_patients,

@@ -14,7 +14,7 @@ from hte_utils.audit.data_variants import TABLE_3
 from hte_utils.ledger.statements import Finding
 from hte_utils.paper import entries_of
 from hte_utils.trial import TrialVariant
-from hte_utils.trial_as_described import FEMALE_PROBABILITY
+from hte_utils.trial.as_described import FEMALE_PROBABILITY
 
 if TYPE_CHECKING:
     from hte_utils.audit.case import Case

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     import xarray as xr
     from numpy.typing import NDArray
 
+    from hte_utils.trial import TrialTruth
     from hte_utils.trial_design import TrialDesign
-    from hte_utils.trial_truth import TrialTruth
 
 _THINNING: Final = 10  # of the book's 20 000 draws: no verdict hangs on the Monte Carlo error that is left
 _REPLICATES: Final = 20  # of the Monte Carlo errors, which are not used here

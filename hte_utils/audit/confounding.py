@@ -19,7 +19,7 @@ from hte_utils.baseline import COVARIATES
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from hte_utils.trial_truth import TrialTruth
+    from hte_utils.trial import TrialTruth
 
 SIGNIFICANT: Final = 0.05
 _PREFERENCE: Final = 1.0  # log odds ratio of being treated: patients above the median risk, or per SD of what is hidden

@@ -9,7 +9,7 @@ import pandas as pd
 
 if TYPE_CHECKING:
     from hte_utils.audit.case import Case
-    from hte_utils.trial_truth import TrialTruth
+    from hte_utils.trial import TrialTruth
 
 TREAT_NOBODY = "treat nobody"
 TREAT_ALL = "treat everybody"

@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import pandas as pd
 
-from hte_utils.r_stream import RRandom
 from hte_utils.trial import (
     AGE_LIMITS,
     BLOOD_PRESSURE_COVARIANCE,
     BLOOD_PRESSURE_MEAN,
     BMI_LIMITS,
 )
-from hte_utils.trial_as_described import FEMALE_PROBABILITY
+from hte_utils.trial.as_described import FEMALE_PROBABILITY
+from hte_utils.trial.r_stream import RRandom
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from hte_utils.trial_truth import Covariates
+    from hte_utils.trial import Covariates
 
 ROWS: Final = (
     "age",

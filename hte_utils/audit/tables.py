@@ -9,12 +9,12 @@ import pandas as pd
 
 from hte_utils.audit.about_results import QUINTILES, table_8
 from hte_utils.trial import AGE_LIMITS, BMI_LIMITS, simulate_truth
-from hte_utils.trial_as_described import simulate_truth_as_described
+from hte_utils.trial.as_described import simulate_truth_as_described
 
 if TYPE_CHECKING:
     from hte_utils.audit.case import Case
     from hte_utils.audit.confounding import Allocation
-    from hte_utils.trial_truth import TrialTruth
+    from hte_utils.trial import TrialTruth
 
 
 def table_8_by_reading(case: Case) -> pd.DataFrame:

@@ -19,8 +19,7 @@ from hte_utils.monte_carlo import FloatArray, IntArray
 from hte_utils.predictions.cross_fitting import arm_balanced_folds, groups_within_folds
 from hte_utils.spec import TrialDesign, TrialSpec
 from hte_utils.strata import ntile
-from hte_utils.trial import simulate_truth
-from hte_utils.trial_truth import TrialTruth, trial_table
+from hte_utils.trial import TrialTruth, simulate_truth, trial_table
 
 QUINTILES = 5
 

@@ -37,7 +37,7 @@ from hte_utils.trial_checks import FloatArray
 
 if TYPE_CHECKING:
     from hte_utils.spec import Patients
-    from hte_utils.trial_truth import TrialTruth
+    from hte_utils.trial import TrialTruth
 
 EVERYBODY = "all patients"
 # A block of patients x draws of this many numbers (2 MiB) stays in a core's own cache.

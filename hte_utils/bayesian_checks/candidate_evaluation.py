@@ -19,8 +19,7 @@ from hte_utils.evaluation import point_metrics
 from hte_utils.fit import fit
 from hte_utils.fit_record import FitWarning, record_of
 from hte_utils.fit_settings import IndependenceSettings
-from hte_utils.trial import simulate_truth
-from hte_utils.trial_truth import TrialTruth, trial_table
+from hte_utils.trial import TrialTruth, simulate_truth, trial_table
 from hte_utils.true_effects import true_cate
 
 if TYPE_CHECKING:

@@ -21,8 +21,8 @@ from scipy.special import expit, logit
 from hte_utils.bayesian_checks.outcome_model import log_likelihood_draws
 
 if TYPE_CHECKING:
+    from hte_utils.trial import TrialTruth
     from hte_utils.trial_design import TrialDesign
-    from hte_utils.trial_truth import TrialTruth
 
 
 def leave_one_out(posterior: xr.DataTree, design: TrialDesign) -> Any:

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from hte_utils.predictions.effect_predictions import EffectPredictions
     from hte_utils.predictors import GroupEffects
     from hte_utils.spec import Patients, TrialDesign
-    from hte_utils.trial_truth import TrialTruth
+    from hte_utils.trial import TrialTruth
 
 APPARENT, CROSS_FITTED, TRUE = "apparent", "cross-fitted", "true (new patients)"
 POINTS = 100.0

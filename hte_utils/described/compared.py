@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
     from hte_utils.described.model import Subgroups
     from hte_utils.monte_carlo import FloatArray
+    from hte_utils.trial import TrialTruth
     from hte_utils.trial_design import TrialDesign
-    from hte_utils.trial_truth import TrialTruth
 
 _REPLICATES: Final = 60
 _SHOWN: Final = {

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-    from hte_utils.trial_truth import Covariates, TrialTruth
+    from hte_utils.trial import Covariates, TrialTruth
 
 PROBABILITY_INSIDE_ELLIPSE = 0.95
 

@@ -17,14 +17,19 @@ from scipy.special import expit
 from scipy.stats import norm
 from scipy.stats.qmc import Sobol
 
-from hte_utils.trial import EffectCoefficients, draw_covariates, treatment_effect
-from hte_utils.trial_truth import BaselineCoefficients, baseline_log_odds
+from hte_utils.trial import (
+    BaselineCoefficients,
+    EffectCoefficients,
+    baseline_log_odds,
+    draw_covariates,
+    treatment_effect,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from hte_utils.r_stream import RRandom
-    from hte_utils.trial_truth import Covariates
+    from hte_utils.trial import Covariates
+    from hte_utils.trial.r_stream import RRandom
 
 type FloatArray = NDArray[np.float64]
 

@@ -1,6 +1,6 @@
 """Simulated trials, the independent population and the profile patients of a scenario, each with its truth.
 
-The formulas are those of `hte_utils.trial`, `hte_utils.trial_truth` and `hte_utils.described_effects`; only the source
+The formulas are those of `hte_utils.trial`; only the source
 of random numbers is another one (NumPy's generators, whose streams can be split without end). The event is major
 bleeding: positive effects are harm.
 """
@@ -14,25 +14,32 @@ from typing import TYPE_CHECKING, Final, cast
 import numpy as np
 from scipy.special import expit, logit
 
-from hte_utils.described_effects import DescribedEffects, described_effect, risk_under_treatment
 from hte_utils.study.event_rate import baseline_for_rate
 from hte_utils.study.scenario import Scenario
-from hte_utils.trial import EffectCoefficients, draw_covariates, treatment_effect
-from hte_utils.trial_as_described import REALISTIC_BLOOD_PRESSURE, draw_described_covariates
-from hte_utils.trial_truth import (
+from hte_utils.trial import (
     BaselineCoefficients,
     Covariates,
+    EffectCoefficients,
     EffectScale,
     TrialTruth,
     baseline_log_odds,
+    draw_covariates,
+    treatment_effect,
     trial_table,
+)
+from hte_utils.trial.as_described import (
+    REALISTIC_BLOOD_PRESSURE,
+    DescribedEffects,
+    described_effect,
+    draw_described_covariates,
+    risk_under_treatment,
 )
 
 if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-    from hte_utils.r_stream import RRandom
+    from hte_utils.trial.r_stream import RRandom
 
 type FloatArray = NDArray[np.float64]
 type Binary = NDArray[np.int8]

@@ -13,10 +13,9 @@ from enum import StrEnum
 from types import UnionType
 from typing import Final
 
-from hte_utils.described_effects import DescribedEffects
 from hte_utils.r_arguments import checked_count
-from hte_utils.trial import LISTING_EFFECT, MAX_SUBJECTS, EffectCoefficients
-from hte_utils.trial_truth import LISTING_BASELINE, BaselineCoefficients
+from hte_utils.trial import LISTING_BASELINE, LISTING_EFFECT, MAX_SUBJECTS, BaselineCoefficients, EffectCoefficients
+from hte_utils.trial.as_described import DescribedEffects
 
 LEAST_PATIENTS: Final = 20
 POPULATION_SIZE: Final = 5_000

@@ -12,9 +12,9 @@ from dataclasses import fields, replace
 from types import MappingProxyType
 from typing import Final
 
-from hte_utils.described_effects import LOG_ODDS_EFFECTS, RISK_DIFFERENCE_EFFECTS
 from hte_utils.study.scenario import Scenario
 from hte_utils.trial import LISTING_EFFECT, EffectCoefficients
+from hte_utils.trial.as_described import LOG_ODDS_EFFECTS, RISK_DIFFERENCE_EFFECTS
 
 PAPER_DESIGN: Final = "as-printed"
 """Name of the paper's own design."""

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from reference_values import REFERENCE, assert_same_values, numbers, rows, run_again
 from scipy.special import ndtri
 
-from hte_utils.r_stream import RRandom, normal_quantile, round_to_tenths
+from hte_utils.trial.r_stream import RRandom, normal_quantile, round_to_tenths
 
 STREAMS, FUNCTIONS = REFERENCE / "r_streams.csv.gz", REFERENCE / "r_functions.csv.gz"
 SEEDS = st.integers(-(2**31) + 1, 2**31 - 1)

@@ -1,14 +1,15 @@
 """The trial as the paper's text describes it: Table 2 and equations (1) to (4), taken literally.
 
-The tables of the paper come from Listing 1 (`hte_utils.trial`), which differs from the text. Here the text has the
-word: age, BMI and blood pressure are truly truncated, gender has probability 0.52, and the treatment acts through
-"age > 65", anticoagulants and "BMI > 30", each of which raises the risk of bleeding.
+The tables of the paper come from Listing 1 (`hte_utils.trial.listing_1`), which differs from the text. Here the text
+has the word: age, BMI and blood pressure are truly truncated, gender has probability 0.52, and the treatment acts
+through "age > 65", anticoagulants and "BMI > 30", each of which raises the risk of bleeding.
 
 What the text leaves open, and what is done about it:
 
 - *The betas of equation (1)* are not published: Listing 1's are the default.
-- *The gammas of equation (3)* are not published, and *equation (4)* makes TE a risk difference, where Listing 1 has a
-  log-odds ratio: see `hte_utils.described_effects`. The literal reading is the default.
+- *The gammas of equation (3)* are not published: the defaults below say where they come from.
+- *Equation (4)*, ``logit(P_event) = logit(P_baseline + T TE)``, adds the effect to the probability, inside the logit:
+  read literally, TE is a risk difference, where Listing 1 has a log odds ratio. The literal reading is the default.
 - *"Truncated at realistic values"* says nothing about which: see `BloodPressureLimits`.
 
 The event is major bleeding: a positive effect is harm on either scale. Random numbers are NumPy's, for there is no
@@ -18,40 +19,92 @@ stream of the paper's to follow.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, SupportsIndex
+from dataclasses import dataclass, fields
+from typing import Final, SupportsIndex
 
 import numpy as np
-from scipy.special import expit
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.special import expit, logit
 from scipy.stats import truncnorm
 
-from hte_utils.described_effects import (
-    RISK_DIFFERENCE_EFFECTS,
-    DescribedEffects,
-    described_effect,
-    risk_under_treatment,
-)
 from hte_utils.r_arguments import checked_count
-from hte_utils.trial import AGE_LIMITS, BLOOD_PRESSURE_MEAN, BMI_LIMITS, MAX_SUBJECTS
-from hte_utils.trial_truth import (
+from hte_utils.trial.listing_1 import (
+    AGE_LIMITS,
+    BLOOD_PRESSURE_MEAN,
+    BMI_LIMITS,
     LISTING_BASELINE,
+    MAX_SUBJECTS,
     BaselineCoefficients,
+    Binary,
     Covariates,
+    EffectScale,
+    FloatArray,
     TrialTruth,
     baseline_log_odds,
     trial_table,
 )
 
-if TYPE_CHECKING:
-    import pandas as pd
-    from numpy.typing import NDArray
-
-type FloatArray = NDArray[np.float64]
-type Binary = NDArray[np.int8]
-
 FEMALE_PROBABILITY: Final = 0.52
 _LARGEST_SEED: Final = 2**63 - 1
 _NARROWEST_LIMITS: Final = 10.0  # mmHg: keeps the share of pairs inside the limits above some 5 %
+
+
+@dataclass(frozen=True, slots=True)
+class DescribedEffects:
+    """The gammas of equation (3) and the scale they are on. Positive is harm.
+
+    Attributes
+    ----------
+    base : float
+        gamma_0, "the average increase in bleeding risk caused by treatment".
+    older : float
+        gamma_1, more for age above 65.
+    anticoagulant : float
+        gamma_2, more for users of anticoagulants.
+    obese : float
+        gamma_3, more for a BMI above 30.
+    scale : EffectScale
+        What the sum is added to: the probability of bleeding (equation (4) as written) or its log-odds.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a gamma is not a finite number, or the scale is no `EffectScale`.
+    """
+
+    base: float
+    older: float
+    anticoagulant: float
+    obese: float
+    scale: EffectScale
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.scale, EffectScale):
+            raise TypeError(
+                f"scale must be an EffectScale; got {self.scale!r}. Choose EffectScale.RISK_DIFFERENCE or .LOG_ODDS"
+            )
+        for field in fields(self)[:-1]:
+            value = getattr(self, field.name)
+            if isinstance(value, bool) or not isinstance(value, int | float | np.number):
+                raise TypeError(
+                    f"{field.name} must be a number; got {value!r}. Give the effect on the {self.scale} scale"
+                )
+            if not math.isfinite(value):
+                raise ValueError(f"{field.name} must be finite; got {value}. Give the effect on the {self.scale} scale")
+
+
+LOG_ODDS_EFFECTS: Final = DescribedEffects(
+    base=0.2, older=0.5, anticoagulant=0.4, obese=0.2, scale=EffectScale.LOG_ODDS
+)
+"""Listing 1's magnitudes with the signs of the text: -0.2 and -0.2 turn positive, 0.5 for ten years above 55 becomes
+0.5 for being above 65."""
+
+RISK_DIFFERENCE_EFFECTS: Final = DescribedEffects(
+    base=0.01, older=0.025, anticoagulant=0.02, obese=0.01, scale=EffectScale.RISK_DIFFERENCE
+)
+"""The same effects as probabilities: times 0.05, the mean over Listing 1's patients of p (1 - p), which is the slope of
+the probability on the log-odds. No patient's probability can leave [0, 1] with them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,22 +196,12 @@ def simulate_truth_as_described(
     baseline: BaselineCoefficients = LISTING_BASELINE,
     limits: BloodPressureLimits = REALISTIC_BLOOD_PRESSURE,
 ) -> TrialTruth:
-    """Simulate the same trial as `simulate_trial_as_described`, unrounded and with every patient's risks.
-
-    Parameters
-    ----------
-    n_subjects, seed, effects, baseline, limits
-        As for `simulate_trial_as_described`.
+    """Simulate the same trial as `simulate_trial_as_described` (parameters and errors are its), unrounded, with risks.
 
     Returns
     -------
     TrialTruth
         The patients, their risks and outcomes; ``scale`` is that of `effects`.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As for `simulate_trial_as_described`.
     """
     n = checked_count("n_subjects", n_subjects, least=1, most=MAX_SUBJECTS)
     random = np.random.default_rng(checked_count("seed", seed, most=_LARGEST_SEED))
@@ -184,22 +227,7 @@ def simulate_truth_as_described(
 
 
 def draw_described_covariates(random: np.random.Generator, n: int, limits: BloodPressureLimits) -> Covariates:
-    """Draw patients from Table 2.
-
-    Parameters
-    ----------
-    random : numpy.random.Generator
-        Where the random numbers come from.
-    n : int
-        Number of patients.
-    limits : BloodPressureLimits
-        Where blood pressure is truncated.
-
-    Returns
-    -------
-    Covariates
-        Unrounded; the rules "> 65", "> 30" and those for hypertension use unrounded values.
-    """
+    """Draw n patients from Table 2, unrounded; the rules "> 65", "> 30" and hypertension's use unrounded values."""
     age = _truncated_normal(random, 55.0, 12.0, AGE_LIMITS, n)
     gender = _bernoulli(random, FEMALE_PROBABILITY, n)
     sbp, dbp = _blood_pressure(random, limits, n)
@@ -216,6 +244,53 @@ def draw_described_covariates(random: np.random.Generator, n: int, limits: Blood
         anticoagulant=_bernoulli(random, 0.3, n),
         prior_bleeding=_bernoulli(random, 0.1, n),
     )
+
+
+def described_effect(patients: Covariates, gamma: DescribedEffects) -> FloatArray:
+    """Equation (3): the treatment's effect on the scale of `gamma`, shape (n,). Positive is harm."""
+    effect: FloatArray = (
+        gamma.base
+        + gamma.older * (patients.age > 65.0)
+        + gamma.anticoagulant * patients.anticoagulant
+        + gamma.obese * (patients.bmi > 30.0)
+    )
+    return effect
+
+
+def risk_under_treatment(baseline_risk: FloatArray, effect: FloatArray, scale: EffectScale) -> FloatArray:
+    """Equation (4) with T = 1: the probability of bleeding under treatment, shape (n,).
+
+    Parameters
+    ----------
+    baseline_risk, effect : numpy.ndarray
+        Probability without treatment, and the effect on `scale`, shape (n,).
+    scale : EffectScale
+        Whether the effect is added to the probability, as the equation is written, or to its log-odds.
+
+    Returns
+    -------
+    numpy.ndarray
+        Probabilities, shape (n,).
+
+    Raises
+    ------
+    ValueError
+        If a probability would leave [0, 1]; that of every patient counts, whatever the arm.
+    """
+    if scale is EffectScale.LOG_ODDS:
+        log_odds_reading: FloatArray = expit(logit(baseline_risk) + effect)
+        return log_odds_reading
+    risk = baseline_risk + effect
+    outside = np.flatnonzero((risk < 0.0) | (risk > 1.0))
+    if outside.size:
+        first = outside[0]
+        raise ValueError(
+            "the probability of bleeding under treatment must stay in [0, 1]; it leaves it for "
+            f"{outside.size} of {risk.size} patients, the first being subject {first + 1} with {risk[first]:.4g} = "
+            f"baseline risk {baseline_risk[first]:.4g} + effect {effect[first]:.4g}. "
+            "Choose effects nearer to 0, or the log-odds scale"
+        )
+    return risk
 
 
 def _truncated_normal(

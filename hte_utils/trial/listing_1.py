@@ -1,0 +1,358 @@
+"""The paper's simulated trial: Listing 1 as printed, drawn from R's random stream.
+
+The event is major bleeding, so a positive treatment effect is harm. Effects are on the log-odds scale unless a name
+says otherwise. Line numbers are those of Listing 1 (Appendix A of the paper), where a line that the page breaks in two
+counts once; so do the numbers printed on its second page.
+
+What the listing does, and the paper's text does not say:
+
+- age and BMI are clamped to their limits (values beyond a limit become the limit), not truncated (lines 6, 21);
+- blood pressure has no limits (lines 11-17); gender has probability 0.5, not Table 2's 0.52 (line 8);
+- hypertension and all risks use the unrounded covariates; the table holds rounded ones (lines 69, 71-73);
+- the treatment is drawn twice (lines 33 and 52): the second draw counts, the first moves the random stream.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final, Protocol, SupportsIndex
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import expit, logit
+
+from hte_utils.r_arguments import checked_count
+from hte_utils.trial.r_stream import RRandom, round_to_tenths
+
+type FloatArray = NDArray[np.float64]
+type Binary = NDArray[np.int8]
+
+MAX_SUBJECTS: Final = 100_000_000
+"""Largest trial: about 11 gigabytes of working memory; whatever is larger is more likely a slip than a plan."""
+
+AGE_LIMITS: Final = (25.0, 85.0)
+BMI_LIMITS: Final = (16.0, 50.0)
+BLOOD_PRESSURE_MEAN: Final = (130.0, 80.0)
+BLOOD_PRESSURE_COVARIANCE: Final = ((200.0, 100.0), (100.0, 100.0))
+
+
+class TrialVariant(StrEnum):
+    """Which treatment draw of Listing 1 counts.
+
+    Attributes
+    ----------
+    AS_PRINTED
+        The listing as it stands: drawn in line 33, drawn again in line 52. The data of Tables 1 and 4-8.
+    FIRST_DRAW_REMOVED
+        Without lines 32-33, the first draw. The first five records are Table 3.
+    FIRST_DRAW_KEPT
+        Both draws are made, and the first counts. Table 3 cannot tell it from `FIRST_DRAW_REMOVED`: all columns but
+        the event are the same for every patient, and with the paper's seed the events are the same up to record 12.
+    """
+
+    AS_PRINTED = "as-printed"
+    FIRST_DRAW_REMOVED = "first-draw-removed"
+    FIRST_DRAW_KEPT = "first-draw-kept"
+
+
+class EffectScale(StrEnum):
+    """What a treatment effect is added to (on both scales a positive effect is harm).
+
+    Attributes
+    ----------
+    LOG_ODDS
+        The log-odds of bleeding: Listing 1, line 63.
+    RISK_DIFFERENCE
+        The probability of bleeding: equation (4), taken literally.
+    """
+
+    LOG_ODDS = "log-odds"
+    RISK_DIFFERENCE = "risk difference"
+
+
+@dataclass(frozen=True, slots=True)
+class BaselineCoefficients:
+    """Log-odds of bleeding without treatment: beta_0 to beta_5 of equation (1), as in Listing 1, lines 55-60.
+
+    `age` is for a year above 55, `sbp` for a mmHg above 130.
+    """
+
+    intercept: float = -3.5
+    age: float = 0.02
+    anticoagulant: float = 0.8
+    prior_bleeding: float = 1.2
+    diabetes: float = 0.3
+    sbp: float = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class EffectCoefficients:
+    """The treatment's effect on the log-odds of bleeding: Listing 1, lines 43-49. Positive is harm.
+
+    `age_per_decade` is for ten years above 55, `obese` for a BMI above 30.
+    """
+
+    base: float = -0.2
+    age_per_decade: float = 0.5
+    anticoagulant: float = 0.4
+    diabetes: float = -0.3
+    obese: float = -0.2
+    prior_bleeding: float = 0.3
+
+
+LISTING_BASELINE: Final = BaselineCoefficients()
+LISTING_EFFECT: Final = EffectCoefficients()
+
+
+@dataclass(frozen=True, slots=True)
+class ListingCoefficients:
+    """All coefficients of Listing 1: of the risk without treatment, and of the effect."""
+
+    baseline: BaselineCoefficients = LISTING_BASELINE
+    effect: EffectCoefficients = LISTING_EFFECT
+
+
+LISTING_COEFFICIENTS: Final = ListingCoefficients()
+
+
+@dataclass(frozen=True, slots=True)
+class Covariates:
+    """The patients before randomisation, unrounded; arrays of shape (n,).
+
+    Age in years, pressures in mmHg, BMI in kg/m²; gender 1 = Female, 0 = Male; the others 1 = Yes, 0 = No.
+    """
+
+    age: FloatArray
+    gender: Binary
+    sbp: FloatArray
+    dbp: FloatArray
+    bmi: FloatArray
+    hypertension: Binary
+    diabetes: Binary
+    smoking: Binary
+    anticoagulant: Binary
+    prior_bleeding: Binary
+
+
+@dataclass(frozen=True, slots=True)
+class TrialTruth:
+    """A simulated trial with what no real trial shows: every patient's risks. All arrays have shape (n,).
+
+    Attributes
+    ----------
+    covariates : Covariates
+        The patients, unrounded.
+    treatment : numpy.ndarray
+        1 = Treatment, 0 = Control.
+    baseline_risk : numpy.ndarray
+        Probability of bleeding without treatment, equation (2).
+    treatment_effect : numpy.ndarray
+        The patient's effect on `scale`; the table's ``true_te``.
+    scale : EffectScale
+        The scale of `treatment_effect`.
+    event_probability : numpy.ndarray
+        Probability of bleeding under the treatment that was assigned, line 63.
+    event : numpy.ndarray
+        1 = bled, 0 = did not.
+    """
+
+    covariates: Covariates
+    treatment: Binary
+    baseline_risk: FloatArray
+    treatment_effect: FloatArray
+    scale: EffectScale
+    event_probability: FloatArray
+    event: Binary
+
+    @property
+    def risk_difference(self) -> FloatArray:
+        """Probability of bleeding under treatment minus that without, shape (n,), whatever the effect's scale."""
+        if self.scale is EffectScale.RISK_DIFFERENCE:
+            return self.treatment_effect
+        treated: FloatArray = expit(logit(self.baseline_risk) + self.treatment_effect)
+        return treated - self.baseline_risk
+
+
+class Draws(Protocol):
+    """R's three drawing functions, as Listing 1 calls them; `RRandom` has them, and so may another generator."""
+
+    def rnorm(self, n: int, mean: float, sd: float) -> FloatArray: ...  # noqa: D102
+    def rbinom(self, n: int, size: int, prob: ArrayLike) -> NDArray[np.integer] | NDArray[np.bool_]: ...  # noqa: D102
+    def mvrnorm(self, n: int, mu: tuple[float, float], sigma: tuple[tuple[float, float], ...]) -> FloatArray: ...  # noqa: D102
+
+
+def simulate_trial(
+    n_subjects: SupportsIndex = 2000,
+    seed: SupportsIndex = 123,
+    *,
+    variant: TrialVariant | str = TrialVariant.AS_PRINTED,
+    coefficients: ListingCoefficients = LISTING_COEFFICIENTS,
+) -> pd.DataFrame:
+    """Simulate the paper's trial: Listing 1, equal to what R 4 returns for any number of patients and seed.
+
+    Parameters
+    ----------
+    n_subjects : int
+        Number of patients, 1 to 100 million. The paper's tables have 2000 (the listing's own default is 1000).
+    seed : int
+        R's seed, -2147483647 to 2147483647. The listing sets 123.
+    variant : TrialVariant or str
+        Which treatment draw counts; see `TrialVariant`.
+    coefficients : ListingCoefficients
+        The coefficients of the risks; the listing's unless you ask "what if".
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a patient: ``subject_id`` (from 1), ``age`` (years, one decimal), ``gender`` (Male, Female), ``bmi``
+        (kg/m², one decimal), ``sbp``, ``dbp`` (mmHg, whole), ``hypertension``, ``diabetes``, ``smoking``,
+        ``anticoagulant``, ``prior_bleeding`` (No, Yes), ``treatment`` (Control, Treatment), ``event`` (1 = major
+        bleeding) and ``true_te`` (the true effect on the log-odds of bleeding; positive is harm).
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not what is described above.
+
+    Notes
+    -----
+    R itself stops where a factor has only one level in a small trial ("invalid 'labels'") or there is a single
+    patient; here both categories are always known. Memory: 63 bytes a patient for the table, about 112 at the peak.
+
+    Examples
+    --------
+    >>> simulate_trial()["event"].sum()
+    np.int64(113)
+    """
+    return trial_table(simulate_truth(n_subjects, seed, variant=variant, coefficients=coefficients))
+
+
+def simulate_truth(
+    n_subjects: SupportsIndex = 2000,
+    seed: SupportsIndex = 123,
+    *,
+    variant: TrialVariant | str = TrialVariant.AS_PRINTED,
+    coefficients: ListingCoefficients = LISTING_COEFFICIENTS,
+) -> TrialTruth:
+    """Simulate the same trial as `simulate_trial` (parameters and errors are its), unrounded and with all risks.
+
+    Returns
+    -------
+    TrialTruth
+        The columns of Listing 1 before line 67 makes a table of them. They equal R's up to rounding; how ``logit`` is
+        written, and with it the last digits of ``event_probability``, the listing does not say.
+    """
+    n = checked_count("n_subjects", n_subjects, least=1, most=MAX_SUBJECTS)
+    which = checked_variant(variant)
+    random = RRandom(seed)
+    covariates = draw_covariates(random, n)
+    treatment = _draw_treatment(random, n, which)
+    baseline_risk: FloatArray = expit(baseline_log_odds(covariates, coefficients.baseline))
+    effect = treatment_effect(covariates, coefficients.effect)
+    event_probability: FloatArray = expit(logit(baseline_risk) + treatment * effect)  # line 63
+    return TrialTruth(
+        covariates=covariates,
+        treatment=treatment,
+        baseline_risk=baseline_risk,
+        treatment_effect=effect,
+        scale=EffectScale.LOG_ODDS,
+        event_probability=event_probability,
+        event=_bernoulli(random, n, event_probability),  # line 64
+    )
+
+
+def draw_covariates(random: Draws, n: int) -> Covariates:
+    """Listing 1, lines 5-30: n patients, unrounded, drawn in the listing's order; `random` moves on."""
+    age = np.clip(random.rnorm(n, 55.0, 12.0), *AGE_LIMITS)  # lines 5-6
+    gender = _bernoulli(random, n, 0.5)  # line 8
+    sbp, dbp = random.mvrnorm(n, BLOOD_PRESSURE_MEAN, BLOOD_PRESSURE_COVARIANCE).T  # lines 11-17
+    bmi = np.clip(random.rnorm(n, 28.0, 5.0), *BMI_LIMITS)  # lines 20-21
+    return Covariates(
+        age=age,
+        gender=gender,
+        sbp=sbp,
+        dbp=dbp,
+        bmi=bmi,
+        hypertension=((sbp >= 140.0) | (dbp >= 90.0)).astype(np.int8),  # line 24
+        diabetes=_bernoulli(random, n, 0.2 + 0.2 * (bmi > 30.0)),  # line 25
+        smoking=_bernoulli(random, n, 0.25 - 0.1 * (age > 65.0)),  # line 26
+        anticoagulant=_bernoulli(random, n, 0.3),  # line 29
+        prior_bleeding=_bernoulli(random, n, 0.1),  # line 30
+    )
+
+
+def baseline_log_odds(patients: Covariates, beta: BaselineCoefficients = LISTING_BASELINE) -> FloatArray:
+    """Equation (1); Listing 1, lines 55-60: log-odds of bleeding without treatment, shape (n,)."""
+    log_odds: FloatArray = (
+        beta.intercept
+        + beta.age * (patients.age - 55.0)
+        + beta.anticoagulant * patients.anticoagulant
+        + beta.prior_bleeding * patients.prior_bleeding
+        + beta.diabetes * patients.diabetes
+        + beta.sbp * (patients.sbp - 130.0)
+    )
+    return log_odds
+
+
+def treatment_effect(patients: Covariates, gamma: EffectCoefficients = LISTING_EFFECT) -> FloatArray:
+    """Listing 1, lines 43-49: log odds ratios of bleeding under treatment, shape (n,). Positive is harm."""
+    effect: FloatArray = (
+        gamma.base
+        + gamma.age_per_decade * (patients.age - 55.0) / 10.0
+        + gamma.anticoagulant * patients.anticoagulant
+        + gamma.diabetes * patients.diabetes
+        + gamma.obese * (patients.bmi > 30.0)
+        + gamma.prior_bleeding * patients.prior_bleeding
+    )
+    return effect
+
+
+def trial_table(truth: TrialTruth) -> pd.DataFrame:
+    """Make the analyst's table of a trial: Listing 1, lines 66-82; the columns are those of `simulate_trial`.
+
+    ``attrs["true_te_scale"]`` names the scale of ``true_te``, as the value of an `EffectScale`.
+    """
+    patients = truth.covariates
+    yes_no = ("hypertension", "diabetes", "smoking", "anticoagulant", "prior_bleeding")
+    columns = {
+        "subject_id": np.arange(1, truth.event.size + 1),
+        "age": round_to_tenths(patients.age),
+        "gender": _factor(patients.gender, "Male", "Female"),
+        "bmi": round_to_tenths(patients.bmi),
+        "sbp": np.rint(patients.sbp),
+        "dbp": np.rint(patients.dbp),
+        **{name: _factor(getattr(patients, name), "No", "Yes") for name in yes_no},
+        "treatment": _factor(truth.treatment, "Control", "Treatment"),
+        "event": truth.event.astype(np.int64),
+        "true_te": truth.treatment_effect,
+    }
+    table = pd.DataFrame(columns, copy=False)
+    table.attrs["true_te_scale"] = truth.scale.value
+    return table
+
+
+def checked_variant(variant: TrialVariant | str) -> TrialVariant:
+    """Return the variant as a `TrialVariant`, or say in a ``ValueError`` which there are."""
+    try:
+        return TrialVariant(variant)
+    except ValueError as error:
+        known = ", ".join(repr(member.value) for member in TrialVariant)
+        raise ValueError(f"variant must be a TrialVariant or one of {known}; got {variant!r}. Choose one") from error
+
+
+def _draw_treatment(random: RRandom, n: int, variant: TrialVariant) -> Binary:
+    first = _bernoulli(random, n, 0.5)  # line 33
+    if variant is TrialVariant.FIRST_DRAW_REMOVED:  # one draw is left, and takes the first one's place
+        return first
+    second = _bernoulli(random, n, 0.5)  # line 52
+    return second if variant is TrialVariant.AS_PRINTED else first
+
+
+def _bernoulli(random: Draws, n: int, prob: ArrayLike) -> Binary:
+    return random.rbinom(n, 1, prob).astype(np.int8, copy=False)
+
+
+def _factor(codes: Binary, zero: str, one: str) -> pd.Categorical[str]:
+    return pd.Categorical.from_codes(codes, categories=pd.Index([zero, one]))
