@@ -57,6 +57,8 @@ def faults_of(name: str, html: Path) -> list[str]:
         *(f"{name}: caption without a number: {_start(caption.text)}" for caption in _unnumbered(page)),
         *(f"{name}: picture without a caption: {_start(image.get('alt'))}" for image in _uncaptioned_pictures(article)),
         *(f"{name}: table without a caption: {_start(table.text)}" for table in _uncaptioned_tables(article)),
+        *(f"{name}: a proof of stored results failed: {_start(box.text)}" for box in page.select(".proof-failed")),
+        *(f"{name}: a cell raised an error: {_start(error.text)}" for error in page.select(".output.traceback")),
         *(f"{name}: link to {link} leads nowhere" for link in links if not _leads_somewhere(link, path)),
     ]
 

@@ -175,7 +175,7 @@ _ALL_MODIFIERS_REASONS: Final = (
 )
 
 ALL_MODIFIERS_MODEL: Final = CandidateModel(
-    name="better",
+    name="all_modifiers",
     label="the all-modifiers model",
     spec=ALL_MODIFIERS_SPEC,
     priors=ALL_MODIFIERS_PRIORS,

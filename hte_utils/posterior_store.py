@@ -1,7 +1,7 @@
 """Posteriors on disk, found again by what made them.
 
 A stored posterior's key is a digest of everything its draws depend on: the data, the model (spec, priors, and the
-source of the modules that build and sample it), the settings, and the versions of the libraries. Change any of them,
+source of every module that `hte_utils.fit` needs), the settings, and the versions of the libraries. Change any of them,
 and the posterior is fitted anew; there is nothing to clear by hand.
 
 The store is the directory named by the environment variable ``HTE_POSTERIOR_STORE``, or else ``posteriors`` in the
@@ -18,10 +18,9 @@ import hashlib
 import io
 import json
 import os
-import tempfile
+import secrets
 import warnings
 from dataclasses import asdict
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,27 +31,12 @@ from hte_utils.fit import fit, warn_if_failed
 from hte_utils.fit_record import library_versions, record_of
 from hte_utils.fit_settings import IndependenceSettings, Settings
 from hte_utils.priors import Priors
+from hte_utils.sources import source_digests
 
 if TYPE_CHECKING:
     from hte_utils.spec import TrialDesign
 
 STORE_VARIABLE = "HTE_POSTERIOR_STORE"
-_SOURCES = (
-    "batched_cholesky",
-    "coefficient_mode",
-    "fit",
-    "fit_record",
-    "fit_settings",
-    "hierarchical_chart",
-    "independence",
-    "model",
-    "normal_score",
-    "parameters",
-    "posterior_tree",
-    "priors",
-    "scale_prior",
-    "sums_density",
-)
 
 
 class StoreWarning(UserWarning):
@@ -87,7 +71,8 @@ def fit_or_load(
     FitWarning
         If the fit failed a check.
     StoreWarning
-        If a stored file was damaged (it is fitted again), or the store cannot be written (the posterior is returned).
+        If a stored file is damaged or cannot be read (it is fitted again), or the store cannot be written (the
+        posterior is returned).
     """
     directory = store_directory() if store is None else Path(store)
     key = posterior_key(design, priors or Priors(), settings or IndependenceSettings())
@@ -113,7 +98,7 @@ def posterior_key(design: TrialDesign, priors: Priors, settings: Settings) -> st
         "coding": asdict(design.coding),
         "priors": asdict(priors),
         "settings": {"kind": type(settings).__name__} | asdict(settings),
-        "source": {name: _source_digest(name) for name in _SOURCES},
+        "source": source_digests(["hte_utils.fit"]),
         "versions": library_versions(),
     }
     text = json.dumps(described, sort_keys=True, default=repr)
@@ -128,41 +113,43 @@ def _data_digest(design: TrialDesign) -> str:
     return digest.hexdigest()
 
 
-def _source_digest(module: str) -> str:
-    # Found, not imported: `model` would bring PyMC along.
-    found = find_spec(f"hte_utils.{module}")
-    if found is None or found.origin is None:
-        raise RuntimeError(f"the source of hte_utils.{module} cannot be found")
-    return hashlib.sha256(Path(found.origin).read_bytes()).hexdigest()
-
-
 def _load(directory: Path, key: str) -> xr.DataTree | None:
     for path in sorted(directory.glob(f"{key}-*.nc")):
         try:
             content = path.read_bytes()
         except FileNotFoundError:  # another process found it damaged and removed it
             continue
+        except OSError as error:
+            _warn(f"stored posterior {path} cannot be read ({error}); it is fitted again")
+            continue
         if hashlib.sha256(content).hexdigest() == path.stem.removeprefix(f"{key}-"):
             with xr.open_datatree(io.BytesIO(content), engine="h5netcdf") as tree:
                 return tree.load()
-        warnings.warn(f"stored posterior {path} is damaged; it is removed and fitted again", StoreWarning, stacklevel=3)
-        path.unlink(missing_ok=True)
+        try:
+            path.unlink(missing_ok=True)
+            _warn(f"stored posterior {path} is damaged; it is removed and fitted again")
+        except OSError as error:
+            _warn(f"stored posterior {path} is damaged and cannot be removed ({error}); it is fitted again")
     return None
 
 
 def _save(posterior: xr.DataTree, directory: Path, key: str) -> None:
     content = bytes(posterior.to_netcdf(engine="h5netcdf"))
     path = directory / f"{key}-{hashlib.sha256(content).hexdigest()}.nc"
+    part = directory / f".writing-{os.getpid()}-{secrets.token_hex(4)}"
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=directory, prefix=".writing-", delete_on_close=False) as file:
-            file.write(content)
-            file.close()
-            Path(file.name).replace(path)
+        try:
+            part.write_bytes(content)  # with the permissions that the user gives new files: a store may be shared
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
     except OSError as error:
-        warnings.warn(
+        _warn(
             f"the posterior could not be stored in {directory} ({error}); it will be fitted again next time. "
-            f"Set the environment variable {STORE_VARIABLE} to a directory that can be written",
-            StoreWarning,
-            stacklevel=3,
+            f"Set the environment variable {STORE_VARIABLE} to a directory that can be written"
         )
+
+
+def _warn(message: str) -> None:
+    warnings.warn(message, StoreWarning, stacklevel=4)

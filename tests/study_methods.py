@@ -26,6 +26,7 @@ class RiskByArm:
     name: str = "risk-by-arm"
     label: str = "observed difference"
     slow: bool = False
+    exact: bool = False
     noise: float = 0.0
     seconds: float = 0.0
 

@@ -75,7 +75,7 @@ def test_monte_carlo_error_of_independent_draws() -> None:
 
 
 class TestAwkwardTrials:
-    @pytest.mark.parametrize("name", ["paper_corrected", "better"])
+    @pytest.mark.parametrize("name", ["paper_corrected", "all_modifiers"])
     def test_five_events(self, name: str) -> None:
         trial = with_events(trial_of(200, 3), [5, 60, 120, 150, 180])
         result = METHODS[name](trial, [trial], rng())

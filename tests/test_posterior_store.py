@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import os
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from hte_utils.fit_record import FitWarning, library_versions
 from hte_utils.fit_settings import IndependenceSettings, NutsSettings
 from hte_utils.posterior_store import StoreWarning, fit_or_load, posterior_key, store_directory
 from hte_utils.priors import Priors
+from hte_utils.sources import source_digests
 from hte_utils.spec import PAPER_SPEC
 from hte_utils.trial import simulate_trial
 
@@ -61,7 +63,7 @@ def test_the_key_changes_with_everything_that_matters(monkeypatch: pytest.Monkey
     monkeypatch.setattr(posterior_store, "library_versions", lambda: library_versions() | {"numpy": "0"})
     keys.append(posterior_key(design, Priors(), QUICK))
     monkeypatch.undo()
-    monkeypatch.setattr(posterior_store, "_source_digest", lambda module: module)
+    monkeypatch.setattr(posterior_store, "source_digests", lambda roots: dict.fromkeys(roots, "other"))
     keys.append(posterior_key(design, Priors(), QUICK))
     assert len(set(keys)) == len(keys)
 
@@ -76,6 +78,55 @@ def test_damage_is_noticed_and_repaired(tmp_path: Path, damage: object) -> None:
     assert again["posterior"].identical(good["posterior"])
     assert len(files(tmp_path)) == 1
     assert fit_or_load(paper_design(), settings=QUICK, store=tmp_path).identical(again)
+
+
+def test_the_key_covers_every_module_that_a_fit_needs() -> None:
+    script = (
+        "import sys, hte_utils.fit, hte_utils.model; print(*(n for n in sys.modules if n.startswith('hte_utils.')))"
+    )
+    loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
+    assert set(loaded) - {"hte_utils.trial"} <= set(source_digests(["hte_utils.fit"]))
+
+
+def test_a_store_may_be_shared(tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        fit_or_load(paper_design(), settings=QUICK, store=tmp_path)
+    finally:
+        os.umask(before)
+    [path] = files(tmp_path)
+    if os.name == "posix":
+        assert path.stat().st_mode & 0o777 == 0o644
+
+
+@pytest.mark.parametrize("where", ["read_bytes", "unlink"])
+def test_files_of_somebody_else_cost_a_fit_and_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    good = fit_or_load(paper_design(), settings=QUICK, store=tmp_path)
+    [path] = files(tmp_path)
+    if where == "unlink":
+        path.write_bytes(b"damaged")
+
+    def refuse(self: Path, *_: object, **__: object) -> None:
+        if self.suffix == ".nc":
+            raise PermissionError(errno.EACCES, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, where, refuse)
+    with pytest.warns(StoreWarning, match=r"Permission denied.*it is fitted again"):
+        again = fit_or_load(paper_design(), settings=QUICK, store=tmp_path)
+    assert again["posterior"].identical(good["posterior"])
+
+
+def test_a_full_disk_costs_only_the_storing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(self: Path, content: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(self))
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.warns(StoreWarning, match="No space left"):
+        posterior = fit_or_load(paper_design(), settings=QUICK, store=tmp_path)
+    assert "posterior" in posterior.children
+    assert files(tmp_path) == []
 
 
 def test_a_failed_fit_warns_also_from_the_store(tmp_path: Path) -> None:

@@ -13,9 +13,9 @@ from hte_utils.bayesian_checks.stored_checks import (
     EVALUATED_SEEDS,
     RANKS_FILE,
     SCENARIOS,
+    prove_calibrations,
+    prove_evaluation,
     provenance,
-    repeat_calibration,
-    repeat_evaluation,
     run_calibration,
     store_calibrations,
     store_evaluation,
@@ -41,12 +41,27 @@ def test_calibrations_round_trip(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == [RANKS_FILE]
     stored = stored_calibrations(tmp_path)
     assert list(stored) == list(SCENARIOS)
-    for name, calibration in stored.items():
-        assert calibration.ranks.equals(run_calibration(name).ranks)
-        assert repeat_calibration(calibration, name, [1, 4])
-    changed = stored["paper"].ranks.copy(deep=True)
-    changed["b_age"][4] += 1
-    assert not repeat_calibration(Calibration(changed, 99, stored["paper"].seed), "paper", [1, 4])
+    assert prove_calibrations(stored, [1, 4]).passed
+
+
+def changed(stored: dict[str, Calibration], by: int) -> dict[str, Calibration]:
+    ranks = stored["paper"].ranks.copy(deep=True)
+    ranks["b_age"][4] += by if ranks["b_age"][4] < 50 else -by
+    return stored | {"paper": Calibration(ranks, 99, stored["paper"].seed)}
+
+
+@pytest.mark.usefixtures("small")
+def test_a_rank_may_move_by_an_acceptance_and_not_by_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store_calibrations(tmp_path)
+    stored = stored_calibrations(tmp_path)
+    assert prove_calibrations(changed(stored, 2), [1, 4]).passed
+    failed = prove_calibrations(changed(stored, 3), [1, 4]).failures
+    assert failed[["scenario", "quantity", "trial"]].to_numpy().tolist() == [["paper", "b_age", 4]]
+    # The paper's fit in place of the faulty one; and another seed.
+    swapped = stored | {"fault": stored["paper"]}
+    assert len(prove_calibrations(swapped, [1, 4]).failures) > 10
+    monkeypatch.setattr(stored_checks, "_SEED", 5)
+    assert len(prove_calibrations({"paper": stored["paper"]}, [1, 4]).failures) > 20
 
 
 @pytest.mark.usefixtures("small")
@@ -55,9 +70,19 @@ def test_evaluation_round_trip(tmp_path: Path) -> None:
     stored = stored_evaluation(tmp_path)
     assert set(stored["seed"]) == {123, 5}
     assert set(provenance(stored)) == {"made_by", "made_on", "versions"}
-    assert repeat_evaluation(stored, 5, [PAPER_MODEL])
-    stored.loc[stored["seed"] == 5, "rmse"] += 1e-6
-    assert not repeat_evaluation(stored, 5, [PAPER_MODEL])
+    assert prove_evaluation(stored, 5, [PAPER_MODEL]).passed
+
+
+def test_a_tenth_of_a_standard_deviation_is_found_in_any_measure() -> None:
+    results = stored_evaluation(BOOK_DATA)
+    place = (results["seed"] == 1001) & (results["model"] == "paper")
+    for measure in ("correlation", "rmse", "bias", "coverage"):
+        spread = results.loc[results["model"] == "paper"].groupby("scale")[measure].std()
+        moved = results.copy()
+        moved.loc[place, measure] += 0.1 * moved.loc[place, "scale"].map(spread)
+        assert set(prove_evaluation(moved, 1001, [PAPER_MODEL]).failures["measure"]) == {measure}
+    other = results.replace({"seed": {1001: 1002, 1002: 1001}})
+    assert not prove_evaluation(other, 1001, [PAPER_MODEL]).passed
 
 
 def test_missing_files_say_how_to_make_them(tmp_path: Path) -> None:
@@ -76,7 +101,7 @@ def test_what_the_book_reads_is_complete_and_comes_out_again() -> None:
     results = stored_evaluation(BOOK_DATA)
     assert set(results["seed"]) == {123, *EVALUATED_SEEDS}
     assert 123 not in EVALUATED_SEEDS
-    assert repeat_evaluation(results, 1001, [PAPER_MODEL])
-    for name, calibration in stored_calibrations(BOOK_DATA).items():
-        assert calibration.ranks.sizes["trial"] == 1000
-        assert repeat_calibration(calibration, name, [0, 999])
+    assert prove_evaluation(results, 1001, [PAPER_MODEL]).passed
+    calibrations = stored_calibrations(BOOK_DATA)
+    assert {calibration.ranks.sizes["trial"] for calibration in calibrations.values()} == {1000}
+    assert prove_calibrations(calibrations, [0, 999]).passed

@@ -38,7 +38,7 @@ def test_a_study_from_beginning_to_end(tmp_path: Path, capsys: pytest.CaptureFix
     expected = StudyStore(tmp_path / "store").read(["no-effect"], ["noisy"], ["trial"])["rd_rmse"].mean()
     assert written.loc[("no-effect", "noisy", "trial", "rd_rmse"), "value"] == pytest.approx(expected)
     assert main(["verify", "--store", str(tmp_path / "store"), "--replicates", "2", "--methods", "noisy", *FROM]) == 0
-    assert "are the same bit for bit" in capsys.readouterr().out
+    assert "Reproduced. 2 stored runs" in capsys.readouterr().out
 
 
 def test_groups_of_methods(tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ def test_replicates_are_the_plans():
     table, planned = protocol.replicates(), plan.planned_replicates()
     assert (
         table.loc[SCENARIOS["as-printed"].label, "regressions and hierarchical models"]
-        == planned["as-printed", "better"]
+        == planned["as-printed", "all_modifiers"]
     )
     assert table.loc[SCENARIOS["no-effect"].label, "causal forests"] == 0
 

@@ -1,4 +1,4 @@
-"""Stored replicates run again."""
+"""Stored runs are proved by running some again: what is close enough, and what is found."""
 
 from __future__ import annotations
 
@@ -6,87 +6,141 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
+import pandas as pd
 import pytest
 from study_methods import METHODS
 
-from hte_utils.study.cell import CellDefinition
+from hte_utils.study.published import publish, published_bits, published_provenance, read_published
 from hte_utils.study.run import run_study
 from hte_utils.study.scenario import Scenario
 from hte_utils.study.store import StudyStore
-from hte_utils.study.table import from_bytes
-from hte_utils.study.verify import verify
+from hte_utils.study.verify import Verification, verify
 
 TINY = Scenario("tiny", "tiny", n_patients=200, population_size=200)
-CHOSEN = {name: METHODS[name] for name in ("noisy", "fails-sometimes")}
 SCENARIOS = {"tiny": TINY}
+EXACT = replace(METHODS["risk-by-arm"], exact=True)
+CHOSEN = {"noisy": METHODS["noisy"], "risk-by-arm": EXACT, "fails-sometimes": METHODS["fails-sometimes"]}
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> StudyStore:
-    store = StudyStore(tmp_path)
-    run_study([TINY], list(CHOSEN.values()), 4, 3, store)
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> StudyStore:
+    store = StudyStore(tmp_path_factory.mktemp("store"))
+    run_study([TINY], list(CHOSEN.values()), 12, 3, store)
     return store
 
 
-def spoil(store: StudyStore, method: str, column: str, value: object) -> None:
-    """Put another value into replicate 1 of a stored cell, in a file that is whole by its own name."""
-    cell = CellDefinition.of(TINY, CHOSEN[method], 3)
-    (path,) = (store.folder / "scenario=tiny" / f"method={method}").glob("*.parquet")
-    table = from_bytes(path.read_bytes())
-    path.unlink()
-    values = table[column].to_pylist()
-    place = table["replicate"].to_pylist().index(1)
-    values[place] = value
-    position = table.schema.get_field_index(column)
-    store.write(cell, table.set_column(position, table.schema.field(position), pa.array(values)))
+@pytest.fixture(scope="module")
+def results(store: StudyStore) -> pd.DataFrame:
+    return store.read()
 
 
-def test_what_was_stored_comes_out_again(store: StudyStore) -> None:
-    found = verify(store, SCENARIOS, CHOSEN, replicates=100)
+def check(store: StudyStore, results: pd.DataFrame, method: str, **more: object) -> Verification:
+    made = {cell: store.provenance(*cell) for cell in store.cells()}
+    return verify(results, made, SCENARIOS, {method: CHOSEN[method]}, **({"replicates": 100} | more))
+
+
+def moved(results: pd.DataFrame, method: str, column: str, by: float, population: str = "trial") -> pd.DataFrame:
+    """Move one value of replicate 7, by so many standard deviations over replicates."""
+    changed = results.copy()
+    cell = (changed["method"] == method) & (changed["population"] == population)
+    changed.loc[cell & (changed["replicate"] == 7), column] += by * changed.loc[cell, column].std()
+    return changed
+
+
+def test_what_was_stored_comes_out_again(store: StudyStore, results: pd.DataFrame) -> None:
+    for method in CHOSEN:
+        found = check(store, results, method)
+        assert found.passed
+        assert len(found.checked) == 12  # everything there is
+        assert (found.checked["values"] > 100).all()
+        assert not found.changes
+        assert f"{len(found.checked)} stored runs" in found.proof().to_text()
+
+
+def test_equal_bits_are_reported_and_not_required(store: StudyStore, results: pd.DataFrame) -> None:
+    place = (results["method"] == "risk-by-arm") & (results["replicate"] == 7) & (results["population"] == "trial")
+    changed = results.copy()
+    changed.loc[place, "rd_rmse"] = np.nextafter(changed.loc[place, "rd_rmse"], 1.0)
+    found = check(store, changed, "risk-by-arm")
     assert found.passed
-    assert len(found.checked) == 8  # everything there is
-    assert found.checked["identical"].all()
-    assert not found.changes
-    assert found.n_values > 8 * 9 * 40
+    row = found.checked.set_index("replicate").loc[7]
+    assert row["equal"] == row["values"] - 1
+    assert 0 < row["largest"] < 1e-6
 
 
-def test_the_last_bit_counts(store: StudyStore) -> None:
-    value = store.read(methods=["noisy"], populations=["trial"])
-    value = value.loc[value["replicate"] == 1, "rd_rmse"].iloc[0]
-    spoil(store, "noisy", "rd_rmse", np.nextafter(value, 1.0))
-    found = verify(store, SCENARIOS, CHOSEN, replicates=100)
-    assert not found.passed
-    (row,) = found.mismatches.to_dict("records")
-    assert (row["method"], row["replicate"], row["column"]) == ("noisy", 1, "rd_rmse")
-    assert 0 < row["relative_difference"] < 1e-15
-    assert found.checked["identical"].sum() == 7
+@pytest.mark.parametrize("column", ["rd_rmse", "rd_bias", "ate_estimate", "regret", "risk_rmse", "q3_rd_estimate"])
+@pytest.mark.parametrize("method", ["noisy", "risk-by-arm"])
+def test_a_tenth_of_a_standard_deviation_is_found(
+    store: StudyStore, results: pd.DataFrame, method: str, column: str
+) -> None:
+    found = check(store, moved(results, method, column, 0.1), method)
+    assert found.failures[["replicate", "population", "column"]].to_numpy().tolist() == [[7, "trial", column]]
+    assert not found.proof().passed
 
 
-@pytest.mark.parametrize(("column", "value"), [("message", "another error"), ("lor_rmse", 0.5), ("seed", "1/2.3.4")])
-def test_texts_and_gaps_count_too(store: StudyStore, column: str, value: object) -> None:
-    spoil(store, "fails-sometimes", column, value)
-    found = verify(store, SCENARIOS, CHOSEN, replicates=100)
-    assert found.mismatches["column"].tolist() == [column]
+def test_what_is_computed_directly_must_agree_to_a_millionth(store: StudyStore, results: pd.DataFrame) -> None:
+    changed = moved(results, "risk-by-arm", "rd_rmse", 1e-4)
+    assert not check(store, changed, "risk-by-arm").passed
+    assert check(store, moved(results, "noisy", "rd_rmse", 1e-4), "noisy").passed
 
 
-def test_the_choice_is_fresh_unless_seeded(store: StudyStore) -> None:
-    def chosen(seed: int | None) -> tuple[tuple[object, ...], ...]:
-        return tuple(verify(store, SCENARIOS, CHOSEN, replicates=3, seed=seed).checked.itertuples(index=False))
+def test_a_share_may_move_by_one_patient(store: StudyStore, results: pd.DataFrame) -> None:
+    place = (results["method"] == "risk-by-arm") & (results["replicate"] == 7) & (results["population"] == "trial")
+    for patients, passed in ((1, True), (2, False)):
+        changed = results.copy()
+        changed.loc[place, "rd_coverage"] += patients / 200
+        assert check(store, changed, "risk-by-arm").passed is passed
+
+
+@pytest.mark.parametrize(("column", "value"), [("error", "OtherError"), ("lor_rmse", 0.5), ("rd_rmse", np.nan)])
+def test_errors_and_gaps_count_too(store: StudyStore, results: pd.DataFrame, column: str, value: object) -> None:
+    place = (results["method"] == "noisy") & (results["replicate"] == 7) & (results["population"] == "trial")
+    changed = results.copy()
+    changed.loc[place, column] = value
+    assert check(store, changed, "noisy").failures["column"].tolist() == [column]
+
+
+def test_another_seed_and_a_swapped_method_are_found(store: StudyStore, results: pd.DataFrame) -> None:
+    shifted = results.assign(replicate=(results["replicate"] + 1) % 12)
+    assert len(check(store, shifted, "noisy").failures) > 100
+    names = {"noisy": "risk-by-arm", "risk-by-arm": "noisy"}
+    swapped = results.assign(method=results["method"].astype(str).replace(names))
+    assert len(check(store, swapped, "noisy").failures) > 100
+
+
+def test_a_published_copy_is_proved_to_its_bits(store: StudyStore, tmp_path: Path) -> None:
+    publish(store, tmp_path, bits=12)
+    made, bits, stored = published_provenance(tmp_path), published_bits(tmp_path), read_published(tmp_path)
+    found = verify(stored, made, SCENARIOS, CHOSEN, replicates=100, bits=bits)
+    assert found.passed
+    assert (found.checked["equal"] == found.checked["values"]).all()
+    changed = moved(stored, "risk-by-arm", "rd_rmse", 0.1)
+    assert not verify(changed, made, SCENARIOS, CHOSEN, replicates=100, bits=bits).passed
+
+
+def test_chains_are_not_chosen(store: StudyStore, results: pd.DataFrame) -> None:
+    fallen_back = results.assign(notes=np.where(results["replicate"] > 2, '{"nuts_fallback": 1.0}', results["notes"]))
+    assert set(check(store, fallen_back, "risk-by-arm").checked["replicate"]) == {0, 1, 2}
+
+
+def test_the_choice_is_fresh_unless_seeded(store: StudyStore, results: pd.DataFrame) -> None:
+    def chosen(seed: int | None) -> tuple[int, ...]:
+        return tuple(check(store, results, "noisy", replicates=3, seed=seed).checked["replicate"])
 
     assert chosen(1) == chosen(1)
     assert len({chosen(None) for _ in range(6)}) > 1
 
 
-def test_other_code_is_named_and_its_numbers_compared(store: StudyStore) -> None:
-    changed = {"noisy": replace(METHODS["noisy"], noise=0.03)}
-    found = verify(store, SCENARIOS, changed, replicates=2)
+def test_other_code_is_named(store: StudyStore, results: pd.DataFrame) -> None:
+    made = {cell: store.provenance(*cell) for cell in store.cells()}
+    louder = {"noisy": replace(METHODS["noisy"], noise=0.03)}
+    found = verify(results, made, SCENARIOS, louder, replicates=2)
     assert not found.passed
     assert found.changes == {("tiny", "noisy"): ["method: noise 0.02 -> 0.03"]}
 
 
-def test_nothing_to_check_is_an_error(store: StudyStore) -> None:
+def test_nothing_to_check_is_an_error(store: StudyStore, results: pd.DataFrame) -> None:
     with pytest.raises(ValueError, match="no results of these scenarios and methods"):
-        verify(store, {}, CHOSEN)
+        verify(results, {}, {}, CHOSEN)
     with pytest.raises(ValueError, match="replicates must be from 1"):
-        verify(store, SCENARIOS, CHOSEN, replicates=0)
+        check(store, results, "noisy", replicates=0)

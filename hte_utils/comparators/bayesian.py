@@ -41,7 +41,9 @@ def fit_paper_corrected(
     return _fit(PAPER_MODEL, GroupEffects.INCLUDED, trial, populations, rng)
 
 
-def fit_better(trial: pd.DataFrame, populations: Sequence[pd.DataFrame], rng: np.random.Generator) -> MethodResult:
+def fit_all_modifiers(
+    trial: pd.DataFrame, populations: Sequence[pd.DataFrame], rng: np.random.Generator
+) -> MethodResult:
     """The all-modifiers model of this book; see `hte_utils.comparators.estimates.Method`."""
     return _fit(ALL_MODIFIERS_MODEL, GroupEffects.INCLUDED, trial, populations, rng)
 

@@ -38,6 +38,11 @@ class RegisteredMethod:
         Which 95 % intervals it gives; empty if none.
     slow
         Whether a trial of 2000 patients takes seconds.
+    exact
+        Whether its numbers follow from the data up to rounding: no random numbers, no penalty or tree chosen by a
+        comparison that rounding can turn.
+    stream
+        The name that its random numbers in a study belong to, where that is not its own.
     """
 
     name: str
@@ -48,6 +53,8 @@ class RegisteredMethod:
     estimates: str
     intervals: str
     slow: bool = False
+    exact: bool = False
+    stream: str = ""
 
     def __call__(
         self, trial: pd.DataFrame, populations: Sequence[pd.DataFrame], rng: np.random.Generator
@@ -77,6 +84,7 @@ _LADDER = (
         assumes="one odds ratio for everybody",
         estimates="log odds ratio",
         intervals=_WALD,
+        exact=True,
     ),
     RegisteredMethod(
         name="path",
@@ -86,6 +94,7 @@ _LADDER = (
         assumes="log odds ratio linear in the predicted log odds of the event",
         estimates="log odds ratio",
         intervals=f"{_WALD}; the risk model taken as known",
+        exact=True,
     ),
     RegisteredMethod(
         name="interactions_ml",
@@ -95,6 +104,7 @@ _LADDER = (
         assumes="log odds ratio linear in the covariates",
         estimates="log odds ratio",
         intervals=_WALD,
+        exact=True,
     ),
     RegisteredMethod(
         name="interactions_firth",
@@ -104,6 +114,7 @@ _LADDER = (
         assumes="the same; bias-reduced, intercept corrected (FLIC)",
         estimates="log odds ratio",
         intervals=_WALD,
+        exact=True,
     ),
     RegisteredMethod(
         name="interactions_ridge",
@@ -189,13 +200,14 @@ _LADDER = (
         intervals="credible",
     ),
     RegisteredMethod(
-        name="better",
+        name="all_modifiers",
         label="the all-modifiers Bayesian model",
-        home="bayesian:fit_better",
+        home="bayesian:fit_all_modifiers",
         library="this project",
         assumes="log odds ratio linear in the covariates; shrinkage learned from the data",
         estimates="log odds ratio",
         intervals="credible",
+        stream="better",  # its name when the stored results were made
     ),
 )
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _PARAMETRIC, _MACHINE, _BAYESIAN = ("logistic", BLUE, "o"), ("trees", ORANGE, "s"), ("hierarchical Bayes", GREEN, "D")
 _TREES = {"s_learner", "t_learner", "x_learner", "causal_forest", "bcf"}
-_BAYES = {"paper_way", "paper_corrected", "better"}
+_BAYES = {"paper_way", "paper_corrected", "all_modifiers"}
 _REACH = (-5.0, 8.0)
 _LIMITS = (-12.0, 45.0)
 

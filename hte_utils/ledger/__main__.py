@@ -16,13 +16,14 @@ from collections.abc import Sequence
 from hte_utils.ledger.entries import LedgerEntry
 from hte_utils.ledger.recorded import Project, paper_ledger, recorded_entries, statement_ledger
 from hte_utils.ledger.recording import record_notebooks
-from hte_utils.ledger.report import format_value
+from hte_utils.ledger.report import format_value, speak_everywhere
 from hte_utils.ledger.statements import is_statement, statement_text
 from hte_utils.ledger.tolerance import FAMILY_WISE_ERROR_RATE, z_threshold
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
+    speak_everywhere(sys.stdout, sys.stderr)
     options = _parser().parse_args(arguments)
     project = Project.find()
     if options.record is not None:

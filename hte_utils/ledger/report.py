@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
+from io import TextIOWrapper
 from typing import Any
 from urllib.parse import quote
 
@@ -99,6 +100,13 @@ def guard(name: str, numbers: Mapping[str, Reproduced | float] | pd.Series) -> L
     """
     found = {str(entry_id): _as_reproduced(value) for entry_id, value in numbers.items()}
     return LedgerReport(name, tuple(own_number(entry_id, name, value) for entry_id, value in found.items()))
+
+
+def speak_everywhere(*streams: object) -> None:
+    """Let text streams take every character: UTF-8 into files and pipes, a replacement where a terminal lacks one."""
+    for stream in streams:
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(encoding=None if stream.isatty() else "utf-8", errors="replace")
 
 
 def place_of(entry: LedgerEntry) -> str:

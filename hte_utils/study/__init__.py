@@ -7,11 +7,10 @@
     block, supervision      units of work, and what happens when a worker dies
     executors, dask_executor   this process, a pool of processes, a Dask cluster
     run                     what is missing is computed and stored
-    cell, sources, table, store   results on disk, and what they are results of
-    summary, verify         performance with Monte Carlo errors; stored replicates run again
-    arithmetic              the same last bits on every x86-64 processor with AVX2
+    cell, table, store      results on disk, and what they are results of
+    summary, verify         performance with Monte Carlo errors; the proof of stored replicates by running some again
     plan, protocol          the study that the book reports: what is run, and its protocol as tables
-    published, recheck      its small copy in the repository, and the proof of that by whoever builds the book
+    published               its small copy in the repository
     findings, zip_intervals   what it says, as the tables behind the book's figures
 
 The event is major bleeding: positive effects are harm. ``python -m hte_utils.study --help`` is the command line.

@@ -21,11 +21,11 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from hte_utils.study.arithmetic import restart_canonically
+from hte_utils.ledger.report import speak_everywhere
 from hte_utils.study.block import OtherCodeError
 from hte_utils.study.dask_executor import Dask
 from hte_utils.study.executors import Executor, Processes, Serial, WorkersLostError
-from hte_utils.study.published import MANTISSA_BITS, publish, verify_published
+from hte_utils.study.published import MANTISSA_BITS, publish, published_bits, published_provenance, read_published
 from hte_utils.study.run import BLOCK_SIZE, run_study
 from hte_utils.study.scenarios import SCENARIOS, select_scenarios
 from hte_utils.study.store import StoreError, StoreMismatchError, StudyStore
@@ -40,6 +40,7 @@ _SHOWN = ("lor_bias", "lor_rmse", "lor_correlation", "lor_coverage", "rd_bias", 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
+    speak_everywhere(sys.stdout, sys.stderr)
     parser = _parser()
     options = parser.parse_args(arguments)
     commands = {"run": _run, "list": _list, "summarise": _summarise, "publish": _publish, "verify": _verify}
@@ -81,7 +82,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help="precision of the numbers (default: %(default)s bits)",
     )
-    check = commands.add_parser("verify", help="run stored replicates again and compare bit for bit")
+    check = commands.add_parser("verify", help="run stored replicates again and compare every value")
     where = check.add_mutually_exclusive_group(required=True)
     where.add_argument("--store", type=Path, metavar="DIR", help="where the results are")
     where.add_argument("--published", type=Path, metavar="DIR", help="where a published copy of them is")
@@ -215,16 +216,16 @@ def _verify(options: argparse.Namespace) -> int:
     if options.methods:
         methods = {method.name: method for method in _selected(methods, options.methods)}
     if options.published is not None:
-        found = verify_published(options.published, SCENARIOS, methods, replicates=options.replicates)
+        stored, made = read_published(options.published), published_provenance(options.published)
+        bits = {"bits": published_bits(options.published)}
     else:
-        found = verify(StudyStore(options.store), SCENARIOS, methods, replicates=options.replicates)
+        store = StudyStore(options.store)
+        stored, made, bits = store.read(), {cell: store.provenance(*cell) for cell in store.cells()}, {}
+    found = verify(stored, made, SCENARIOS, methods, replicates=options.replicates, **bits)
     _say(found.checked.to_string(index=False))
     for cell, changes in found.changes.items():
         _say(f"not made by this code ({' / '.join(cell)}): {'; '.join(changes)}")
-    if not found.passed:
-        _say(found.mismatches.to_string(index=False))
-    same = int(found.checked["identical"].sum())
-    _say(f"{same} of {len(found.checked)} replicates ({found.n_values} values in all) are the same bit for bit")
+    _say(found.proof().to_text())
     return 0 if found.passed else 1
 
 
@@ -259,5 +260,4 @@ def _complain(message: str) -> None:
 
 
 if __name__ == "__main__":
-    restart_canonically()
     sys.exit(main())

@@ -20,14 +20,22 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self
 
-from hte_utils.study.arithmetic import Arithmetic
-from hte_utils.study.sources import REPLICATE, library_versions, method_module, source_digests
+from hte_utils.sources import REPLICATE, library_versions, method_module, source_digests
 
 if TYPE_CHECKING:
     from hte_utils.comparators.estimates import Method
     from hte_utils.study.scenario import Scenario
 
-_SAYS_NOTHING = {"label", "slow", "assumes", "estimates", "intervals", "library"}  # about what a method computes
+_SAYS_NOTHING = {
+    "label",
+    "slow",
+    "exact",
+    "stream",
+    "assumes",
+    "estimates",
+    "intervals",
+    "library",
+}  # about what a method computes
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +49,7 @@ class CellDefinition:
     seed
         The study's seed.
     sources
-        Digest of every module of this package that takes part (`hte_utils.study.sources`).
+        Digest of every module of this package that takes part (`hte_utils.sources`).
     versions
         Of Python and of the libraries that these modules import.
     """
@@ -110,12 +118,9 @@ class Provenance:
     commit
         Of the project's code, with "+changes" if files differed from it; empty if not known.
     machine
-        Processor and operating system: the last bit of a number can depend on them.
+        Processor and operating system.
     began
         Date and time, UTC.
-    arithmetic
-        Of the process that started the study (`hte_utils.study.arithmetic.Arithmetic.record`), which its workers on
-        the same machine share.
     """
 
     definition: CellDefinition
@@ -123,7 +128,6 @@ class Provenance:
     commit: str = field(default_factory=code_commit)
     machine: str = field(default_factory=lambda: f"{platform.machine()}, {platform.system()}")
     began: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
-    arithmetic: Mapping[str, Any] = field(default_factory=lambda: Arithmetic.here().record())
 
     def to_json(self) -> str:
         """Write it as a JSON text."""
@@ -142,8 +146,7 @@ class Provenance:
             content = json.loads(text)
             digest = content.pop("digest")
             definition = CellDefinition(**content.pop("definition"))
-            # Never this machine's, where the record says nothing.
-            provenance = cls(definition=definition, arithmetic=content.pop("arithmetic"), **content)
+            provenance = cls(definition=definition, **content)
         except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
             raise ValueError(f"this is no provenance record: {error}") from error
         if digest != definition.digest:

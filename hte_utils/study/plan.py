@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from hte_utils.study.arithmetic import restart_canonically
 from hte_utils.study.executors import Processes
 from hte_utils.study.published import publish
 from hte_utils.study.replicate import POPULATION, TRIAL
@@ -30,7 +29,7 @@ SEED: Final = 20_241_100
 """The study's seed; of no meaning (the paper is of November 2024)."""
 
 PAPER_METHODS: Final = ("paper_way", "paper_corrected")
-CORE: Final = ("constant", "path", "interactions_ml", "interactions_firth", *PAPER_METHODS, "better")
+CORE: Final = ("constant", "path", "interactions_ml", "interactions_firth", *PAPER_METHODS, "all_modifiers")
 PENALISED: Final = ("interactions_ridge", "interactions_lasso")
 LEARNERS: Final = ("s_learner", "t_learner", "x_learner")
 FORESTS: Final = ("causal_forest", "bcf")
@@ -69,7 +68,7 @@ PUBLISHED_MEASURES: Final = (
     *("ate_estimate", "ate_lower", "ate_upper", "ate_truth"),
     *("risk_bias", "treated_share", "regret"),
 )
-"""Measures that the book's copy keeps; its digests cover all."""
+"""Measures that the book's copy keeps."""
 
 PROFILE_MEASURES: Final = ("ate_estimate", "ate_lower", "ate_upper", "ate_truth")
 """What it keeps of the profile patients: of a single patient, these say everything about the risk difference."""
@@ -140,5 +139,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    restart_canonically()
     sys.exit(main())

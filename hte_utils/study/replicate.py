@@ -108,7 +108,7 @@ def replicate(scenario: Scenario, methods: Sequence[Method], seed: np.random.See
     populations = (trial, population(scenario), profiles(scenario))
     rows = []
     for method in methods:
-        rng = np.random.default_rng(named_child(seed, "method", method.name))
+        rng = np.random.default_rng(named_child(seed, "method", getattr(method, "stream", "") or method.name))
         rows += _rows(method.name, seed, _outcome(method, populations, rng))
     return rows
 

@@ -1,29 +1,47 @@
-"""Proof of stored results: some replicates, chosen afresh, are run again and must be the same bit for bit."""
+"""Proof of stored results: some replicates, chosen afresh, are run again, and every value must come out again.
+
+Not bit for bit: processors, numbers of threads and versions of BLAS add up in other orders. How far a value may lie
+from the stored one is derived from how it was made:
+
+- *rounding of the copy*: a copy with b bits of each number is off by 2^-b of the value at most;
+- *rounding of the arithmetic*, carried through: `ROUNDING` of the value's own scale (the larger of its size and its
+  standard deviation over replicates). Double precision has 1e-16, and the linear algebra here loses eight digits at
+  the worst; all that a method computes directly (`RegisteredMethod.exact`) must agree to this;
+- *iteration and random numbers*: `SHARE_OF_SD` of the standard deviation over replicates, where rounding can send an
+  optimiser, a tree or an acceptance another way. What is found must still be the same for every practical purpose, and
+  a value that was moved by a tenth of its standard deviation is seen;
+- *shares of patients*: one patient whose estimate lies on the border.
+
+Runs that fell back to NUTS are not chosen: its chains are another sample after some hundred steps of other rounding.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
 
+from hte_utils.ledger.proof import Proof
 from hte_utils.r_arguments import checked_count
 from hte_utils.study.block import Block, compute
-from hte_utils.study.cell import CellDefinition
-from hte_utils.study.table import COMPARED, ROW_KEY
+from hte_utils.study.cell import CellDefinition, Provenance
+from hte_utils.study.measures import MEASURES
+from hte_utils.study.published import FLAGS_COLUMN, NUTS_FALLBACK, flags_of, is_profile, rounded
+from hte_utils.study.table import CELL_KEY
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from hte_utils.comparators.estimates import Method
     from hte_utils.study.scenario import Scenario
-    from hte_utils.study.store import StudyStore
 
-
-type Run = tuple[str, str, int]
-"""Scenario, method and number of a replicate."""
+ROUNDING: Final = 1e-6
+SHARE_OF_SD: Final = 0.05
+_FEWEST_FOR_SHARES: Final = 20  # in a population of one patient, one patient is everything
+_EXACT_BITS: Final = 53
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,138 +51,152 @@ class Verification:
     Attributes
     ----------
     checked
-        One row for each replicate that was run again: ``scenario``, ``method``, ``replicate``, ``identical``.
-    mismatches
-        One row for each value that differs: ``scenario``, ``method``, ``replicate``, ``population``, ``column``,
-        ``stored``, ``again``, and for numbers ``relative_difference`` (else NaN).
-    n_values
-        Number of values that were compared.
+        One row for each replicate: ``scenario``, ``method``, ``replicate``, ``values`` (how many were compared),
+        ``equal`` (how many of them are the stored number to its last bit), ``largest`` (difference of the others, as a
+        share of what is allowed).
+    failures
+        One row for each value that is further away than allowed: ``scenario``, ``method``, ``replicate``,
+        ``population``, ``column``, ``stored``, ``again``, ``allowed``.
+    seed
+        Of the choice of these replicates.
     changes
         Where code, libraries or settings differ from those that made the results, by scenario and method; a reason why
         values may differ, and no failure by itself.
     """
 
     checked: pd.DataFrame
-    mismatches: pd.DataFrame
-    n_values: int
+    failures: pd.DataFrame
+    seed: int
     changes: Mapping[tuple[str, str], list[str]]
-
-    @classmethod
-    def of(
-        cls,
-        checked: list[dict[str, Any]],
-        mismatches: list[dict[str, Any]],
-        n_values: int,
-        changes: Mapping[tuple[str, str], list[str]],
-    ) -> Self:
-        """Make it from rows."""
-        columns = ["scenario", "method", "replicate", "population", "column", "stored", "again", "relative_difference"]
-        return cls(pd.DataFrame(checked), pd.DataFrame(mismatches, columns=columns), n_values, changes)
 
     @property
     def passed(self) -> bool:
-        """Whether every value was the same bit for bit."""
-        return self.mismatches.empty
+        """Whether every value came out again."""
+        return self.failures.empty
+
+    def proof(self, name: str = "study") -> Proof:
+        """Show it on a page."""
+        values, equal = int(self.checked["values"].sum()), int(self.checked["equal"].sum())
+        largest = f"; the largest difference of the others is {self.checked['largest'].max():.2g} of what is allowed"
+        others = largest if equal < values else ""
+        return Proof(
+            name,
+            f"{len(self.checked)} stored runs, chosen at random (seed {self.seed}), were run again, and {values} "
+            f"values compared: {equal} are equal to the last bit that is stored{others}.",
+            self.failures,
+        )
 
 
 def verify(
-    store: StudyStore,
+    stored: pd.DataFrame,
+    made: Mapping[tuple[str, str], Provenance],
     scenarios: Mapping[str, Scenario],
     methods: Mapping[str, Method],
     *,
     replicates: int = 5,
     seed: int | None = None,
+    bits: int = _EXACT_BITS,
 ) -> Verification:
     """Run some stored replicates again and compare.
 
     Parameters
     ----------
-    store
-        The stored results.
+    stored
+        Results, from a store or from a published copy.
+    made
+        What made each cell, by scenario and method.
     scenarios, methods
-        By name. Cells of scenarios or methods that are not among them are left alone, so that slow methods can be.
+        By name. Cells of others are left alone, so that slow methods can be.
     replicates
         How many to run again; each is one replicate of one scenario with one method, chosen with equal probability.
     seed
         Of that choice; None chooses anew each time.
-
-    Returns
-    -------
-    Verification
-        What was checked and what differs.
+    bits
+        How many bits of each number `stored` keeps.
 
     Raises
     ------
     ValueError
-        If the store has nothing that could be checked.
+        If there is nothing that could be checked.
     """
     count = checked_count("replicates", replicates, least=1, most=1_000_000)
-    cells = [cell for cell in store.cells() if cell[0] in scenarios and cell[1] in methods]
-    stored = [(*cell, number) for cell in cells for number in sorted(store.done(*cell))]
-    checked, mismatches, n_values = [], [], 0
+    drawn_by = secrets.randbelow(2**32) if seed is None else seed
+    checked, failures = [], []
     changes: dict[tuple[str, str], list[str]] = {}
-    for scenario, method, number in choose(stored, count, seed, store.folder):
-        then = store.provenance(scenario, method).definition
+    for scenario, method, number in _choose(stored, scenarios, methods, count, drawn_by):
+        then = made[scenario, method].definition
         now = CellDefinition.of(scenarios[scenario], methods[method], then.seed)
-        changes |= changes_since(then, now)
+        if differences := then.differences(now):
+            changes[scenario, method] = differences
         block = Block(scenarios[scenario], (methods[method],), (number,), then.seed, (now.digest,))
         again = compute(block)[method].to_pandas()
-        before = store.read([scenario], [method])
-        found = _differences(before[before["replicate"] == number], again)
-        n_values += len(again) * len(COMPARED)
-        checked.append({"scenario": scenario, "method": method, "replicate": number, "identical": not found})
-        mismatches += [{"scenario": scenario, "method": method, "replicate": number} | row for row in found]
-    return Verification.of(checked, mismatches, n_values, changes)
+        cell = stored[(stored["scenario"] == scenario) & (stored["method"] == method)]
+        exact = getattr(methods[method], "exact", False)
+        compared = _compared(cell, number, again, scenarios[scenario], exact=exact, bits=bits)
+        key = {"scenario": scenario, "method": method, "replicate": number}
+        checked.append(key | _counts(compared))
+        failures += [key | row for row in compared if not row["ratio"] <= 1.0]
+    columns = [*CELL_KEY, "replicate", "population", "column", "stored", "again", "allowed"]
+    return Verification(pd.DataFrame(checked), pd.DataFrame(failures, columns=columns), drawn_by, changes)
 
 
-def choose(stored: Sequence[Run], count: int, seed: int | None, place: Path) -> list[Run]:
-    """Choose runs at random, each with equal probability and at most once; in the order in which they are stored.
-
-    Raises
-    ------
-    ValueError
-        If there are none.
-    """
-    if not stored:
-        raise ValueError(f"{place} has no results of these scenarios and methods; name others")
-    chosen = np.random.default_rng(seed).choice(len(stored), size=min(count, len(stored)), replace=False)
-    return [stored[number] for number in sorted(chosen)]
-
-
-def changes_since(then: CellDefinition, now: CellDefinition) -> dict[tuple[str, str], list[str]]:
-    """Where the definition of a cell has changed, under the cell's key; empty if nowhere."""
-    differences = then.differences(now)
-    return {(then.scenario["name"], then.method["name"]): differences} if differences else {}
+def _choose(
+    stored: pd.DataFrame, scenarios: Mapping[str, Scenario], methods: Mapping[str, Method], count: int, seed: int
+) -> list[tuple[str, str, int]]:
+    """Choose runs at random, each with equal probability and at most once; in the order in which they are stored."""
+    known = stored["scenario"].isin(list(scenarios)) & stored["method"].isin(list(methods))
+    flags = stored[FLAGS_COLUMN] if FLAGS_COLUMN in stored else stored["notes"].map(flags_of)
+    chained = stored.loc[flags.str.contains(NUTS_FALLBACK), [*CELL_KEY, "replicate"]].drop_duplicates()
+    runs = stored.loc[known, [*CELL_KEY, "replicate"]].drop_duplicates().astype({"scenario": str, "method": str})
+    excluded = set(chained.itertuples(index=False, name=None))
+    listed = [(s, m, int(r)) for s, m, r in runs.itertuples(index=False) if (s, m, r) not in excluded]
+    if not listed:
+        raise ValueError("there are no results of these scenarios and methods; name others")
+    chosen = np.random.default_rng(seed).choice(len(listed), size=min(count, len(listed)), replace=False)
+    return [listed[place] for place in sorted(chosen)]
 
 
-def _differences(before: pd.DataFrame, again: pd.DataFrame) -> list[dict[str, Any]]:
-    """Every compared value that is not the same bit for bit; NaN equals NaN."""
-    old, new = (frame.astype({"population": str}).set_index(list(ROW_KEY)).sort_index() for frame in (before, again))
-    if not old.index.equals(new.index):
-        raise ValueError(
-            f"the stored rows are {list(old.index)}, run again they are {list(new.index)}: other populations"
-        )
-    return [
-        {
-            "population": key[1],
-            "column": name,
-            "stored": ours,
-            "again": theirs,
-            "relative_difference": _relative(ours, theirs),
-        }
-        for name in COMPARED
-        for key, ours, theirs in zip(old.index, old[name], new[name], strict=True)
-        if not _same(ours, theirs)
-    ]
+def _compared(
+    cell: pd.DataFrame, number: int, again: pd.DataFrame, scenario: Scenario, *, exact: bool, bits: int
+) -> list[dict[str, Any]]:
+    """Every value that is kept of a replicate beside the one found now; `ratio` is distance over allowed distance."""
+    fresh = again.set_index("population")
+    fresh[FLAGS_COLUMN] = fresh["notes"].map(flags_of)
+    patients = {"trial": scenario.n_patients, "population": scenario.population_size}
+    found: list[dict[str, Any]] = []
+    by_population = dict(tuple(cell.groupby("population", observed=True)))
+    for row in cell[cell["replicate"] == number].to_dict("records"):
+        where = str(row["population"])
+        for name in ("error", *([FLAGS_COLUMN] if FLAGS_COLUMN in row else [])):
+            ratio = 0.0 if row[name] == fresh.loc[where, name] else math.inf
+            found.append(_row(where, name, row[name], fresh.loc[where, name], 0.0, ratio))
+        sds = by_population[row["population"]][[name for name in MEASURES if name in row]].std()
+        for name in sds.index:
+            before, now = float(row[name]), float(fresh.loc[where, name])
+            if math.isnan(before) and is_profile(where):
+                continue  # not kept
+            allowed = _allowed(name, before, float(sds[name]), patients.get(where, 1), exact=exact, bits=bits)
+            same = before == float(rounded(np.asarray(now), bits)) or (math.isnan(before) and math.isnan(now))
+            distance = abs(now - before)
+            ratio = 0.0 if same else (distance / allowed if allowed > 0.0 and math.isfinite(distance) else math.inf)
+            found.append(_row(where, name, before, now, allowed, ratio))
+    return found
 
 
-def _same(ours: object, theirs: object) -> bool:
-    if isinstance(ours, float) and isinstance(theirs, float):
-        return np.float64(ours).tobytes() == np.float64(theirs).tobytes() or (np.isnan(ours) and np.isnan(theirs))
-    return ours == theirs
+def _allowed(name: str, value: float, sd: float, n_patients: int, *, exact: bool, bits: int) -> float:
+    """How far a value may lie from the stored one; the module's docstring says why."""
+    spread = sd if math.isfinite(sd) else 0.0
+    size = abs(value) if math.isfinite(value) else 0.0
+    arithmetic = ROUNDING * max(size, spread) if exact else max(ROUNDING * size, SHARE_OF_SD * spread)
+    is_share = name.endswith("coverage") or name == "treated_share"
+    one_patient = 1.0 / n_patients if is_share and n_patients >= _FEWEST_FOR_SHARES else 0.0
+    return 2.0**-bits * size + max(arithmetic, one_patient)
 
 
-def _relative(ours: object, theirs: object) -> float:
-    if not (isinstance(ours, float) and isinstance(theirs, float)):
-        return float("nan")
-    return abs(theirs - ours) / max(abs(ours), abs(theirs))
+def _row(where: str, name: str, before: Any, now: Any, allowed: float, ratio: float) -> dict[str, Any]:
+    return {"population": where, "column": name, "stored": before, "again": now, "allowed": allowed, "ratio": ratio}
+
+
+def _counts(compared: list[dict[str, Any]]) -> dict[str, Any]:
+    ratios = np.array([row["ratio"] for row in compared])
+    return {"values": len(ratios), "equal": int((ratios == 0.0).sum()), "largest": float(ratios.max())}

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from study_methods import RiskByArm
 
+from hte_utils import sources
 from hte_utils.comparators import METHODS
-from hte_utils.study import sources
-from hte_utils.study.sources import REPLICATE, library_versions, method_module, source_digests
+from hte_utils.sources import REPLICATE, library_versions, method_module, source_digests
 
 
 def test_what_decides_a_replicate_is_found() -> None:

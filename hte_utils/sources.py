@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 PACKAGE: Final = "hte_utils"
 REPLICATE: Final = "hte_utils.study.replicate"
-_FOLDER: Final = Path(__file__).parents[1]
+_FOLDER: Final = Path(__file__).parent
 
 
 def method_module(method: Method) -> str:

@@ -1,0 +1,38 @@
+"""A proof says what it found, as text, as a box, and as a number that the replay compares."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from hte_utils.ledger.proof import Proof
+from hte_utils.ledger.replay import differences, ledger_entries
+
+FAILURES = pd.DataFrame({"column": ["rd_rmse", "<b>"], "stored": [1.0, 2.0], "again": [1.5, 2.5]})
+GOOD, BAD = Proof("study", "Four runs.", FAILURES.head(0)), Proof("study", "Four runs.", FAILURES)
+
+
+def outputs(proof: Proof) -> list[dict[str, object]]:
+    return [{"data": proof._repr_mimebundle_()}]
+
+
+def test_a_good_one_is_said_in_a_sentence():
+    assert GOOD.passed
+    assert GOOD.to_text() == "Reproduced. Four runs."
+    assert "proof-failed" not in GOOD.to_html()
+
+
+def test_a_bad_one_is_a_red_box_with_the_numbers():
+    assert not BAD.passed
+    assert "NOT REPRODUCED: 2 values. Four runs." in BAD.to_text()
+    html = BAD.to_html()
+    assert "proof-failed" in html
+    assert "rd_rmse" in html
+    assert "1.5" in html
+    assert "<b>" not in html
+
+
+def test_the_replay_turns_red_when_a_good_one_turns_bad():
+    good, bad = ledger_entries(outputs(GOOD)), ledger_entries(outputs(BAD))
+    assert differences(good, good) == []
+    (sentence,) = differences(bad, good)
+    assert sentence.startswith("proof.study: reproduced 2.0")
