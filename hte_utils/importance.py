@@ -30,6 +30,9 @@ LARGEST_PARETO_K = 0.7
 _STATISTICS: Any = array_stats  # ArviZ has no type hints
 # Heavy enough tails for the half-flat likelihood of a group without events.
 _DEGREES_OF_FREEDOM = 10.0
+# Where a group has an arm without events, the tail of its effect is the prior's, and long. A share of the proposals
+# reaches further for it, in the group effects and in the precisions that govern them.
+_DEFENSIVE_SHARE, _REACH, _SCALE_REACH = 0.3, 2.5, 1.5
 # A pilot round after the first is needed only where few of its points counted. Powers of two, as Sobol points like it.
 _PILOT_SIZES, _PILOT_SHARE = (1024, 2048, 4096), 0.4
 # The largest pilot weights are cut to the 10th largest, so that no single point decides the fit (Ionides 2008).
@@ -78,13 +81,13 @@ def importance_sample(density: SumsDensity, draws: int, seed: np.random.SeedSequ
     seed
         Its children decide the proposals; it is left as it was.
     """
-    proposal = _Proposal.standard(HierarchicalChart.of(density))
+    proposal = _Proposal.standard(HierarchicalChart.of(density), defensive=has_empty_cell(density))
     spent, share = 0, 0.0
     for size in _PILOT_SIZES:
         if share < _PILOT_SHARE:
             proposal, share = proposal.refined(density, size, child_seed(seed, spent))
             spent += size
-    uniforms = _sobol(density.at.size + 1, child_seed(seed, spent))
+    uniforms = _sobol(proposal.n_uniforms, child_seed(seed, spent))
     points, log_weights = proposal.weighted(density, next(uniforms))
     while True:
         sample = _smoothed(points, log_weights, spent)
@@ -101,25 +104,34 @@ def importance_sample(density: SumsDensity, draws: int, seed: np.random.SeedSequ
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Proposal:
-    """A multivariate t in the coordinates of a chart: `centre`, and `factor` with factor @ factor.T = scale matrix."""
+    """A multivariate t in the coordinates of a chart, or a defensive mixture of two with the same centre.
+
+    `factors` are square roots of the scale matrices: of the one fitted to the posterior and, where a group has an arm
+    without events, of one that reaches further in the directions of the group effects (`_widened`).
+    """
 
     chart: HierarchicalChart
     centre: FloatArray
-    factor: FloatArray
+    factors: tuple[FloatArray, ...]
 
     @classmethod
-    def standard(cls, chart: HierarchicalChart) -> Self:
-        size = chart.size
-        return cls(chart, np.zeros(size), np.eye(size))
+    def standard(cls, chart: HierarchicalChart, *, defensive: bool) -> Self:
+        one = np.eye(chart.size)
+        return cls(chart, np.zeros(chart.size), (one, _widened(one, chart)) if defensive else (one,))
+
+    @property
+    def n_uniforms(self) -> int:
+        """How many uniform numbers a point takes: one a coordinate, one for the t, one to choose between two."""
+        return self.centre.size + len(self.factors)
 
     def weighted(self, density: SumsDensity, uniform: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Points (points, coordinates) and log weights (points,) from uniform numbers (points, coordinates + 1)."""
+        """Points (points, coordinates) and log weights (points,) from uniform numbers (points, `n_uniforms`)."""
         points, log_weights, _ = self._weighted(density, uniform)
         return points, log_weights
 
     def refined(self, density: SumsDensity, size: int, seed: np.random.SeedSequence) -> tuple[Self, float]:
         """Move to the posterior's mean and covariance; return the effective share of the pilot points as well."""
-        uniforms = _sobol(self.centre.size + 1, seed)
+        uniforms = _sobol(self.n_uniforms, seed)
         uniform = np.concatenate([next(uniforms) for _ in range(size // _BLOCK)])
         _, log_weights, inner = self._weighted(density, uniform)
         weights = np.exp(np.minimum(log_weights - np.sort(log_weights)[-_PILOT_CUT], 0.0))
@@ -127,19 +139,55 @@ class _Proposal:
         centre = np.average(inner, axis=0, weights=weights)
         raw = np.exp(log_weights - log_weights.max())
         share = raw.sum() ** 2 / np.square(raw).sum() / size
-        return type(self)(self.chart, centre, linalg.cholesky(covariance, lower=True)), float(share)
+        own = linalg.cholesky(covariance, lower=True)
+        factors = (own,) if len(self.factors) == 1 else (own, _widened(own, self.chart))
+        return type(self)(self.chart, centre, factors), float(share)
 
     def _weighted(self, density: SumsDensity, uniform: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-        dimension, df = self.centre.size, _DEGREES_OF_FREEDOM
-        standard = special.ndtri(uniform[:, 1:])
+        df, extra = _DEGREES_OF_FREEDOM, len(self.factors)
+        standard = special.ndtri(uniform[:, extra:])
         standard /= np.sqrt(special.chdtri(df, uniform[:, 0]) / df)[:, None]
-        inner = self.centre + standard @ self.factor.T
+        inner = standard @ self.factors[0].T
+        if extra == 2:
+            wide = uniform[:, 1] < _DEFENSIVE_SHARE
+            inner[wide] = standard[wide] @ self.factors[1].T
+        log_proposed = self._log_proposed(inner, standard)
+        inner += self.centre
         points, log_jacobian = self.chart.points(inner)
         log_weights = log_likelihood(density.signed, points[:, density.at.linear])
         density.add_log_prior(log_weights, points)
         log_weights += log_jacobian
-        log_weights += 0.5 * (df + dimension) * np.log1p(np.square(standard).sum(axis=1) / df)
+        log_weights -= log_proposed
         return points, log_weights, inner
+
+    def _log_proposed(self, away: FloatArray, standard: FloatArray) -> FloatArray:
+        """Log density of the proposal at these distances from the centre, without constants."""
+        power = -0.5 * (_DEGREES_OF_FREEDOM + self.centre.size)
+        if len(self.factors) == 1:
+            return np.asarray(power * np.log1p(np.square(standard).sum(axis=1) / _DEGREES_OF_FREEDOM))
+        parts = []
+        for factor, share in zip(self.factors, (1.0 - _DEFENSIVE_SHARE, _DEFENSIVE_SHARE), strict=True):
+            scaled = linalg.solve_triangular(factor, away.T, lower=True)
+            height = np.log(share) - np.log(np.diagonal(factor)).sum()
+            parts.append(height + power * np.log1p(np.square(scaled).sum(axis=0) / _DEGREES_OF_FREEDOM))
+        return np.logaddexp(*parts)
+
+
+def _widened(factor: FloatArray, chart: HierarchicalChart) -> FloatArray:
+    """Square root of the scale matrix with the directions of the group effects and the log scales stretched."""
+    stretch = np.ones(chart.size)
+    first = chart.free.size  # the governed coordinates follow the free ones, group effects first
+    stretch[first : first + 2 * chart.prior.at.n_groups] = _REACH
+    stretch[first + chart.governed.size :] = _SCALE_REACH
+    stretched = factor * stretch[:, None]
+    return np.asarray(linalg.cholesky(stretched @ stretched.T, lower=True))
+
+
+def has_empty_cell(density: SumsDensity) -> bool:
+    """Whether a group has an arm without any event: the likelihood of that group's effect is flat on one side."""
+    # Rows are times 1 - 2y: an event has -1 in its group's column, and in its effect's too if it was treated.
+    events, treated = ((density.signed[:, own] < 0.0).sum(axis=0) for own in (density.at.alpha, density.at.delta))
+    return bool(min(treated.min(), (events - treated).min()) == 0)
 
 
 def _sobol(dimension: int, seed: np.random.SeedSequence) -> Iterator[FloatArray]:

@@ -4,8 +4,9 @@ The posterior is that of `hte_utils.fit.fit`; only the engine differs. `hte_util
 approximation and weights the proposals by what it got wrong. Each fit says by Pareto's k-hat whether that worked; where
 it did not, NUTS takes its place, with a warning and a mark in the record.
 
-A limit that k-hat does not always show: where a group's treated patients have no event at all, the tail of that group's
-effect is that of its prior, and is reached too seldom (`hte_utils.independence` says by how much). Take NUTS there.
+Where a group has an arm without any event, the tail of that group's effect is that of its prior, and a single t
+reaches it too seldom: its SD came out up to 9 % too small in seven such trials of 4 to 34 events, with a k-hat that
+passes. There `hte_utils.importance` adds a second, wider component; what is left is 3 % or less.
 """
 
 from __future__ import annotations

@@ -7,11 +7,12 @@ import pytest
 from paper_fits import paper_design
 from scipy import stats
 
+from hte_utils import importance
 from hte_utils.importance import ImportanceSample, child_seed, importance_sample
 from hte_utils.priors import Priors
 from hte_utils.spec import PAPER_SPEC
 from hte_utils.sums_density import SumsDensity
-from hte_utils.trial import simulate_trial
+from hte_utils.trial import BaselineCoefficients, ListingCoefficients, simulate_trial
 
 
 def sampled(seed: int = 1, draws: int = 1000, priors: Priors | None = None) -> ImportanceSample:
@@ -75,3 +76,45 @@ def test_a_hopeless_proposal_is_given_up() -> None:
     assert sample.pareto_k > 0.7
     # Fifty for each wanted draw would be the end in any case; k-hat gives it up long before.
     assert len(sample.points) <= 1_600
+
+
+def spread_of(sample: ImportanceSample, column: int) -> float:
+    values = sample.points[:, column]
+    mean = sample.weights @ values
+    return float(np.sqrt(sample.weights @ np.square(values - mean)))
+
+
+def test_the_tail_of_a_group_without_events_is_reached(monkeypatch: pytest.MonkeyPatch) -> None:
+    """500 patients, 17 events, none among treated men: the SD of their log odds ratio against a long, wide run."""
+    rare = ListingCoefficients(baseline=BaselineCoefficients(intercept=-3.9))
+    density = SumsDensity.of(PAPER_SPEC.design(simulate_trial(500, 44, coefficients=rare)), Priors())
+    assert importance.has_empty_cell(density)
+    assert not importance.has_empty_cell(SumsDensity.of(paper_design(), Priors()))
+    column = density.at.delta.start
+    with monkeypatch.context() as wide:
+        wide.setattr(importance, "_DEFENSIVE_SHARE", 0.6)
+        wide.setattr(importance, "_REACH", 3.0)
+        wide.setattr(importance, "_SCALE_REACH", 2.0)
+        known = spread_of(importance_sample(density, 60_000, np.random.SeedSequence(1)), column)
+
+    def found() -> float:
+        runs = [importance_sample(density, 1000, np.random.SeedSequence(100 + k)) for k in range(8)]
+        assert max(run.pareto_k for run in runs) < importance.LARGEST_PARETO_K
+        return float(np.mean([spread_of(run, column) for run in runs])) / known
+
+    assert 0.95 < found() < 1.03
+    monkeypatch.setattr(importance, "has_empty_cell", lambda _: False)
+    assert found() < 0.94, "a single component was as good: the mixture is not needed here"
+
+
+def test_weights_are_pareto_smoothed() -> None:
+    """The largest weights are those of a generalised Pareto tail (Vehtari et al. 2024, section 2), not the raw ones."""
+    raw = np.random.default_rng(3).pareto(1.5, 4000)  # k = 1 / 1.5
+    sample = importance._smoothed(np.zeros((4000, 1)), np.log(raw), 0)
+    assert sample.pareto_k == pytest.approx(1 / 1.5, abs=0.1)
+    body = raw < np.sort(raw)[-int(3 * np.sqrt(4000)) - 2]
+    ratio = sample.weights / raw
+    np.testing.assert_allclose(ratio[body], ratio[body][0], rtol=1e-9)
+    largest = np.argsort(raw)[-20:]
+    assert (np.abs(ratio[largest] / ratio[body][0] - 1.0) > 1e-3).mean() > 0.8
+    assert (np.diff(sample.weights[np.argsort(raw)]) >= -1e-15).all()
