@@ -170,7 +170,7 @@ class _Proposal:
             scaled = linalg.solve_triangular(factor, away.T, lower=True)
             height = np.log(share) - np.log(np.diagonal(factor)).sum()
             parts.append(height + power * np.log1p(np.square(scaled).sum(axis=0) / _DEGREES_OF_FREEDOM))
-        return np.logaddexp(*parts)
+        return np.asarray(np.logaddexp(*parts))
 
 
 def _widened(factor: FloatArray, chart: HierarchicalChart) -> FloatArray:

@@ -29,7 +29,13 @@ SEED: Final = 20_241_100
 """The study's seed; of no meaning (the paper is of November 2024)."""
 
 PAPER_METHODS: Final = ("paper_way", "paper_corrected")
-CORE: Final = ("constant", "path", "interactions_ml", "interactions_firth", *PAPER_METHODS, "all_modifiers")
+RUNGS: Final = ("listing_2_ml", "listing_2_ml_no_gender", "listing_2_ridge")
+CORE: Final = (
+    *("constant", "path", "interactions_ml", "interactions_firth"),
+    *RUNGS,
+    *PAPER_METHODS,
+    "all_modifiers",
+)
 PENALISED: Final = ("interactions_ridge", "interactions_lasso")
 LEARNERS: Final = ("s_learner", "t_learner", "x_learner")
 FORESTS: Final = ("causal_forest", "bcf")
