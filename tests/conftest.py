@@ -1,4 +1,4 @@
-"""The replay: nbval runs the recorded notebooks, and ledger entries are compared as numbers, not as text."""
+"""The replay: nbval runs the recorded notebooks, and everything they show is compared, numbers as numbers."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pytest
 from hypothesis import settings
 from nbval.plugin import IPyNbCell
 
+from hte_utils.ledger.displayed import VARIES_TAG, display_differences
 from hte_utils.ledger.replay import differences, ledger_entries
 
 if TYPE_CHECKING:
@@ -34,17 +35,19 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Give every cell that was recorded with ledger entries the numeric comparison."""
-    if isinstance(item, IPyNbCell) and ledger_entries(item.cell.outputs):
-        # Whatever its tags say: a cell with ledger entries is always checked.
-        item.options["check"] = True
-        item.compare_outputs = partial(compare_ledger, item)
+    """Compare every recorded cell, whatever nbval's own options say."""
+    if isinstance(item, IPyNbCell):
+        item.options.update(check=True, skip=False)
+        item.compare_outputs = partial(compare_outputs, item)
 
 
-def compare_ledger(cell: IPyNbCell, fresh: Sequence[Any], recorded: Sequence[Any], **_: Any) -> bool:
+def compare_outputs(cell: IPyNbCell, fresh: Sequence[Any], recorded: Sequence[Any], **_: Any) -> bool:
     """Stand in for nbval's text comparison; the cell reports what ``comparison_traceback`` holds."""
-    cell.comparison_traceback = differences(ledger_entries(fresh), ledger_entries(recorded))
-    return not cell.comparison_traceback
+    found = differences(ledger_entries(fresh), ledger_entries(recorded))
+    if VARIES_TAG not in cell.cell.metadata.get("tags", []):
+        found += display_differences(fresh, recorded)
+    cell.comparison_traceback = found
+    return not found
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -55,6 +55,22 @@ def test_outputs_named_tab_count_as_tables(extension, name, is_table):
     assert extension.caption_of(document[0]) == "A caption"
 
 
+def test_numbers_are_set_where_a_reader_reads_them_as_prose(extension):
+    document = new_document("page")
+    document += nodes.paragraph("", "", nodes.Text("-0.1 or 40%, not "), nodes.literal("", "-0.1"))
+    document += nodes.literal_block("", "x = -0.1")
+    document += nodes.image(uri="a.png", alt="from -1 to 1")
+    document += nodes.raw("", "<table class='n-1'><tr><td>-0.1</td><th>40%</th></tr></table>", format="html")
+    document += nodes.raw("", "<details class='ledger'><table><tr><td>-0.1</td></tr></table></details>", format="html")
+    extension.SetNumbers(document).run()
+    paragraph, code, image, table, ledger = document.children
+    assert paragraph.astext() == "−0.1 or 40\u00a0%, not -0.1"
+    assert code.astext() == "x = -0.1"
+    assert image["alt"] == "from −1 to 1"
+    assert table.astext() == "<table class='n-1'><tr><td>−0.1</td><th>40\u00a0%</th></tr></table>"
+    assert "<td>-0.1</td>" in ledger.astext()
+
+
 GOOD = """<html><body><article><h1 id="top">T</h1>
 <figure><img src="a.png" alt="a curve">
 <figcaption><span class="caption-number">Fig. 1 </span>A curve.</figcaption></figure>

@@ -1,4 +1,4 @@
-"""The book's own Sphinx extension: tables are numbered as tables, and stale pages are noticed.
+"""The book's own Sphinx extension: tables are numbered as tables, numbers are set in one style, stale pages noticed.
 
 MyST-NB gives every captioned cell output a figure number. Here an output whose name starts with ``tab-`` becomes a
 table: it counts "Table 1, Table 2, ..." and its caption stands above it.
@@ -9,12 +9,16 @@ them), on the recorded runs and on the reference values: a change in any of thes
 
 from __future__ import annotations
 
+import re
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from docutils import nodes
 from sphinx.transforms import SphinxTransform
+from sphinx.transforms.post_transforms import SphinxPostTransform
+
+from hte_utils.typography import set_numbers
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
@@ -24,6 +28,8 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[2]
 WATCHED = ("hte_utils", "tests/recorded", "tests/reference")
 TABLE_PREFIX = "tab-"
+VERBATIM = (nodes.literal, nodes.literal_block, nodes.math, nodes.math_block, nodes.raw, nodes.comment)
+TEXT_OF_CELL = re.compile(r"(<t[dh]\b[^>]*>)([^<]*)(?=</t[dh]>)")
 
 
 class table_figure(nodes.figure):  # noqa: N801 - docutils names its nodes in lower case
@@ -43,6 +49,38 @@ class NumberTablesAsTables(SphinxTransform):
                 table["classes"] = [*figure["classes"], "numbered-table"]
                 figure.replace_self(table)
                 self.document.ids.update(dict.fromkeys(table["ids"], table))
+
+
+class SetNumbers(SphinxPostTransform):
+    """Set the numbers of prose, captions, alternative texts and output tables in the style of the book."""
+
+    default_priority = 900  # after MyST-NB has chosen what an output shows, and glued values are in place
+
+    def run(self, **_: Any) -> None:
+        """Replace the texts; code, mathematics and the ledger's characters stay as they are."""
+        for text in list(self.document.findall(nodes.Text)):
+            if not is_verbatim(text):
+                text.parent.replace(text, nodes.Text(set_numbers(text.astext())))
+        for image in self.document.findall(nodes.image):
+            image["alt"] = set_numbers(image.get("alt", ""))
+        for raw in list(self.document.findall(nodes.raw)):
+            if "html" in raw.get("format", ""):
+                raw.replace_self(nodes.raw("", set_cells(raw.astext()), format=raw["format"]))
+
+
+def is_verbatim(text: nodes.Text) -> bool:
+    """Whether a text stands in code, mathematics or raw HTML."""
+    node = text.parent
+    while node is not None and not isinstance(node, VERBATIM):
+        node = node.parent
+    return node is not None
+
+
+def set_cells(html: str) -> str:
+    """Set the numbers in the cells of an output's tables; the ledger shows characters as they were printed."""
+    if "<details class='ledger'>" in html or "<table id='ledger-table'>" in html:
+        return html
+    return TEXT_OF_CELL.sub(lambda cell: cell[1] + set_numbers(cell[2]), html)
 
 
 def visit_table_figure(translator: HTML5Translator, node: nodes.Element) -> None:
@@ -83,5 +121,6 @@ def setup(app: Sphinx) -> dict[str, Any]:
     """Register with Sphinx."""
     app.add_enumerable_node(table_figure, "table", caption_of, html=(visit_table_figure, depart_table_figure))
     app.add_transform(NumberTablesAsTables)
+    app.add_post_transform(SetNumbers)
     app.connect("env-get-outdated", outdated_by_sources)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True, "env_version": 1}
