@@ -1,12 +1,16 @@
 """The paper's numbers as data: all there, and consistent with one another where arithmetic ties them."""
 
 import math
+import runpy
 from collections import Counter
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from hte_utils.paper import Kind, entries_of, paper_entries, paper_entry, printed, printed_number
 
+AS_PRINTED = Path(__file__).parent / "reference" / "paper_as_printed.py"
 ARMS = ("control", "treatment")
 
 
@@ -15,6 +19,20 @@ def test_every_table_has_as_many_numbers_as_the_paper_prints():
     expected = {1: 90, 3: 60, 4: 60, 5: 25, 6: 36, 7: 4, 8: 30}
     assert counts == {f"Table {k}": n for k, n in expected.items()}
     assert len({entry.id for entry in paper_entries()}) == 305
+
+
+def test_no_printed_number_has_changed_since_it_was_held_against_the_paper():
+    """Changed on purpose? ``python tests/reference/paper_as_printed.py --write``."""
+    assert runpy.run_path(str(AS_PRINTED))["difference"]() == []
+
+
+def test_one_changed_digit_is_shown(monkeypatch):
+    reference = runpy.run_path(str(AS_PRINTED))
+    changed = [replace(e, printed="-0.358") if e.id == "table8.Q1.mean_te" else e for e in paper_entries()]
+    monkeypatch.setitem(reference["lines"].__globals__, "paper_entries", lambda: changed)
+    gone, new = reference["difference"]()
+    assert "Q1.mean_te = -0.359," in gone
+    assert "Q1.mean_te = -0.358," in new
 
 
 @pytest.mark.parametrize("arm", ARMS)

@@ -1,6 +1,7 @@
 """The recorded runs belong to the text notebooks, and nothing in them escapes the replay."""
 
 import copy
+import io
 import shutil
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from hte_utils.ledger.recorded import (
     recorded_entries,
     statement_ledger,
 )
+from hte_utils.ledger.report import speak_everywhere
 from hte_utils.ledger.statements import is_statement
 from hte_utils.paper.statements import statements
 
@@ -180,6 +182,70 @@ def test_the_command_line_refuses_an_unknown_item(capsys):
     with pytest.raises(SystemExit):
         main(["--item", "Table 2"])
     assert "no entries under 'Table 2'" in capsys.readouterr().err
+
+
+PAGE = """---
+jupytext:
+  text_representation:
+    extension: .md
+    format_name: myst
+kernelspec:
+  display_name: Python 3
+  language: python
+  name: python3
+---
+
+```{code-cell} ipython3
+from hte_utils import ledger
+from hte_utils.paper import entries_of
+from IPython.display import display
+display("WORD")
+found = {e.id: float(e.printed) if e.is_number else e.printed for e in entries_of("Table 7")}
+ledger.record("Table 7", found | {"table7.rmse": ledger.Reproduced(VALUE)})
+```
+"""
+
+
+@pytest.fixture
+def small_project(tmp_path, monkeypatch):
+    """One page, recorded, in a checkout of its own."""
+    (tmp_path / "_toc.yml").touch()
+    project = Project(tmp_path)
+    project.text_notebooks.mkdir()
+    monkeypatch.setattr(Project, "find", lambda: project)
+    write_page(project, value="0.53", word="largest")
+    assert main(["--record"]) == 0
+    return project
+
+
+def write_page(project, *, value, word):
+    project.text_notebook("page").write_text(PAGE.replace("VALUE", value).replace("WORD", word))
+
+
+def test_a_contradicted_value_is_not_recorded_unless_accepted(small_project, capsys):
+    before = small_project.recording("page").read_bytes()
+    write_page(small_project, value="0.73", word="largest")
+    assert main(["--record"]) == 1
+    assert "NOT recorded; mend these entries, or say --accept table7.rmse" in capsys.readouterr().out
+    assert small_project.recording("page").read_bytes() == before
+    assert main(["--record", "--accept", "table7.rmse"]) == 0
+    assert small_project.recording("page").read_bytes() != before
+
+
+def test_recording_prints_what_a_reader_will_see_otherwise(small_project, capsys):
+    write_page(small_project, value="0.53", word="smallest")
+    assert main(["--record"]) == 0
+    printed = capsys.readouterr().out
+    assert "0 ledger entries changed\n" in printed
+    assert "2 displayed lines changed\n  -'largest'\n  +'smallest'\n" in printed
+
+
+def test_files_and_pipes_take_every_character_whatever_the_system_s_encoding():
+    written = io.BytesIO()
+    stream = io.TextIOWrapper(written, encoding="cp1252")
+    speak_everywhere(stream)
+    print("σ ∼ −0.1", file=stream, flush=True)
+    assert written.getvalue().decode("utf-8").strip() == "σ ∼ −0.1"
 
 
 def run_pytest(*arguments, cwd):

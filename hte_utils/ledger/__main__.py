@@ -30,8 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         names = options.record or project.notebook_names()
         if unknown := sorted(set(names) - set(project.notebook_names())):
             _parser().error(f"no notebook named {unknown}; there are {project.notebook_names()}")
-        record_notebooks(names, project, say=_say)
-        return 0
+        return int(bool(record_notebooks(names, project, say=_say, accepted=options.accept)))
     entries = _selected(project, everything=options.all, item=options.item)
     print(_as_json(entries) if options.json else _as_table(entries))
     return int(any(entry.fails for entry in entries))
@@ -46,7 +45,11 @@ def _parser() -> argparse.ArgumentParser:
         "--record",
         nargs="*",
         metavar="NOTEBOOK",
-        help="run these notebooks (all of them without a name), keep the run, and show which entries changed",
+        help="run these notebooks (all of them without a name), keep the run, and show which entries and which "
+        "displayed lines changed; a notebook with a contradicted entry is not kept (exit status 1)",
+    )
+    parser.add_argument(
+        "--accept", nargs="+", metavar="ID", default=[], help="keep the run although these entries fail"
     )
     return parser
 

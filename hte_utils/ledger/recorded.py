@@ -110,10 +110,18 @@ def recorded_entries(project: Project) -> list[LedgerEntry]:
 
 def entries_in(recording: Path) -> list[LedgerEntry]:
     """Return the entries of one recorded notebook; none when it was never recorded."""
-    if not recording.is_file():
-        return []
-    notebook = nbformat.read(recording, as_version=4)  # type: ignore[no-untyped-call]
+    return entries_of_notebook(read_recording(recording)) if recording.is_file() else []
+
+
+def entries_of_notebook(notebook: nbformat.NotebookNode) -> list[LedgerEntry]:
+    """Return the entries of a notebook that was run."""
     return [entry for cell in code_cells(notebook) for entry in ledger_entries(cell.outputs)]
+
+
+def read_recording(recording: Path) -> nbformat.NotebookNode:
+    """Read a recorded notebook."""
+    notebook: nbformat.NotebookNode = nbformat.read(recording, as_version=4)  # type: ignore[no-untyped-call]
+    return notebook
 
 
 def paper_ledger(project: Project) -> list[LedgerEntry]:

@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
 import nbformat
 from nbclient import NotebookClient
 
+from hte_utils.ledger.displayed import changed_displays, displayed
 from hte_utils.ledger.entries import LedgerEntry
-from hte_utils.ledger.recorded import Project, entries_in, read_text_notebook
+from hte_utils.ledger.recorded import Project, code_cells, entries_of_notebook, read_recording, read_text_notebook
 from hte_utils.ledger.replay import RELATIVE_FLOAT_NOISE
 
 PICTURES = ("image/png", "image/jpeg", "image/svg+xml")
 """Not kept: pictures are megabytes that change with every font, and the replay does not compare them."""
 
 
-def record_notebooks(names: Iterable[str], project: Project, say: Callable[[str], None]) -> None:
+def record_notebooks(
+    names: Iterable[str], project: Project, say: Callable[[str], None], accepted: Collection[str] = ()
+) -> list[str]:
     """Run text notebooks from a clean kernel and write what they printed beside the tests.
 
     A recording is written only after its whole notebook has run, to a temporary name which is then moved into place:
-    a notebook that fails leaves the old recording as it was.
+    a notebook that fails leaves the old recording as it was. So does one with an entry that is contradicted or has lost
+    its value, unless that entry is accepted by name.
 
     Parameters
     ----------
@@ -31,17 +35,43 @@ def record_notebooks(names: Iterable[str], project: Project, say: Callable[[str]
     project
         The checkout.
     say
-        Receives one line per event: what runs, which ledger entries changed and by how much.
+        Receives one line per event: what runs, which ledger entries and which displayed lines changed.
+    accepted
+        Ids of failing entries that are to be recorded all the same.
+
+    Returns
+    -------
+    list of str
+        Ids of the failing entries that were not accepted; their notebooks were not written.
     """
+    refused: list[str] = []
     for name in names:
-        before = entries_in(project.recording(name))
         say(f"{name}: running")
         notebook = _run(project.text_notebook(name))
-        _write(notebook, project.recording(name))
-        changes = describe_changes(before, entries_in(project.recording(name)))
-        say(f"{name}: recorded, {len(changes)} ledger entries changed")
-        for line in changes:
+        for line in _changes(project.recording(name), notebook):
             say(f"  {line}")
+        failing = [entry for entry in entries_of_notebook(notebook) if entry.fails and entry.id not in accepted]
+        for entry in failing:
+            say(f"  {entry.id}: {entry.verdict} (reproduced {entry.reproduced}, printed {entry.printed})")
+        if failing:
+            say(f"{name}: NOT recorded; mend these entries, or say --accept {' '.join(one.id for one in failing)}")
+            refused += [entry.id for entry in failing]
+        else:
+            _write(notebook, project.recording(name))
+            say(f"{name}: recorded")
+    return refused
+
+
+def _changes(recording: Path, notebook: nbformat.NotebookNode) -> list[str]:
+    """Which ledger entries changed and by how much, and which lines a reader will see otherwise than before."""
+    before = read_recording(recording) if recording.is_file() else nbformat.from_dict({"cells": []})  # type: ignore[no-untyped-call]
+    entries = describe_changes(entries_of_notebook(before), entries_of_notebook(notebook))
+    shown = changed_displays(_displayed(before), _displayed(notebook))
+    return [f"{len(entries)} ledger entries changed", *entries, f"{len(shown)} displayed lines changed", *shown]
+
+
+def _displayed(notebook: nbformat.NotebookNode) -> list[str]:
+    return [text for cell in code_cells(notebook) for text in displayed(cell.outputs)]
 
 
 def describe_changes(before: Iterable[LedgerEntry], after: Iterable[LedgerEntry]) -> list[str]:
