@@ -32,7 +32,7 @@ from hte_utils.parameters import listing2_draws
 from hte_utils.priors import Priors
 from hte_utils.quick_posterior import quick_posterior
 from hte_utils.spec import PAPER_SPEC
-from hte_utils.strata import ntile
+from hte_utils.strata import quantile_groups
 from hte_utils.trial import simulate_trial
 
 CORES = 2
@@ -47,7 +47,7 @@ def evaluate(seed: int, n_patients: int = 2000, draws: int = DRAWS) -> tuple[flo
     posterior = quick_posterior(design, priors=Priors(), draws=draws, seed=seed)
     found = effect_summaries(posterior, design)
     truth, effect = trial["true_te"].to_numpy(), found.log_odds_ratio
-    quintiles = average_effects(posterior, design, ntile(found.baseline_risk, 5) - 1)
+    quintiles = average_effects(posterior, design, quantile_groups(found.baseline_risk, 5) - 1)
     return (
         float(np.corrcoef(effect.mean, truth)[0, 1]),
         float(np.sqrt(np.mean(np.square(effect.mean - truth)))),

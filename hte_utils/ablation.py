@@ -27,7 +27,7 @@ from hte_utils.monte_carlo import draws_matrix, jackknife_mean, standard_multipl
 from hte_utils.posterior_store import fit_or_load
 from hte_utils.priors import Priors
 from hte_utils.spec import Covariate, TrialSpec
-from hte_utils.strata import ntile
+from hte_utils.strata import quantile_groups
 from hte_utils.trial import TrialTruth, trial_table
 from hte_utils.true_effects import true_cate
 
@@ -238,7 +238,7 @@ def _by_risk(risks: xr.DataArray, effects: xr.DataArray) -> dict[str, Metric]:
     effect = jackknife_mean(effect_draws, edges).replicates(multipliers)
     columns = {"mean_risk": risk.mean(axis=1)}
     # Ranked anew in every replicate: who belongs to which quintile is random too.
-    groups = np.array([ntile(each, len(QUINTILE_COLUMNS)) for each in risk])
+    groups = np.array([quantile_groups(each, len(QUINTILE_COLUMNS)) for each in risk])
     for number, name in enumerate(QUINTILE_COLUMNS, start=1):
         columns[name] = np.average(effect, axis=1, weights=groups == number)
     return {name: Metric(float(each[0]), float(each[1:].std(ddof=1))) for name, each in columns.items()}

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import platform
 from dataclasses import asdict, dataclass
+from functools import cache
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
@@ -110,7 +111,10 @@ def record_of(posterior: xr.DataTree) -> FitRecord:
 
 def library_versions() -> dict[str, str]:
     """Versions of Python and of the libraries that a posterior depends on."""
-    return {"python": platform.python_version()} | {name: metadata.version(name) for name in _VERSIONED}
+    return {"python": platform.python_version()} | {name: _version(name) for name in _VERSIONED}
+
+
+_version = cache(metadata.version)  # reads a file; a study asks thousands of times
 
 
 def run_checks(posterior: xr.DataTree) -> tuple[FitCheck, ...]:

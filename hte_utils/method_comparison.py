@@ -14,7 +14,7 @@ import pandas as pd
 
 from hte_utils.comparators import METHODS
 from hte_utils.ledger.entries import Reproduced
-from hte_utils.strata import ntile
+from hte_utils.strata import quantile_groups
 from hte_utils.study.generate import PatientTruth
 from hte_utils.study.measures import measure
 from hte_utils.study.seeds import named_child
@@ -179,7 +179,7 @@ def quintile_effects(comparison: Comparison) -> pd.DataFrame:
     pandas.DataFrame
         First row the truth, then a row a method; columns Q1 (lowest risk) to Q5.
     """
-    group = ntile(comparison.truth.baseline_risk, 5)
+    group = quantile_groups(comparison.truth.baseline_risk, 5)
     rows = {TRUTH: comparison.truth.risk_difference} | {
         name: comparison.of_trial(name).risk_difference.value for name in comparison.results
     }

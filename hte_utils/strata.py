@@ -1,6 +1,8 @@
 """Risk groups of patients and the treatment effect within them: Table 8.
 
-Patients are ranked by their predicted baseline risk and cut into groups of equal size. Effects are on the scale of the
+Patients are ranked by their predicted baseline risk and cut into groups of equal size; patients with equal predictions
+are in the same group, wherever they stand in the table (`quantile_groups`). `ntile` is R's function, which breaks ties
+by position: it is here for the paper's own computation of Table 8 and for nothing else. Effects are on the scale of the
 draws that are handed in (the paper: log odds ratios; positive = harm).
 """
 
@@ -28,6 +30,9 @@ from hte_utils.monte_carlo import (
 from hte_utils.spec import TrialDesign
 
 _DRAWS_FOR_MEMBERS = 2000
+_SAME = 1e-12
+"""Predictions that differ by less, relative to the largest, are equal: how an array is cut into blocks for a matrix
+product may change the last bits of equal patients' predictions."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,8 +42,8 @@ class RiskStrata:
     Attributes
     ----------
     table
-        One row per group, lowest risk first (index `risk_group`: Q1, Q2, ...). The columns of Table 8, by the
-        computation that gives the printed numbers:
+        One row per group, lowest risk first (index `risk_group`: Q1, Q2, ...); NaN where ties leave a group empty. The
+        columns of Table 8, by the computation that gives the printed numbers:
 
         - `n`: number of patients;
         - `mean_risk`: mean over patients of the posterior mean of the baseline risk;
@@ -69,11 +74,12 @@ class RiskStrata:
     scale: str
 
 
-def ntile(values: npt.ArrayLike, n_groups: int) -> IntArray:
-    """Cut patients into groups of equal size by rank, as R's ``dplyr::ntile`` does.
+def quantile_groups(values: npt.ArrayLike, n_groups: int) -> IntArray:
+    """Cut patients into groups of equal size by rank; equal values are in one group, whatever the order of the rows.
 
-    If the number of patients is no multiple of `n_groups`, sizes differ by one and the first groups are the larger
-    ones. Ties are broken by position, so equal values may end up in different groups.
+    A block of equal values belongs where its middle rank falls, so sizes are equal only as far as ties let them, and a
+    group may be empty. Without ties, and if the number of patients is a multiple of `n_groups`, the groups are those of
+    `ntile`.
 
     Parameters
     ----------
@@ -92,17 +98,60 @@ def ntile(values: npt.ArrayLike, n_groups: int) -> IntArray:
     ValueError
         If a value is not finite, the shape is not (patients,), or `n_groups` is not between 1 and that number.
     """
-    values = np.asarray(values, dtype=np.float64)
-    if values.ndim != 1:
-        raise ValueError(f"values must have the shape (patients,), not {values.shape}")
-    if isinstance(n_groups, bool) or not isinstance(n_groups, int | np.integer) or not 1 <= n_groups <= values.size:
-        raise ValueError(f"n_groups must be an integer from 1 to the {values.size} patients, not {n_groups!r}")
-    if not np.isfinite(values).all():
+    return _groups_of_equals(_checked_values(values, n_groups), n_groups) + 1
+
+
+def tied_ranks(values: FloatArray) -> tuple[IntArray, IntArray]:
+    """Ranks from 0 of the first and of the last patient with each patient's value, along the last axis."""
+    order = np.argsort(values, axis=-1)
+    ordered = np.take_along_axis(values, order, axis=-1)
+    size = values.shape[-1]
+    same = _SAME * np.abs(values).max(axis=-1, keepdims=True)
+    starts = np.diff(ordered, axis=-1, prepend=ordered[..., :1] - 1.0) > same
+    starts[..., 0] = True
+    place = np.arange(size)
+    first = np.maximum.accumulate(np.where(starts, place, 0), axis=-1)
+    ends = np.roll(starts, -1, axis=-1)
+    last = np.flip(np.minimum.accumulate(np.flip(np.where(ends, place, size), axis=-1), axis=-1), axis=-1)
+    ranks = np.empty((2, *values.shape), dtype=np.int64)
+    for row, each in zip(ranks, (first, last), strict=True):
+        np.put_along_axis(row, order, each, axis=-1)
+    return ranks[0], ranks[1]
+
+
+def ntile(values: npt.ArrayLike, n_groups: int) -> IntArray:
+    """Cut patients into groups of equal size by rank, as R's ``dplyr::ntile`` does: for the paper's own computation.
+
+    If the number of patients is no multiple of `n_groups`, sizes differ by one and the first groups are the larger
+    ones. Ties are broken by position, so equal values may end up in different groups and a sorted table gives other
+    groups than a shuffled one: take `quantile_groups`. Parameters, result and errors are those of `quantile_groups`.
+    """
+    ranked = _checked_values(values, n_groups)
+    size, larger = divmod(ranked.size, n_groups)
+    groups = np.empty(ranked.size, dtype=np.int64)
+    sizes = [size + (number < larger) for number in range(n_groups)]
+    groups[np.argsort(ranked, kind="stable")] = np.repeat(np.arange(1, n_groups + 1), sizes)
+    return groups
+
+
+def _groups_of_equals(values: FloatArray, n_groups: int) -> IntArray:
+    """0-based groups along the last axis, by the middle rank of those with the same value."""
+    first, last = tied_ranks(values)
+    return np.asarray((first + last + 1) * n_groups // (2 * values.shape[-1]))
+
+
+def _checked_values(values: npt.ArrayLike, n_groups: int) -> FloatArray:
+    found = np.asarray(values, dtype=np.float64)
+    if found.ndim != 1:
+        raise ValueError(f"values must have the shape (patients,), not {found.shape}")
+    if isinstance(n_groups, bool) or not isinstance(n_groups, int | np.integer) or not 1 <= n_groups <= found.size:
+        raise ValueError(f"n_groups must be an integer from 1 to the {found.size} patients, not {n_groups!r}")
+    if not np.isfinite(found).all():
         raise ValueError(
-            f"values must be finite, but {np.count_nonzero(~np.isfinite(values))} are not: "
+            f"values must be finite, but {np.count_nonzero(~np.isfinite(found))} are not: "
             "they have no rank, leave these patients out"
         )
-    return np.asarray(_ranked_groups(values[None], int(n_groups))[0] + 1)
+    return found
 
 
 def stratify_by_risk(
@@ -139,7 +188,7 @@ def stratify_by_risk(
     _require_same_labels(risk, effect)
     require_probability(interval)
     jackknifed_risk = jackknife_mean(risks, edges)
-    group = ntile(jackknifed_risk.estimate, n_groups)
+    group = quantile_groups(jackknifed_risk.estimate, n_groups)
     multipliers = standard_multipliers(edges.size - 1, n_replicates, seed, relative_length)
     multipliers = np.vstack([np.zeros(edges.size - 1), multipliers])  # row 0: the estimate itself
 
@@ -150,7 +199,7 @@ def stratify_by_risk(
     columns |= _average_columns(effects, edges, multipliers, members, interval)
 
     labels = pd.Index([f"Q{number}" for number in range(1, n_groups + 1)], name="risk_group")
-    sizes = {"n": np.bincount(group)[1:]}
+    sizes = {"n": np.bincount(group, minlength=n_groups + 1)[1:]}
     table = pd.DataFrame(sizes | {name: each[0] for name, each in columns.items()}, index=labels)
     spread = {name: each[1:].std(axis=0, ddof=1) for name, each in columns.items()}
     mcse = pd.DataFrame({"n": np.zeros(n_groups)} | spread, index=labels)
@@ -200,7 +249,7 @@ def _patient_columns(
     }
     group_mean = _group_means(mean, members)
     # The total of squares about the group's mean, for the SD over patients; a group of one has none (NaN).
-    own_mean = np.einsum("rgp,rg->rp", members, group_mean)
+    own_mean = np.einsum("rgp,rg->rp", members, np.nan_to_num(group_mean))
     squares = np.einsum("rgp,rp->rg", members, np.square(mean - own_mean))
     sizes = members.sum(axis=2)
     sd = np.sqrt(np.where(sizes > 1.0, squares / np.maximum(sizes - 1.0, 1.0), np.nan))
@@ -217,7 +266,7 @@ def _average_columns(
     members.
     """
     tails = [(1.0 - interval) / 2.0, (1.0 + interval) / 2.0]
-    now = effects @ (members[0] / members[0].sum(axis=1, keepdims=True)).T
+    now = effects @ _weights(members[0]).T
     from_draws = {
         "average_sd": _jackknife_sd(now, edges),
         "average_lower": jackknife_quantile(now, tails[0], edges),
@@ -226,7 +275,7 @@ def _average_columns(
     # How other members move a summary is much the same in a part of the draws, and far quicker found.
     some = effects[:: math.ceil(effects.shape[0] / _DRAWS_FOR_MEMBERS)]
     n_replicates, n_groups, n_patients = members.shape
-    weights = (members / members.sum(axis=2, keepdims=True)).reshape(-1, n_patients)
+    weights = _weights(members).reshape(-1, n_patients)
     averages = (some @ weights.T).reshape(-1, n_replicates, n_groups)
     from_members = dict(
         zip(from_draws, [averages.std(axis=0, ddof=1), *np.quantile(averages, tails, axis=0)], strict=True)
@@ -245,22 +294,18 @@ def _jackknife_sd(draws: FloatArray, edges: IntArray) -> Jackknifed:
 
 def _membership(risk: FloatArray, n_groups: int) -> FloatArray:
     """Membership 0/1 of shape (replicates, groups, patients), from risks of shape (replicates, patients)."""
-    group = _ranked_groups(risk, n_groups)
+    group = _groups_of_equals(risk, n_groups)
     return np.equal(group[:, None, :], np.arange(n_groups)[:, None]).astype(np.float64)
 
 
 def _group_means(values: FloatArray, members: FloatArray) -> FloatArray:
-    return np.asarray(np.matmul(members, values[:, :, None])[:, :, 0] / members.sum(axis=2))
+    return np.asarray(np.matmul(_weights(members), values[:, :, None])[:, :, 0])
 
 
-def _ranked_groups(values: FloatArray, n_groups: int) -> IntArray:
-    """0-based groups by rank along the last axis; a stable sort breaks ties by position."""
-    size, larger = divmod(values.shape[-1], n_groups)
-    group_of_rank = np.repeat(np.arange(n_groups), [size + (number < larger) for number in range(n_groups)])
-    groups = np.empty(values.shape, dtype=np.int64)
-    order = np.argsort(values, axis=-1, kind="stable")
-    np.put_along_axis(groups, order, np.broadcast_to(group_of_rank, values.shape), axis=-1)
-    return groups
+def _weights(members: FloatArray) -> FloatArray:
+    """Averaging weights of each group; NaN where ties leave a group empty."""
+    sizes = members.sum(axis=-1, keepdims=True)
+    return np.asarray(members / np.where(sizes > 0.0, sizes, np.nan))
 
 
 def _require_same_labels(risk: xr.DataArray, effect: xr.DataArray) -> None:

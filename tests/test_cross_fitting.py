@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hte_utils.predictions.cross_fitting import arm_balanced_folds, group_members, groups_within_folds
-from hte_utils.strata import ntile
+from hte_utils.strata import quantile_groups
 
 
 @given(st.integers(2, 6), st.integers(6, 30), st.integers(6, 30), st.integers(0, 2**31 - 1))
@@ -37,7 +37,7 @@ def test_every_fold_is_ranked_by_itself(risk: list[float], n_folds: int) -> None
     fold = np.arange(len(risk)) % n_folds
     groups = groups_within_folds(risk, fold, 5)
     for number in range(n_folds):
-        np.testing.assert_array_equal(groups[fold == number], ntile(np.array(risk)[fold == number], 5))
+        np.testing.assert_array_equal(groups[fold == number], quantile_groups(np.array(risk)[fold == number], 5))
 
 
 def test_a_shift_of_one_fold_changes_no_group() -> None:

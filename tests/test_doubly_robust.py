@@ -31,7 +31,7 @@ def test_the_same_as_econml() -> None:
     made = made_trial(500)
     both = np.column_stack([made.truth.baseline_risk, made.truth.treated_risk])
     theirs = calculate_dr_outcomes(made.treatment, made.outcome, both, np.full((500, 2), 0.5))
-    ours = doubly_robust_scores(made.truth, made.outcome, made.treatment)
+    ours = doubly_robust_scores(made.truth, made.outcome, made.treatment, p_treated=0.5)
     np.testing.assert_allclose(ours.risk_difference, theirs[:, 0], atol=1e-12)
 
 
@@ -39,9 +39,29 @@ def test_good_predictions_make_the_scores_more_precise() -> None:
     made = made_trial()
     nothing = predictions(np.full(4000, 1e-6), np.full(4000, 1e-6))
     good, poor = (
-        doubly_robust_scores(each, made.outcome, made.treatment).risk_difference.var() for each in (made.truth, nothing)
+        doubly_robust_scores(each, made.outcome, made.treatment, p_treated=0.5).risk_difference.var()
+        for each in (made.truth, nothing)
     )
     assert good < 0.8 * poor
+
+
+def test_one_to_three_allocation() -> None:
+    """Truth -0.10 with a quarter of the patients treated: the design's probability finds it, 0.5 finds harm."""
+    rng = np.random.default_rng(4)
+    n = 200_000
+    arm = (rng.random(n) < 0.25).astype(int)
+    outcome = (rng.random(n) < np.where(arm == 1, 0.20, 0.30)).astype(float)
+    guess = predictions(np.full(n, 0.10), np.full(n, 0.10))
+    right = doubly_robust_scores(guess, outcome, arm, p_treated=0.25).risk_difference
+    assert right.mean() == pytest.approx(-0.10, abs=4 * right.std() / np.sqrt(n))
+    wrong = doubly_robust_scores(guess, outcome, arm, p_treated=0.5).risk_difference
+    assert abs(wrong.mean() + 0.10) > 10 * wrong.std() / np.sqrt(n)
+
+
+def test_the_allocation_is_never_assumed() -> None:
+    made = made_trial(100)
+    with pytest.raises(TypeError, match="p_treated"):
+        doubly_robust_scores(made.truth, made.outcome, made.treatment)  # type: ignore[call-arg]
 
 
 def test_bad_input_is_named() -> None:

@@ -16,6 +16,7 @@ from hte_utils.calibration.effect_calibration import (
     regress_risk_difference,
 )
 from hte_utils.decisions.doubly_robust import doubly_robust_scores
+from hte_utils.strata import quantile_groups
 
 MADE = made_trial(20_000)
 TRUE = MADE.truth
@@ -42,11 +43,11 @@ def test_unexplained_effects_are_no_miscalibration() -> None:
 
 @pytest.mark.parametrize("factor", [0.5, 1.0, 2.0])
 def test_slope_for_benefit_of_known_stretching(factor) -> None:
-    """Log odds ratios predicted `factor` times too far apart have the slope 1 / factor."""
+    """Log odds ratios predicted `factor` times too far apart have nearly the slope 1 / factor, right ones exactly 1."""
     predicted = stretched(TRUE, factor)
-    known = log_odds_ratio_calibration_of_truth(predicted, TRUE.baseline_risk, TRUE.treated_risk)
-    assert known.slope == pytest.approx(1 / factor, abs=1e-6)
-    estimated = regress_log_odds_ratio(predicted, MADE.outcome, MADE.treatment).slope
+    known = log_odds_ratio_calibration_of_truth(predicted, TRUE.baseline_risk, TRUE.treated_risk, p_treated=0.5)
+    assert known.slope == pytest.approx(1 / factor, abs=1e-6 if factor == 1.0 else 0.06)
+    estimated = regress_log_odds_ratio(predicted, MADE.outcome, MADE.treatment, p_treated=0.5).slope
     assert estimated.lower < 1 / factor < estimated.upper
 
 
@@ -54,34 +55,68 @@ def test_intercept_for_benefit_of_a_known_shift() -> None:
     shifted = TRUE.log_odds_ratio + 0.4
     log_odds = np.log(TRUE.baseline_risk / (1 - TRUE.baseline_risk))
     predicted = predictions(TRUE.baseline_risk, 1 / (1 + np.exp(-log_odds - shifted)))
-    known = log_odds_ratio_calibration_of_truth(predicted, TRUE.baseline_risk, TRUE.treated_risk)
+    known = log_odds_ratio_calibration_of_truth(predicted, TRUE.baseline_risk, TRUE.treated_risk, p_treated=0.5)
     assert known.intercept == pytest.approx(-0.4, abs=1e-6)
     assert known.slope == pytest.approx(1.0, abs=1e-6)
 
 
 def test_log_odds_regression_is_a_plain_logistic_regression() -> None:
     predicted = stretched(TRUE, 1.3)
-    found = regress_log_odds_ratio(predicted, MADE.outcome, MADE.treatment)
+    found = regress_log_odds_ratio(predicted, MADE.outcome, MADE.treatment, p_treated=0.5)
     log_odds = np.log(predicted.baseline_risk / (1 - predicted.baseline_risk))
-    columns = [np.ones(20_000), log_odds, MADE.treatment, MADE.treatment * predicted.log_odds_ratio]
-    theirs = sm.Logit(MADE.outcome, np.column_stack(columns)).fit(disp=False)
+    middle, effect = log_odds + 0.5 * predicted.log_odds_ratio, (MADE.treatment - 0.5) * predicted.log_odds_ratio
+    theirs = sm.Logit(MADE.outcome, np.column_stack([np.ones(20_000), middle, MADE.treatment, effect])).fit(disp=False)
     assert found.slope.value == pytest.approx(theirs.params[3], abs=1e-6)
     assert found.slope.se == pytest.approx(theirs.bse[3], rel=1e-4)
+    fixed = sm.GLM(
+        MADE.outcome,
+        np.column_stack([np.ones(20_000), middle, MADE.treatment]),
+        family=sm.families.Binomial(),
+        offset=effect,
+    ).fit()
+    assert found.intercept.value == pytest.approx(fixed.params[2], abs=1e-6)
+    assert found.intercept.se == pytest.approx(fixed.bse[2], rel=1e-4)
 
 
-def test_risk_difference_regression_is_a_plain_regression_of_the_scores() -> None:
-    scores = doubly_robust_scores(TRUE, MADE.outcome, MADE.treatment)
+@pytest.mark.parametrize("p_treated", [0.5, 0.25])
+def test_an_error_of_the_baseline_is_not_taken_for_an_effect(p_treated) -> None:
+    """No effect; predictions that err by e in the untreated risk and by -e in the effect, as every fit's do.
+
+    The slope is 0. In the usual form, with the baseline in both arms and the effect in the treated alone, it is not.
+    """
+    rng = np.random.default_rng(3)
+    base, error = rng.normal(-1.5, 0.5, 40_000), rng.normal(0.0, 0.5, 40_000)
+    risk = 1 / (1 + np.exp(-base))
+    guess = predictions(1 / (1 + np.exp(-base - error)), risk)
+    known = log_odds_ratio_calibration_of_truth(guess, risk, risk, p_treated=p_treated)
+    assert known.slope == pytest.approx(0.0, abs=0.02)
+    arm = np.repeat([0, 1], 40_000)
+    weights = np.where(arm == 1, p_treated, 1 - p_treated)
+    usual = [np.ones(80_000), np.tile(base + error, 2), arm, arm * np.tile(guess.log_odds_ratio, 2)]
+    fit = sm.GLM(np.tile(risk, 2), np.column_stack(usual), family=sm.families.Binomial(), freq_weights=weights).fit()
+    assert fit.params[3] > 0.2
+
+
+def test_risk_difference_regression_has_hc1_errors() -> None:
+    """Against statsmodels, and against HC1 by hand: (X'X)^-1 X' diag(e²) X (X'X)^-1 n / (n - 2)."""
+    scores = doubly_robust_scores(TRUE, MADE.outcome, MADE.treatment, p_treated=0.5)
     found = regress_risk_difference(TRUE.risk_difference, scores)
-    line = sm.OLS(scores.risk_difference, sm.add_constant(TRUE.risk_difference)).fit()
-    assert found.slope.value == pytest.approx(line.params[1])
-    assert found.slope.lower < 1 < found.slope.upper
-    assert found.intercept.lower < 0 < found.intercept.upper
+    columns = sm.add_constant(TRUE.risk_difference)
+    line = sm.OLS(scores.risk_difference, columns).fit(cov_type="HC1")
+    assert found.value == pytest.approx(line.params[1])
+    assert found.se == pytest.approx(line.bse[1])
+    inverse = np.linalg.inv(columns.T @ columns)
+    residual = scores.risk_difference - columns @ line.params
+    by_hand = inverse @ (columns.T * residual**2) @ columns @ inverse * 20_000 / (20_000 - 2)
+    assert found.se == pytest.approx(np.sqrt(by_hand[1, 1]))
+    plain = sm.OLS(scores.risk_difference, columns).fit().bse[1]
+    assert abs(found.se / plain - 1) > 0.03  # so that the robust one can be told from it
     doubled = regress_risk_difference(2 * TRUE.risk_difference, scores)
-    assert doubled.slope.value == pytest.approx(found.slope.value / 2)
+    assert doubled.value == pytest.approx(found.value / 2)
 
 
 def test_groups_count_every_patient_and_use_newcombes_interval() -> None:
-    table = effects_by_predicted_group(TRUE, MADE.outcome, MADE.treatment)
+    table = effects_by_predicted_group(TRUE, MADE.outcome, MADE.treatment, quantile_groups(TRUE.risk_difference, 5))
     assert table["n"].sum() == 20_000
     assert table["events"].sum() == MADE.outcome.sum()
     assert table["predicted"].is_monotonic_increasing
@@ -96,7 +131,7 @@ def test_groups_count_every_patient_and_use_newcombes_interval() -> None:
 
 
 def test_bad_input_is_named() -> None:
-    scores = doubly_robust_scores(TRUE, MADE.outcome, MADE.treatment)
+    scores = doubly_robust_scores(TRUE, MADE.outcome, MADE.treatment, p_treated=0.5)
     with pytest.raises(ValueError, match="all predicted effects are equal"):
         regress_risk_difference(np.zeros(20_000), scores)
     with pytest.raises(ValueError, match="same patients"):

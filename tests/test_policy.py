@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made_predictions import made_trial
 
-from hte_utils.calibration.validation import Cohort
+from hte_utils.calibration.for_benefit import Cohort
 from hte_utils.decisions.doubly_robust import doubly_robust_scores
 from hte_utils.decisions.policy import (
     believed_difference,
@@ -28,6 +28,7 @@ from hte_utils.decisions.policy_comparison import (
     differences_from,
     patients_needed,
     policies_of,
+    regret_difference,
     true_values,
 )
 
@@ -50,7 +51,7 @@ def test_regret_is_the_distance_to_the_oracle(patients) -> None:
 def test_estimates_are_those_of_the_arms_where_everybody_is_treated_alike() -> None:
     """With the right predictions the estimate is precise; over all patients it is near the truth."""
     made = made_trial(40_000)
-    scores = doubly_robust_scores(made.truth, made.outcome, made.treatment)
+    scores = doubly_robust_scores(made.truth, made.outcome, made.treatment, p_treated=0.5)
     policy = treat_if_predicted_to_benefit(made.truth)
     truth = true_value(policy, made.truth.baseline_risk, made.truth.risk_difference)
     found = estimated_value(policy, scores)
@@ -67,7 +68,7 @@ def test_interval_of_an_estimate_covers() -> None:
     covered = []
     for seed in range(200):
         made = made_trial(400, seed)
-        scores = doubly_robust_scores(made.truth, made.outcome, made.treatment)
+        scores = doubly_robust_scores(made.truth, made.outcome, made.treatment, p_treated=0.5)
         found = estimated_value(np.ones(400, dtype=bool), scores)
         covered.append(found.lower < population < found.upper)
     assert 0.90 <= np.mean(covered) <= 0.99
@@ -99,15 +100,23 @@ def test_comparison_of_policies() -> None:
         made.truth.baseline_risk,
         made.truth.risk_difference,
         made.truth.log_odds_ratio,
+        0.5,
     )
     policies = policies_of({"truth": made.truth}, cohort)
     values = true_values(policies, cohort)
     assert list(values.index) == [NOBODY, EVERYBODY, "truth", ORACLE]
     assert values.loc["truth", "regret"] == 0.0
+    avoidable = np.abs(made.truth.risk_difference[made.truth.risk_difference < 0]).sum()
+    assert values.loc[NOBODY, "regret"] == pytest.approx(1000 * avoidable / 3000)
+    each = 1000 * np.where(made.truth.risk_difference < 0, -made.truth.risk_difference, 0.0)
+    assert values.loc[NOBODY, "regret_se"] == pytest.approx(np.sqrt(np.var(each, ddof=1) / 3000))
     assert values.loc[NOBODY, "bleeds"] == pytest.approx(1000 * made.truth.baseline_risk.mean())
-    scores = doubly_robust_scores(made.truth, made.outcome, made.treatment)
+    scores = doubly_robust_scores(made.truth, made.outcome, made.treatment, p_treated=0.5)
     table = differences_from(NOBODY, policies, cohort, scores)
     assert table.loc["truth", "true"] == pytest.approx(values.loc["truth", "bleeds"] - values.loc[NOBODY, "bleeds"])
+    paired = regret_difference(policies["truth"], policies[NOBODY], cohort)
+    assert paired.value == pytest.approx(values.loc["truth", "bleeds"] - values.loc[NOBODY, "bleeds"])
+    assert paired.se == pytest.approx(np.std(each, ddof=1) / np.sqrt(3000))  # nobody's avoidable bleeds are avoided
     constant = xr.DataArray(np.tile(made.truth.risk_difference, (1, 3, 1)), dims=("chain", "draw", "patient"))
     believed = believed_against(policies["truth"], policies[NOBODY], constant, cohort)
     assert believed["believed"] == pytest.approx(believed["true"])

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hte_utils.decisions.targeting import autoc, compare_targeting, evaluate_targeting, qini, toc
+from hte_utils.decisions.targeting import (
+    GRID,
+    autoc,
+    autoc_difference,
+    autoc_error,
+    qini,
+    qini_error,
+    toc,
+    toc_on_grid,
+)
 
 BENEFITS = st.lists(st.floats(-1, 1), min_size=2, max_size=30)
 
@@ -47,9 +55,9 @@ def test_ties_do_not_depend_on_the_order_of_the_table() -> None:
     np.testing.assert_allclose(toc(priority, benefit), toc(priority[shuffled], benefit[shuffled]), atol=1e-12)
 
 
-@pytest.mark.parametrize(("metric", "area"), [("toc", autoc), ("qini", qini)])
-def test_the_same_as_econml(metric, area) -> None:
-    """econml sums over percentiles; on a fine grid it must come to the same curve, area and standard error."""
+@pytest.mark.parametrize(("metric", "area", "error"), [("toc", autoc, autoc_error), ("qini", qini, qini_error)])
+def test_the_same_as_econml(metric, area, error) -> None:
+    """econml sums over percentiles and bootstraps; on a fine grid it must come to the same curve, area and error."""
     from econml.validate.utils import calc_uplift
 
     rng = np.random.default_rng(3)
@@ -58,44 +66,57 @@ def test_the_same_as_econml(metric, area) -> None:
     percentiles = np.linspace(1, 99.5, 198)
     np.random.seed(1)  # noqa: NPY002 - econml draws from the global generator
     theirs, se, curve = calc_uplift(
-        predicted[:, None], predicted[:, None], benefit[:, None], percentiles, metric, n_bootstrap=50
+        predicted[:, None], predicted[:, None], benefit[:, None], percentiles, metric, n_bootstrap=200
     )
-    ours = evaluate_targeting(predicted, benefit, n_bootstrap=400, seed=1)
     here = toc(predicted, benefit)
     shares = curve["Percentage treated"].to_numpy() / 100
     on_grid = np.interp(shares, np.arange(1, 4001) / 4000, here)
     on_grid = shares * on_grid if metric == "qini" else on_grid
     np.testing.assert_allclose(on_grid, curve["value"], atol=0.02)
-    estimate = getattr(ours, area.__name__)
-    assert estimate.value == pytest.approx(area(here))
-    assert estimate.value == pytest.approx(theirs, rel=0.03)
-    assert estimate.se == pytest.approx(se, rel=0.15)
+    assert area(here) == pytest.approx(theirs, rel=0.03)
+    assert error(predicted, benefit) == pytest.approx(se, rel=0.15)
 
 
-def test_half_sample_error_is_the_spread_over_trials() -> None:
+@pytest.mark.parametrize("levels", [None, 5])
+def test_errors_are_the_spread_over_trials(levels) -> None:
+    """Of the areas and of the curve, without ties and with many."""
     rng = np.random.default_rng(5)
-    areas, errors = [], []
-    for _ in range(150):
-        priority = rng.normal(size=400)
-        found = evaluate_targeting(priority, 0.3 * priority + rng.normal(size=400), n_bootstrap=60, seed=1)
-        areas.append(found.autoc.value)
-        errors.append(found.autoc.se)
-    assert np.mean(errors) == pytest.approx(np.std(areas), rel=0.2)
+    found = []
+    for _ in range(400):
+        priority = rng.normal(size=300) if levels is None else rng.integers(0, levels, 300).astype(float)
+        benefit = 0.2 * priority + rng.normal(size=300)
+        curve, errors = toc_on_grid(priority, benefit)
+        known = toc(priority, benefit)
+        found.append(
+            [
+                autoc(known),
+                qini(known),
+                curve[29],
+                autoc_error(priority, benefit),
+                qini_error(priority, benefit),
+                errors[29],
+            ]
+        )
+    spread, mean = np.std(found, axis=0), np.mean(found, axis=0)
+    np.testing.assert_allclose(mean[3:], spread[:3], rtol=0.12)
 
 
-def test_difference_of_a_ranking_and_itself_is_zero_and_of_a_better_one_positive() -> None:
+def test_the_curve_on_the_grid_is_the_curve() -> None:
+    rng = np.random.default_rng(8)
+    priority, benefit = rng.normal(size=(2, 200))
+    np.testing.assert_allclose(toc_on_grid(priority, benefit)[0], toc(priority, benefit)[1::2], atol=1e-12)
+    assert GRID[-1] == 1.0
+    assert toc_on_grid(priority, benefit)[1][-1] == pytest.approx(0.0, abs=1e-12)
+
+
+def test_difference_of_two_rankings() -> None:
     rng = np.random.default_rng(6)
     good, noise = rng.normal(size=(2, 1000))
     benefit = good + rng.normal(size=1000)
-    assert compare_targeting(good, good, benefit, seed=1).autoc.se == pytest.approx(0.0, abs=1e-12)
-    assert compare_targeting(good, noise, benefit, seed=1).qini.lower > 0
-
-
-def test_curve_is_a_table() -> None:
-    found = evaluate_targeting(np.arange(50.0), np.arange(50.0), seed=1)
-    assert isinstance(found.curve, pd.DataFrame)
-    assert list(found.curve.columns) == ["share", "toc", "lower", "upper"]
-    assert found.curve["toc"].iloc[-1] == pytest.approx(0.0, abs=1e-12)
+    value, error = autoc_difference(good, noise, benefit)
+    assert value == pytest.approx(autoc(toc(good, benefit)) - autoc(toc(noise, benefit)))
+    assert value > 4 * error
+    assert autoc_difference(good, good, benefit) == pytest.approx((0.0, 0.0), abs=1e-12)
 
 
 def test_bad_input_is_named() -> None:

@@ -9,13 +9,18 @@ from made_predictions import made_trial, stretched
 
 from hte_utils.calibration import validation
 from hte_utils.calibration.effect_calibration import calibrate_against_truth, effects_by_predicted_group
-from hte_utils.calibration.validation import Candidate, Cohort
+from hte_utils.calibration.for_benefit import Cohort, sequential_curve, sequential_inference
+from hte_utils.calibration.validation import Candidate
 from hte_utils.decisions.doubly_robust import doubly_robust_scores
 from hte_utils.decisions.policy import threshold_curve, true_value
 from hte_utils.decisions.policy_comparison import NOBODY, differences_from, policies_of
-from hte_utils.decisions.targeting import evaluate_targeting, toc
+from hte_utils.decisions.targeting import toc
 from hte_utils.figures import calibration, decisions
 from hte_utils.predictions.batched_predictions import BatchedPredictions
+from hte_utils.predictions.cross_fitting import arm_balanced_folds
+from hte_utils.predictions.effect_predictions import EffectPredictions
+from hte_utils.predictions.sequential import NextFold
+from hte_utils.strata import quantile_groups
 from hte_utils.trial import simulate_truth
 
 mpl.use("agg")
@@ -25,7 +30,7 @@ MADE, NEW = made_trial(1500, 1), made_trial(3000, 2)
 def _cohort(made) -> Cohort:
     truth = made.truth
     return Cohort(
-        made.outcome.astype(int), made.treatment, truth.baseline_risk, truth.risk_difference, truth.log_odds_ratio
+        made.outcome.astype(int), made.treatment, truth.baseline_risk, truth.risk_difference, truth.log_odds_ratio, 0.5
     )
 
 
@@ -39,6 +44,13 @@ def candidates() -> dict[str, Candidate]:
         return Candidate(own, own, new)
 
     return {"right": candidate(1.0), "too far": candidate(2.0)}
+
+
+def _folds(predictions: EffectPredictions) -> list[list[NextFold]]:
+    fold = arm_balanced_folds(HERE.treatment, 4, 1)
+    rows = [np.flatnonzero(fold == number) for number in range(1, 4)]
+    names = ("baseline_risk", "risk_difference", "log_odds_ratio", "p_harm")
+    return [[NextFold(EffectPredictions(*(getattr(predictions, name)[here] for name in names)), here) for here in rows]]
 
 
 def test_cohort_knows_what_listing_1_knows() -> None:
@@ -58,11 +70,19 @@ def test_tables_say_what_is_true(candidates) -> None:
     effects = validation.effect_truth_table(candidates, THERE)
     assert effects.loc[("right", "risk difference"), "RMSE"] == pytest.approx(0.0, abs=1e-9)
     assert effects.loc[("too far", "log odds ratio"), "slope"] == pytest.approx(0.5)
-    benefit = validation.benefit_table(candidates, HERE, THERE, seed=1)
-    assert benefit.loc[("too far", validation.TRUE), "slope (log odds)"] == "0.50"
-    rate = validation.rate_table(candidates, HERE, THERE, seed=1)
-    best = rate.loc[("the true effects", validation.TRUE), "AUTOC (points)"]
-    assert rate.loc[("right", validation.TRUE), "AUTOC (points)"] == best
+    inference = {label: sequential_inference(_folds(each.apparent.whole), HERE) for label, each in candidates.items()}
+    benefit = validation.benefit_table(candidates, inference, HERE, THERE)
+    assert float(benefit.loc[("too far", validation.TRUE), "slope (log odds)"]) == pytest.approx(0.5, abs=0.02)
+    assert benefit.loc[("right", validation.TRUE), "slope (log odds)"] == "1.00"
+    assert (
+        benefit.loc[("the true effects", validation.TRUE), "AUTOC"] == benefit.loc[("right", validation.TRUE), "AUTOC"]
+    )
+    row = inference["right"].loc["slope (log odds)"]
+    assert benefit.loc[("right", validation.SEQUENTIAL), "slope (log odds)"] == (
+        f"{row['value']:.2f} ({row['lower']:.2f} to {row['upper']:.2f})"
+    )
+    distance = validation.e_for_benefit_table(candidates, HERE, THERE, seed=1)
+    assert distance.loc[("right", validation.TRUE), "E-for-benefit (points)"] == "0.00"
 
 
 def test_figures_of_calibration(candidates) -> None:
@@ -73,7 +93,12 @@ def test_figures_of_calibration(candidates) -> None:
     true = {label: validation.true_risk_calibration(each, THERE) for label, each in candidates.items()}
     assert [axis.get_title() for axis in calibration.risk_curves(found, true).axes] == list(candidates)
     groups = {
-        label: effects_by_predicted_group(each.cross_fitted.whole, HERE.outcome, HERE.treatment)
+        label: effects_by_predicted_group(
+            each.cross_fitted.whole,
+            HERE.outcome,
+            HERE.treatment,
+            quantile_groups(each.cross_fitted.whole.risk_difference, 5),
+        )
         for label, each in candidates.items()
     }
     figure = calibration.effects_by_group(groups, dict.fromkeys(candidates, np.zeros(5)))
@@ -86,10 +111,9 @@ def test_figures_of_calibration(candidates) -> None:
 
 def test_figures_of_decisions(candidates) -> None:
     predicted = candidates["right"].cross_fitted.whole
-    scores = doubly_robust_scores(predicted, HERE.outcome, HERE.treatment)
-    estimated = evaluate_targeting(-predicted.risk_difference, -scores.risk_difference, seed=1)
+    scores = doubly_robust_scores(predicted, HERE.outcome, HERE.treatment, p_treated=HERE.p_treated)
     own = toc(-predicted.risk_difference, -HERE.risk_difference)
-    figure = decisions.targeting_curves(estimated, own, {"right": own}, own)
+    figure = decisions.targeting_curves(sequential_curve(_folds(predicted), HERE), {"right": own}, own)
     assert figure.axes[0].get_lines()[0].get_xdata()[-1] == pytest.approx(100)
     table = differences_from(NOBODY, policies_of({"right": predicted}, HERE), HERE, scores)
     labels = [text.get_text() for text in decisions.policy_differences(table).axes[0].get_yticklabels()]

@@ -18,7 +18,7 @@ from hte_utils.averages.ridge_risk import PredictedRisks, RiskModel, cross_fitte
 from hte_utils.monte_carlo import FloatArray, IntArray
 from hte_utils.predictions.cross_fitting import arm_balanced_folds, groups_within_folds
 from hte_utils.spec import TrialDesign, TrialSpec
-from hte_utils.strata import ntile
+from hte_utils.strata import quantile_groups
 from hte_utils.trial import TrialTruth, simulate_truth, trial_table
 
 QUINTILES = 5
@@ -119,7 +119,7 @@ def one_trial(design: TrialDesign, truth: TrialTruth, model: RiskModel, fold: In
     """Compare the arms in the risk groups of one trial; columns as in `same_data_study`, index Q1 to Q5."""
     same, crossed = same_data_risks(design, model), cross_fitted_risks(design, model, fold)
     ranked = {
-        Ranking.SAME_DATA: (same, ntile(same.untreated, QUINTILES)),
+        Ranking.SAME_DATA: (same, quantile_groups(same.untreated, QUINTILES)),
         Ranking.CROSS_FITTED: (crossed, groups_within_folds(crossed.untreated, fold, QUINTILES)),
     }
     return {name: _group_errors(design, truth, group, risks, model) for name, (risks, group) in ranked.items()}

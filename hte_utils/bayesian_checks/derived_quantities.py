@@ -14,7 +14,7 @@ import xarray as xr
 from hte_utils.cate import EffectScale, GroupEffects, baseline_risk_draws, cate_draws
 from hte_utils.diagnostics import modern_diagnostics
 from hte_utils.monte_carlo import draws_matrix, jackknife_mean
-from hte_utils.strata import ntile
+from hte_utils.strata import quantile_groups
 
 if TYPE_CHECKING:
     from hte_utils.trial_checks import FloatArray
@@ -44,7 +44,7 @@ def reported_quantities(posterior: xr.DataTree, patients: Patients) -> xr.Datase
     untreated = 100.0 * baseline_risk_draws(posterior, patients, group_effects=included)
     scale = EffectScale.RISK_DIFFERENCE
     difference = 100.0 * cate_draws(posterior, patients, scale=scale, group_effects=included)
-    quintile = ntile(untreated.mean(["chain", "draw"]), _QUINTILES)
+    quintile = quantile_groups(untreated.mean(["chain", "draw"]), _QUINTILES)
     log_odds_ratio = cate_draws(posterior, patients, scale=EffectScale.LOG_ODDS_RATIO, group_effects=included)
     quantities = {
         "risk untreated": untreated.mean("patient"),

@@ -17,10 +17,9 @@ from scipy.special import logit
 
 from hte_utils.calibration.bootstrap import Estimate, require_randomised
 from hte_utils.calibration.natural_spline import NaturalSpline
-from hte_utils.calibration.replicated_logistic import fit_logistic
+from hte_utils.calibration.replicated_logistic import fit_logistic, last_coefficient
 from hte_utils.evaluation import point_metrics
 from hte_utils.predictions.effect_predictions import EffectPredictions
-from hte_utils.strata import ntile
 from hte_utils.trial_checks import FloatArray, IntArray
 
 if TYPE_CHECKING:
@@ -108,9 +107,17 @@ def calibrate_against_truth(predicted: npt.ArrayLike, true: npt.ArrayLike) -> Tr
 
 
 def effects_by_predicted_group(
-    predictions: EffectPredictions, outcome: npt.ArrayLike, treatment: npt.ArrayLike, *, n_groups: int = 5
+    predictions: EffectPredictions, outcome: npt.ArrayLike, treatment: npt.ArrayLike, group: npt.ArrayLike
 ) -> pd.DataFrame:
     """Compare the arms within groups of patients whose predicted risk difference is similar.
+
+    Parameters
+    ----------
+    predictions, outcome, treatment
+        Of the same patients; outcomes and arms 0/1.
+    group
+        Group of each patient from 1 (lowest predicted risk difference), shape (patients,): of cross-fitted predictions
+        from `cross_fitting.groups_within_folds`.
 
     Returns
     -------
@@ -127,10 +134,10 @@ def effects_by_predicted_group(
     from statsmodels.stats.proportion import confint_proportions_2indep  # takes a second to import
 
     y, arm = require_randomised(outcome, treatment, predictions.n_patients)
-    group = ntile(predictions.risk_difference, n_groups)
+    groups = np.asarray(group)
     rows = []
-    for number in range(1, n_groups + 1):
-        here = group == number
+    for number in range(1, int(groups.max()) + 1):
+        here = groups == number
         counts = [(int(y[here & (arm == which)].sum()), int((here & (arm == which)).sum())) for which in (1, 0)]
         (events, n), (events_control, n_control) = counts
         observed, ends = np.nan, (np.nan, np.nan)
@@ -147,42 +154,40 @@ def effects_by_predicted_group(
                 "upper": float(ends[1]),
             }
         )
-    return pd.DataFrame(rows, index=pd.RangeIndex(1, n_groups + 1, name="group"))
+    return pd.DataFrame(rows, index=pd.RangeIndex(1, len(rows) + 1, name="group"))
 
 
 def regress_log_odds_ratio(
-    predictions: EffectPredictions, outcome: npt.ArrayLike, treatment: npt.ArrayLike
+    predictions: EffectPredictions, outcome: npt.ArrayLike, treatment: npt.ArrayLike, *, p_treated: float
 ) -> BenefitRegression:
     """Calibration for benefit on the log odds ratio, by logistic regression.
 
-    ``logit P(event) = a + b logit(predicted baseline risk) + treatment (c + d predicted log odds ratio)``: `d` is the
-    slope; with `d` fixed at 1, `c` is the intercept. `a` and `b` recalibrate the controls in the same fit, so that an
-    error of the baseline risk is not taken for one of the effect (in the spirit of Hoogland et al. 2024). Standard
-    errors are model-based.
+    ``logit P(event) = a + b m + c treatment + d (treatment - p) r``, where r is the predicted log odds ratio, p the
+    probability of treatment, and ``m = logit(predicted baseline risk) + p r`` the predicted log odds, averaged over the
+    arms: `d` is the slope; with `d` fixed at 1, `c` is the intercept. Treatment is centred, because an error of the
+    predicted baseline risk goes into r with the opposite sign. In ``a + b logit(baseline risk) + treatment (c + d r)``,
+    as it is often written, the treated alone would feel it, and `d` lies above 0 without any effect at all. `d` is
+    exactly 1 for right predictions, and nearly 1 / k for those that are k times too far apart.
 
     Raises
     ------
     ValueError
         If outcomes and arms do not fit the predictions.
     """
-    from statsmodels.genmod.families import Binomial
-    from statsmodels.genmod.generalized_linear_model import GLM
-
     y, arm = require_randomised(outcome, treatment, predictions.n_patients)
-    common, effect = _regressors(predictions, arm)
-    fixed = GLM(y, common, family=Binomial(), offset=effect).fit()
-    free = GLM(y, np.column_stack([common, effect]), family=Binomial()).fit()
+    common, effect = _regressors(predictions, arm, p_treated)
     return BenefitRegression(
-        intercept=Estimate.normal(fixed.params[2], fixed.bse[2]), slope=Estimate.normal(free.params[3], free.bse[3])
+        intercept=last_coefficient(common, y, offset=effect),
+        slope=last_coefficient(np.column_stack([common, effect]), y),
     )
 
 
 def log_odds_ratio_calibration_of_truth(
-    predictions: EffectPredictions, untreated_risk: npt.ArrayLike, treated_risk: npt.ArrayLike
+    predictions: EffectPredictions, untreated_risk: npt.ArrayLike, treated_risk: npt.ArrayLike, *, p_treated: float
 ) -> TrueCalibrationLine:
     """Intercept and slope that `regress_log_odds_ratio` tends to in ever larger trials of such patients.
 
-    Every patient enters once in each arm, with the true event probability in place of an outcome.
+    Every patient enters in either arm, with its probability as weight and the true event probability as outcome.
 
     Parameters
     ----------
@@ -190,23 +195,26 @@ def log_odds_ratio_calibration_of_truth(
         Of the patients.
     untreated_risk, treated_risk
         Their true event probabilities, shape (patients,).
+    p_treated
+        Probability of treatment.
     """
     both = np.concatenate([np.asarray(untreated_risk), np.asarray(treated_risk)])
     arm = np.repeat([0, 1], predictions.n_patients)
+    weights = np.where(arm == 1, p_treated, 1.0 - p_treated)[None]
     twice = EffectPredictions.scattered([predictions, predictions], [np.arange(arm.size)])
-    common, effect = _regressors(twice, arm)
-    fixed = fit_logistic(common, both, offset=effect)[0, 2]
-    free = fit_logistic(np.column_stack([common, effect]), both)[0, 3]
+    common, effect = _regressors(twice, arm, p_treated)
+    fixed = fit_logistic(common, both, offset=effect, weights=weights)[0, -1]
+    free = fit_logistic(np.column_stack([common, effect]), both, weights=weights)[0, -1]
     return TrueCalibrationLine(float(fixed), float(free))
 
 
-def _regressors(predictions: EffectPredictions, arm: IntArray) -> tuple[FloatArray, FloatArray]:
-    baseline = logit(predictions.baseline_risk)
-    return np.column_stack([np.ones(arm.size), baseline, arm]), arm * predictions.log_odds_ratio
+def _regressors(predictions: EffectPredictions, arm: IntArray, p_treated: float) -> tuple[FloatArray, FloatArray]:
+    middle = logit(predictions.baseline_risk) + p_treated * predictions.log_odds_ratio
+    return np.column_stack([np.ones(arm.size), middle, arm]), (arm - p_treated) * predictions.log_odds_ratio
 
 
-def regress_risk_difference(predicted: npt.ArrayLike, scores: Scores) -> BenefitRegression:
-    """Calibration for benefit on the risk difference: doubly robust scores regressed on the predictions.
+def regress_risk_difference(predicted: npt.ArrayLike, scores: Scores) -> Estimate:
+    """Slope of the calibration for benefit on the risk difference: doubly robust scores regressed on the predictions.
 
     The best linear predictor of Chernozhukov, Demirer, Duflo & Fernández-Val (2025); standard errors are robust to
     unequal variances.
@@ -223,16 +231,13 @@ def regress_risk_difference(predicted: npt.ArrayLike, scores: Scores) -> Benefit
     ValueError
         If the shapes differ or all predictions are equal.
     """
-    from statsmodels.regression.linear_model import OLS
-
     x, score = np.asarray(predicted, dtype=np.float64), scores.risk_difference
     if x.shape != score.shape:
         raise ValueError(f"predictions and scores must be of the same patients, not of shapes {x.shape}, {score.shape}")
     if np.ptp(x) == 0.0:
         raise ValueError("all predicted effects are equal: there is no slope to estimate")
-    error = score - x
-    fit = OLS(score, np.column_stack([np.ones(x.size), x])).fit(cov_type="HC1")
-    return BenefitRegression(
-        intercept=Estimate.normal(error.mean(), error.std(ddof=1) / np.sqrt(error.size)),
-        slope=Estimate.normal(fit.params[1], fit.bse[1]),
-    )
+    centred = x - x.mean()
+    slope = float(centred @ score / (centred @ centred))
+    residual = score - score.mean() - slope * centred
+    variance = np.square(centred * residual).sum() / (centred @ centred) ** 2 * x.size / (x.size - 2)  # HC1
+    return Estimate.normal(slope, float(np.sqrt(variance)))

@@ -3,8 +3,8 @@
 A pair shows what no patient shows: an outcome under each treatment, of two people whom the model holds to be alike.
 Its observed effect is -1, 0 or 1 (treated minus control outcome; 1 = harm). From the pairs come the C-for-benefit
 (van Klaveren et al. 2018), the probability that of two pairs with different observed effects the one with more
-observed harm also has more predicted harm, and the E-for-benefit (Maas et al. 2023), the mean, median and 90th
-percentile of the distance between the predicted effect and the smooth curve of the observed effect.
+observed harm also has more predicted harm, and the E-for-benefit (Maas et al. 2023), the mean distance between the
+predicted effect and the smooth curve of the observed effect.
 
 Patients are matched by the rank of their predicted risk difference within the arm, and a pair's prediction is the mean
 of its two (van Klaveren et al. 2018); the smooth curve is a natural spline where Maas et al. use local regression. The
@@ -14,86 +14,116 @@ C-for-benefit depends on the matching and is not a proper score (Xia, Gustafson 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from hte_utils.calibration.bootstrap import Estimate, require_randomised, require_replicates
+from hte_utils.calibration.bootstrap import Estimate, require_randomised
 from hte_utils.calibration.natural_spline import NaturalSpline
+from hte_utils.strata import tied_ranks
 from hte_utils.trial_checks import FloatArray, IntArray
 
 if TYPE_CHECKING:
     from hte_utils.predictions.effect_predictions import EffectPredictions
 
 
-@dataclass(frozen=True, slots=True)
-class ForBenefit:
-    """What matched pairs say about predicted risk differences.
-
-    Attributes
-    ----------
-    c_for_benefit
-        0.5 = no better than chance; a bootstrap that matches anew gives its interval.
-    e_average, e50, e90
-        Mean, median, 90th percentile of the distance to the smooth curve (probabilities); never negative.
-    n_pairs, n_informative
-        Pairs, and those with an observed effect other than 0.
-    """
-
-    c_for_benefit: Estimate
-    e_average: Estimate
-    e50: Estimate
-    e90: Estimate
-    n_pairs: int
-    n_informative: int
-
-
 @dataclass(frozen=True, slots=True, eq=False)
-class _Pairs:
-    """Pairs of many replicates: predicted and observed risk differences, shape (replicates, pairs)."""
+class MatchedPairs:
+    """Who is matched with whom: positions in the patients' table, shape (pairs,), by rising predicted effect."""
 
-    predicted: FloatArray
-    observed: FloatArray
+    treated: IntArray
+    control: IntArray
 
-    def __getitem__(self, rows: slice) -> _Pairs:
-        return _Pairs(self.predicted[rows], self.observed[rows])
+    @classmethod
+    def of(cls, predicted: npt.ArrayLike, treatment: npt.ArrayLike, outcome: npt.ArrayLike, *, seed: int = 1) -> Self:
+        """Match rank by rank; the larger arm leaves out its surplus, evenly over the ranks.
+
+        Equal predictions are put in random order, whatever the order of the table: which of them is matched with whom
+        depends on the seed and not on where they stand.
+
+        Parameters
+        ----------
+        predicted, treatment, outcome
+            Predicted risk differences, and 0/1 each, shape (patients,).
+        seed
+            What decides among equals.
+        """
+        effect, arm, y = (np.asarray(each) for each in (predicted, treatment, outcome))
+        first, _ = tied_ranks(np.asarray(effect, dtype=np.float64))
+        rng = np.random.default_rng(seed)
+        # Patients who agree in rank, arm and outcome may change places: nothing that follows can tell them apart.
+        canonical = np.lexsort((y, arm, first))
+        order = canonical[np.lexsort((rng.random(arm.size), first[canonical]))]
+        treated, control = order[arm[order] == 1], order[arm[order] == 0]
+        n_pairs = min(treated.size, control.size)
+        middles = (np.arange(n_pairs) + 0.5) / n_pairs
+        return cls(*(who[(middles * who.size).astype(np.int64)] for who in (treated, control)))
+
+    def mean_of(self, values: FloatArray) -> FloatArray:
+        """A pair's prediction: the mean of its two, shape (pairs,)."""
+        return np.asarray((values[self.treated] + values[self.control]) / 2.0)
+
+    def effects(self, outcome: FloatArray) -> FloatArray:
+        """Observed effects (-1, 0, 1), shape (..., pairs), of outcomes of shape (..., patients)."""
+        return np.asarray(outcome[..., self.treated] - outcome[..., self.control])
+
+    def chances(self, risk: FloatArray) -> FloatArray:
+        """Probability of each observed effect -1, 0, 1, shape (3, pairs), from the patients' own risks."""
+        treated, control = risk[self.treated], risk[self.control]
+        better, worse = (1.0 - treated) * control, treated * (1.0 - control)
+        return np.stack([better, 1.0 - better - worse, worse])
 
 
-def evaluate_for_benefit(
-    predictions: EffectPredictions,
-    outcome: npt.ArrayLike,
-    treatment: npt.ArrayLike,
-    *,
-    n_bootstrap: int = 200,
-    seed: int,
-) -> ForBenefit:
-    """C-for-benefit and E-for-benefit with bootstrap intervals.
+def concordance(predicted: FloatArray, chances: FloatArray) -> Estimate:
+    """C-for-benefit of pairs: 0.5 = no better than chance.
 
     Parameters
     ----------
-    predictions, outcome, treatment
-        Of the same patients; outcomes and arms 0/1.
-    n_bootstrap, seed
-        Replicates, each with patients drawn anew within the arms and matched anew; and what decides them.
+    predicted
+        Predicted effects, shape (pairs,). Ties count one half.
+    chances
+        Probability of each observed effect (-1, 0, 1), shape (3, pairs): 0 or 1 once it is observed.
+
+    Returns
+    -------
+    Estimate
+        Expected concordant over expected comparable pairs of pairs. Standard error: root of the sum of the expected
+        squares of each pair's influence on this ratio of U-statistics. NaN if all effects are equal.
+    """
+    low, middle, high = chances
+    less = np.stack([np.zeros_like(low), low, low + middle])  # another pair's chance of a lower effect than -1, 0, 1
+    more = np.stack([middle + high, high, np.zeros_like(low)])
+    # Of another pair with a lower (higher) predicted effect, one must also observe a lower (higher) one.
+    good = _below(predicted, less) + more.sum(axis=1, keepdims=True) - _below(predicted, more) - (less + more) / 2.0
+    differs = (less + more).sum(axis=1, keepdims=True) - (less + more)
+    total = (chances * differs).sum()
+    if not total > 0.0:
+        return Estimate.normal(np.nan, np.nan)
+    value = float((chances * good).sum() / total)
+    influence = 2.0 * (good - value * differs) / total
+    return Estimate.normal(value, float(np.sqrt((chances * np.square(influence)).sum())))
+
+
+def _below(predicted: FloatArray, values: FloatArray) -> FloatArray:
+    """Sum of `values`, shape (rows, pairs), over the pairs predicted lower than each; equals count one half."""
+    first, last = tied_ranks(predicted)
+    sums = np.pad(np.cumsum(values[:, np.argsort(predicted, kind="stable")], axis=1), ((0, 0), (1, 0)))
+    return np.asarray((sums[:, first] + sums[:, last + 1]) / 2.0)
+
+
+def c_for_benefit(predictions: EffectPredictions, outcome: npt.ArrayLike, treatment: npt.ArrayLike) -> Estimate:
+    """C-for-benefit of predictions that do not know these outcomes.
 
     Raises
     ------
     ValueError
-        If outcomes and arms do not fit the predictions, or the predictions are too alike for a curve.
+        If outcomes and arms do not fit the predictions.
     """
     y, arm = require_randomised(outcome, treatment, predictions.n_patients)
-    require_replicates(n_bootstrap)
-    rng = np.random.default_rng(seed)
-    pairs = _matched(predictions.risk_difference, arm, y, n_bootstrap, rng)
-    concordance = c_for_benefit(pairs.predicted, pairs.observed)
-    distances = _distances(pairs)
-    return ForBenefit(
-        c_for_benefit=Estimate.bootstrapped(concordance[0], concordance[1:]),
-        **{name: Estimate.bootstrapped(each[0], each[1:]) for name, each in distances.items()},
-        n_pairs=pairs.observed.shape[1],
-        n_informative=int(np.count_nonzero(pairs.observed[0])),
-    )
+    pairs = MatchedPairs.of(predictions.risk_difference, arm, y)
+    observed = pairs.effects(y)
+    return concordance(pairs.mean_of(predictions.risk_difference), np.stack([observed == k for k in (-1, 0, 1)]) * 1.0)
 
 
 def c_for_benefit_of_truth(
@@ -101,11 +131,8 @@ def c_for_benefit_of_truth(
     untreated_risk: npt.ArrayLike,
     treated_risk: npt.ArrayLike,
     treatment: npt.ArrayLike,
-    *,
-    n_simulated: int = 200,
-    seed: int,
 ) -> Estimate:
-    """Distribution of the C-for-benefit over trials of the same patients, outcomes drawn from known risks.
+    """C-for-benefit over trials of the same patients, their outcomes drawn from known risks: nothing is simulated.
 
     Parameters
     ----------
@@ -115,95 +142,74 @@ def c_for_benefit_of_truth(
         True event probabilities in either arm, shape (patients,).
     treatment
         0/1, shape (patients,).
-    n_simulated, seed
-        Simulated trials, and what decides them.
 
     Returns
     -------
     Estimate
-        Mean, standard deviation, and central 95 % range over the simulated trials.
+        What such trials show on average, their standard deviation, and between which values 95 % of them lie.
 
     Raises
     ------
     ValueError
         If shapes differ.
     """
-    require_replicates(n_simulated)
     effect, arm = np.asarray(predicted, dtype=np.float64), np.asarray(treatment).astype(np.int64)
     risk = np.where(arm == 1, np.asarray(treated_risk), np.asarray(untreated_risk))
     if not effect.shape == arm.shape == risk.shape:
         raise ValueError(f"all arguments must be of the same patients, not of shapes {effect.shape}, {arm.shape}")
-    rng = np.random.default_rng(seed)
-    treated, control = _match_ranks(_sorted_arm(effect, arm, 1), _sorted_arm(effect, arm, 0))
-    simulated = (rng.random((n_simulated, risk.size)) < risk).astype(np.float64)
-    observed = simulated[:, treated] - simulated[:, control]
-    predicted_pairs = np.broadcast_to((effect[treated] + effect[control]) / 2.0, observed.shape)
-    found = c_for_benefit(predicted_pairs, observed)
-    return Estimate.bootstrapped(float(np.nanmean(found)), found)
+    pairs = MatchedPairs.of(effect, arm, risk)
+    return concordance(pairs.mean_of(effect), pairs.chances(risk))
 
 
-def c_for_benefit(predicted: FloatArray, observed: FloatArray) -> FloatArray:
-    """Concordance of predicted and observed effects among pairs of pairs whose observed effects differ.
+@dataclass(frozen=True, slots=True)
+class EForBenefit:
+    """Distance of predicted effects from the smooth curve of the pairs' observed ones.
+
+    Attributes
+    ----------
+    value
+        Mean distance (a probability). Never negative, so above 0 for perfect predictions as well: there is no interval,
+        since a percentile bootstrap adds that bias a second time and excludes its own estimate.
+    if_right
+        What it would be on average if every prediction were the patient's true risk.
+    if_right_mcse
+        Monte Carlo standard error of that.
+    """
+
+    value: float
+    if_right: float
+    if_right_mcse: float
+
+
+def e_for_benefit(
+    predictions: EffectPredictions,
+    outcome: npt.ArrayLike,
+    treatment: npt.ArrayLike,
+    *,
+    n_simulated: int = 200,
+    seed: int,
+) -> EForBenefit:
+    """E-for-benefit, beside what right predictions would show.
 
     Parameters
     ----------
-    predicted, observed
-        Shape (replicates, pairs); observed effects are -1, 0 or 1. Ties of predictions count one half.
+    predictions, outcome, treatment
+        Of the same patients; outcomes and arms 0/1.
+    n_simulated, seed
+        Simulated trials in which the predictions are right, and what decides them.
 
-    Returns
-    -------
-    numpy.ndarray
-        Shape (replicates,); NaN where all observed effects are equal.
+    Raises
+    ------
+    ValueError
+        If outcomes and arms do not fit the predictions, or the predictions are too alike for a curve.
     """
-    # Sorted twice: among equal predictions once with rising, once with falling observed effects; the mean counts 1/2.
-    rising = _concordant(np.take_along_axis(observed, np.lexsort((observed, predicted), axis=1), axis=1))
-    falling = _concordant(np.take_along_axis(observed, np.lexsort((-observed, predicted), axis=1), axis=1))
-    counts = [np.count_nonzero(observed == level, axis=1) for level in (-1.0, 0.0, 1.0)]
-    comparable = counts[0] * counts[1] + counts[0] * counts[2] + counts[1] * counts[2]
-    return np.where(comparable > 0, (rising + falling) / 2.0 / np.maximum(comparable, 1), np.nan)
-
-
-def _concordant(in_order: FloatArray) -> FloatArray:
-    """Number of pairs (earlier, later) in each row whose later value is larger; values are -1, 0, 1."""
-    low = np.cumsum(in_order == -1.0, axis=1)
-    middle = np.cumsum(in_order == 0.0, axis=1)
-    ahead = (in_order == 0.0) * low + (in_order == 1.0) * (low + middle)
-    return np.asarray(ahead.sum(axis=1, dtype=np.float64))
-
-
-def _matched(
-    effect: FloatArray, arm: IntArray, outcome: FloatArray, replicates: int, rng: np.random.Generator
-) -> _Pairs:
-    """Row 0: the trial itself; then bootstrap replicates."""
-    predicted, observed = [], []
-    arms = {which: _sorted_arm(effect, arm, which) for which in (0, 1)}
-    # Patients of an arm stand in the order of their predictions, so a resampled arm only needs its places sorted.
-    places = {which: np.sort(rng.integers(0, who.size, (replicates, who.size)), axis=1) for which, who in arms.items()}
-    for row in range(replicates + 1):
-        sample = {which: who if row == 0 else who[places[which][row - 1]] for which, who in arms.items()}
-        treated, control = _match_ranks(sample[1], sample[0])
-        predicted.append((effect[treated] + effect[control]) / 2.0)
-        observed.append(outcome[treated] - outcome[control])
-    return _Pairs(np.array(predicted), np.array(observed))
-
-
-def _sorted_arm(effect: FloatArray, arm: IntArray, which: int) -> IntArray:
-    members = np.flatnonzero(arm == which)
-    return np.asarray(members[np.argsort(effect[members], kind="stable")])
-
-
-def _match_ranks(treated: IntArray, control: IntArray) -> tuple[IntArray, IntArray]:
-    """Match two sorted arms rank by rank; the larger arm leaves out its surplus, evenly over the ranks."""
-    n_pairs = min(treated.size, control.size)
-    middles = (np.arange(n_pairs) + 0.5) / n_pairs
-    return treated[(middles * treated.size).astype(np.int64)], control[(middles * control.size).astype(np.int64)]
-
-
-def _distances(pairs: _Pairs) -> dict[str, FloatArray]:
-    spline = NaturalSpline.of(pairs.predicted[0])
-    found = np.empty((3, len(pairs.predicted)))
-    for row, (predicted, observed) in enumerate(zip(pairs.predicted, pairs.observed, strict=True)):
-        columns = spline.columns(predicted)
-        away = np.abs(columns @ np.linalg.lstsq(columns, observed)[0] - predicted)
-        found[:, row] = away.mean(), np.quantile(away, 0.5), np.quantile(away, 0.9)
-    return dict(zip(("e_average", "e50", "e90"), found, strict=True))
+    y, arm = require_randomised(outcome, treatment, predictions.n_patients)
+    pairs = MatchedPairs.of(predictions.risk_difference, arm, y)
+    predicted = pairs.mean_of(predictions.risk_difference)
+    columns = NaturalSpline.of(predicted).columns(predicted)
+    risk = predictions.risk_under(arm)
+    simulated = (np.random.default_rng(seed).random((n_simulated, arm.size)) < risk).astype(np.float64)
+    effects = np.vstack([pairs.effects(y), pairs.effects(simulated)])
+    curves = columns @ np.linalg.lstsq(columns, effects.T)[0]
+    value, *right = np.abs(curves.T - predicted).mean(axis=1)
+    return EForBenefit(float(value), float(np.mean(right)), float(np.std(right, ddof=1) / np.sqrt(n_simulated)))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from hte_utils.calibration.bootstrap import Estimate
 from hte_utils.logistic import expit_in_place
 from hte_utils.trial_checks import FloatArray
 
@@ -62,6 +63,19 @@ def fit_logistic(
             break
     beta[~settled] = np.nan
     return beta
+
+
+def last_coefficient(columns: FloatArray, outcome: FloatArray, *, offset: FloatArray | None = None) -> Estimate:
+    """The last coefficient of one regression, with its standard error from the information; NaN as in `fit_logistic`.
+
+    Parameters are those of `fit_logistic`.
+    """
+    beta = fit_logistic(columns, outcome, offset=offset)[0]
+    if not np.isfinite(beta).all():
+        return Estimate.normal(np.nan, np.nan)
+    probability = expit_in_place(columns @ beta + (0.0 if offset is None else offset))
+    information = (columns.T * (probability * (1.0 - probability))) @ columns
+    return Estimate.normal(beta[-1], np.sqrt(np.linalg.inv(information)[-1, -1]))
 
 
 def _mean(outcome: FloatArray) -> FloatArray:

@@ -33,11 +33,13 @@ class RiskCalibration:
         Calibration in the large: log odds to add to every prediction. 0 if calibrated, above 0 if risk is understated.
     slope
         Coefficient of the predicted log odds: 1 if calibrated, below 1 if risks are predicted too far apart.
-    ici, e50, e90
-        Mean, median and 90th percentile, over the patients, of the absolute difference between the predicted risk and
-        the smooth curve (probabilities). Never negative, so an estimate is above 0 for a perfect model as well.
-    ici_if_calibrated
-        What `ici` would be on average if every prediction were the patient's true risk: simulated.
+    ici
+        Mean, over the patients, of the absolute difference between the predicted risk and the smooth curve
+        (probabilities). Never negative, so an estimate is above 0 for a perfect model as well. It has no interval: a
+        bootstrap adds that bias a second time, and its percentiles may exclude their own estimate.
+    ici_if_calibrated, ici_if_calibrated_mcse
+        What `ici` would be on average if every prediction were the patient's true risk: simulated, with the Monte Carlo
+        standard error of the average.
     observed, predicted
         Event rate, and mean predicted risk.
     curve
@@ -47,10 +49,9 @@ class RiskCalibration:
 
     intercept: Estimate
     slope: Estimate
-    ici: Estimate
-    e50: Estimate
-    e90: Estimate
+    ici: float
     ici_if_calibrated: float
+    ici_if_calibrated_mcse: float
     observed: float
     predicted: float
     curve: pd.DataFrame
@@ -95,18 +96,35 @@ def calibrate_risk(
     slope = fit_logistic(np.column_stack([ones, log_odds]), y, weights=weights)[:, 1]
     curve = _SmoothCurve.of(log_odds)
     coefficients = fit_logistic(curve.columns, y, weights=weights)
-    distances = curve.distances(coefficients, p, weights)
     simulated = (rng.random((n_bootstrap, y.size)) < p).astype(np.float64)
-    as_calibrated = curve.distances(fit_logistic(curve.columns, simulated), p, np.ones((1, y.size)))
+    as_calibrated = curve.distances(fit_logistic(curve.columns, simulated), p)
+    known = as_calibrated[np.isfinite(as_calibrated)]
     return RiskCalibration(
         intercept=Estimate.bootstrapped(intercept[0], intercept[1:]),
         slope=Estimate.bootstrapped(slope[0], slope[1:]),
-        **{name: Estimate.bootstrapped(each[0], each[1:]) for name, each in distances.items()},
-        ici_if_calibrated=float(np.nanmean(as_calibrated["ici"])),
+        ici=float(curve.distances(coefficients[:1], p)[0]),
+        ici_if_calibrated=float(known.mean()),
+        ici_if_calibrated_mcse=float(known.std(ddof=1) / np.sqrt(known.size)),
         observed=float(y.mean()),
         predicted=float(p.mean()),
         curve=curve.table(coefficients),
     )
+
+
+def bootstrapped_ici(
+    outcome: npt.ArrayLike, risk: npt.ArrayLike, strata: npt.ArrayLike, *, n_bootstrap: int = 200, seed: int
+) -> FloatArray:
+    """ICI of the trial (first) and of its bootstrap replicates, shape (1 + replicates,): not to make an interval of.
+
+    It is here to show why: `hte_utils.calibration.rates` measures how seldom percentiles of it hold the true ICI.
+    Parameters and errors are those of `calibrate_risk`.
+    """
+    y, p = _checked(outcome, risk)
+    drawn = bootstrap_counts(strata, n_bootstrap, np.random.default_rng(seed))
+    weights = np.vstack([np.ones(y.size), drawn])
+    curve = _SmoothCurve.of(logit(p))
+    away = np.abs(expit(fit_logistic(curve.columns, y, weights=weights) @ curve.columns.T) - p)
+    return np.asarray((away * weights).mean(axis=1))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -141,7 +159,7 @@ def calibrate_risk_against_truth(true_risk: npt.ArrayLike, risk: npt.ArrayLike) 
     return TrueRiskCalibration(
         intercept=float(fit_logistic(ones, truth, offset=log_odds)[0, 0]),
         slope=float(fit_logistic(np.column_stack([ones, log_odds]), truth)[0, 1]),
-        ici=float(curve.distances(coefficients, p, np.ones((1, p.size)))["ici"][0]),
+        ici=float(curve.distances(coefficients, p)[0]),
         curve=curve.table(coefficients),
     )
 
@@ -159,15 +177,9 @@ class _SmoothCurve:
         spline = NaturalSpline.of(log_odds)
         return cls(spline, log_odds, spline.columns(log_odds))
 
-    def distances(self, coefficients: FloatArray, risk: FloatArray, weights: FloatArray) -> dict[str, FloatArray]:
-        """`ici`, `e50`, `e90`, each of shape (replicates,): over the patients as often as they count."""
-        away = np.abs(expit(coefficients @ self.columns.T) - risk)
-        shares = np.broadcast_to(weights, away.shape) / weights.sum(axis=1, keepdims=True)
-        return {
-            "ici": np.asarray((away * shares).sum(axis=1)),
-            "e50": _weighted_quantile(away, shares, 0.5),
-            "e90": _weighted_quantile(away, shares, 0.9),
-        }
+    def distances(self, coefficients: FloatArray, risk: FloatArray) -> FloatArray:
+        """Mean absolute distance of each curve from the predicted risks, shape (curves,)."""
+        return np.asarray(np.abs(expit(coefficients @ self.columns.T) - risk).mean(axis=1))
 
     def table(self, coefficients: FloatArray) -> pd.DataFrame:
         first, last = (float(end) for end in np.quantile(self.log_odds, _CURVE_RANGE))
@@ -176,14 +188,6 @@ class _SmoothCurve:
         around = curves[1:] if len(curves) > 1 else curves
         lower, upper = np.nanquantile(around, (0.025, 0.975), axis=0)
         return pd.DataFrame({"predicted": expit(at), "observed": curves[0], "lower": lower, "upper": upper})
-
-
-def _weighted_quantile(values: FloatArray, shares: FloatArray, probability: float) -> FloatArray:
-    """Smallest value that at least `probability` of the weight does not exceed, in each row."""
-    order = np.argsort(values, axis=1)
-    reached = np.take_along_axis(shares, order, axis=1).cumsum(axis=1) >= probability - 1e-12
-    place = np.take_along_axis(order, reached.argmax(axis=1)[:, None], axis=1)
-    return np.take_along_axis(values, place, axis=1)[:, 0]
 
 
 def _checked(outcome: npt.ArrayLike, risk: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:

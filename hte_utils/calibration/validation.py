@@ -10,29 +10,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
-import numpy as np
 import pandas as pd
 
-from hte_utils.calibration.effect_calibration import (
-    calibrate_against_truth,
-    log_odds_ratio_calibration_of_truth,
-    regress_log_odds_ratio,
-    regress_risk_difference,
-)
-from hte_utils.calibration.matched_pairs import c_for_benefit_of_truth, evaluate_for_benefit
+from hte_utils.calibration.effect_calibration import calibrate_against_truth
+from hte_utils.calibration.for_benefit import NOTHING, Cohort, estimates, true_values
+from hte_utils.calibration.matched_pairs import e_for_benefit
 from hte_utils.calibration.risk_calibration import (
     RiskCalibration,
     TrueRiskCalibration,
     calibrate_risk,
     calibrate_risk_against_truth,
 )
-from hte_utils.cate import EffectScale
-from hte_utils.decisions.doubly_robust import doubly_robust_scores
-from hte_utils.decisions.targeting import autoc, evaluate_targeting, qini, toc
+from hte_utils.decisions.targeting import autoc, qini, toc
 from hte_utils.predictions.batched_predictions import BatchedPredictions, predict_in_batches
 from hte_utils.predictions.cross_fitted_effects import predict_folds_in_batches
-from hte_utils.trial_checks import FloatArray, IntArray
-from hte_utils.true_effects import true_cate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,50 +34,9 @@ if TYPE_CHECKING:
     from hte_utils.predictions.effect_predictions import EffectPredictions
     from hte_utils.predictors import GroupEffects
     from hte_utils.spec import Patients, TrialDesign
-    from hte_utils.trial import TrialTruth
 
-APPARENT, CROSS_FITTED, TRUE = "apparent", "cross-fitted", "true (new patients)"
+APPARENT, CROSS_FITTED, SEQUENTIAL, TRUE = "apparent", "cross-fitted", "sequential", "true (new patients)"
 POINTS = 100.0
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Cohort:
-    """Randomised patients with outcomes and with the truth. All arrays have shape (patients,).
-
-    Attributes
-    ----------
-    outcome, treatment
-        0/1.
-    untreated_risk, risk_difference, log_odds_ratio
-        True probability of the event without treatment, and the true effect on two scales; positive = harm.
-    """
-
-    outcome: IntArray
-    treatment: IntArray
-    untreated_risk: FloatArray
-    risk_difference: FloatArray
-    log_odds_ratio: FloatArray
-
-    @classmethod
-    def of(cls, truth: TrialTruth) -> Self:
-        """Take what is needed from a simulated trial."""
-        return cls(
-            truth.event.astype(np.int64),
-            truth.treatment.astype(np.int64),
-            truth.baseline_risk,
-            truth.risk_difference,
-            true_cate(truth, EffectScale.LOG_ODDS_RATIO),
-        )
-
-    @property
-    def treated_risk(self) -> FloatArray:
-        """True probability of the event with treatment."""
-        return self.untreated_risk + self.risk_difference
-
-    @property
-    def factual_risk(self) -> FloatArray:
-        """True probability of the event under the treatment the patient had."""
-        return np.where(self.treatment == 1, self.treated_risk, self.untreated_risk)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -147,14 +97,14 @@ def risk_calibration_table(
     -------
     pandas.DataFrame
         Index: candidate and kind of prediction. Text columns; ICI in percentage points, beside its mean for
-        predictions that are right (`ICI if right`).
+        predictions that are right (`ICI if right`, ± its Monte Carlo error).
     """
     rows = {}
     for label, by_kind in found.items():
         for kind, each in by_kind.items():
-            ici = each.ici.times(POINTS)
-            right = f"{POINTS * each.ici_if_calibrated:.2f}"
-            rows[label, kind] = [f"{each.intercept:+.2f}", f"{each.slope:.2f}", f"{ici:.2f}", right]
+            right = f"{POINTS * each.ici_if_calibrated:.2f} ± {POINTS * each.ici_if_calibrated_mcse:.2f}"
+            ici = f"{POINTS * each.ici:.2f}"
+            rows[label, kind] = [f"{each.intercept:+.2f}", f"{each.slope:.2f}", ici, right]
         known = true[label]
         rows[label, TRUE] = [f"{known.intercept:+.2f}", f"{known.slope:.2f}", f"{POINTS * known.ici:.2f}", ""]
     return _table(rows, ["intercept", "slope", "ICI (points)", "ICI if right"])
@@ -175,67 +125,65 @@ def effect_truth_table(candidates: Mapping[str, Candidate], fresh: Cohort) -> pd
     return _table(rows, ["slope", "mean error", "integrated error", "RMSE"])
 
 
-def benefit_table(candidates: Mapping[str, Candidate], trial: Cohort, fresh: Cohort, *, seed: int) -> pd.DataFrame:
-    """Calibration for benefit and C-for-benefit, with 95 % intervals, and what they truly are.
+def benefit_table(
+    candidates: Mapping[str, Candidate], sequential: Mapping[str, pd.DataFrame], trial: Cohort, fresh: Cohort
+) -> pd.DataFrame:
+    """Lay out what is estimated of predicted effects: in hindsight, with valid 95 % intervals, and what is true.
+
+    Parameters
+    ----------
+    candidates
+        The predictions, by label.
+    sequential
+        What `sequential_inference` found, by label.
+    trial, fresh
+        The trial's patients and the new ones.
 
     Returns
     -------
     pandas.DataFrame
-        Index: candidate and kind of prediction. Text columns: intercept and slope on the log odds ratio, slope on the
-        risk difference, C-for-benefit, E-for-benefit (points).
+        Index: candidate and kind; text columns by the names of `NOTHING`, AUTOC and QINI in percentage points. There
+        are no intervals in hindsight, since none would hold.
     """
     rows = {}
     for label, candidate in candidates.items():
-        for kind, predictions in candidate.of_trial().items():
-            log_odds = regress_log_odds_ratio(predictions, trial.outcome, trial.treatment)
-            scores = doubly_robust_scores(predictions, trial.outcome, trial.treatment)
-            points = regress_risk_difference(predictions.risk_difference, scores)
-            pairs = evaluate_for_benefit(predictions, trial.outcome, trial.treatment, seed=seed)
-            rows[label, kind] = [
-                f"{log_odds.intercept:+.2f}",
-                f"{log_odds.slope:.2f}",
-                f"{points.slope:.2f}",
-                f"{pairs.c_for_benefit:.2f}",
-                f"{pairs.e_average.times(POINTS):.1f}",
-            ]
-        rows[label, TRUE] = _true_benefit_row(candidate.fresh.whole, fresh, seed)
-    columns = ["intercept (log odds)", "slope (log odds)", "slope (risk)", "C-for-benefit", "E-for-benefit (points)"]
-    return _table(rows, columns)
+        hindsight = {name: each.value for name, each in estimates(candidate.apparent.whole, trial).items()}
+        rows[label, APPARENT] = {name: _shown(name, value) for name, value in hindsight.items()}
+        found = sequential[label]
+        rows[label, SEQUENTIAL] = {
+            str(name): "{} ({} to {})".format(*(_shown(str(name), each) for each in row))
+            for name, row in zip(found.index, found[["value", "lower", "upper"]].to_numpy().tolist(), strict=True)
+        }
+        rows[label, TRUE] = {
+            name: _shown(name, each) for name, each in true_values(candidate.fresh.whole, fresh).items()
+        }
+    best = toc(-fresh.risk_difference, -fresh.risk_difference)
+    areas = {"AUTOC": _shown("AUTOC", autoc(best)), "QINI": _shown("QINI", qini(best))}
+    rows["the true effects", TRUE] = dict.fromkeys(NOTHING, "") | areas
+    return _table({key: list(row.values()) for key, row in rows.items()}, list(NOTHING))
 
 
-def _true_benefit_row(predictions: EffectPredictions, fresh: Cohort, seed: int) -> list[str]:
-    line = log_odds_ratio_calibration_of_truth(predictions, fresh.untreated_risk, fresh.treated_risk)
-    points = calibrate_against_truth(predictions.risk_difference, fresh.risk_difference)
-    concordance = c_for_benefit_of_truth(
-        predictions.risk_difference,
-        fresh.untreated_risk,
-        fresh.treated_risk,
-        fresh.treatment,
-        n_simulated=20,
-        seed=seed,
-    )
-    return [
-        f"{line.intercept:+.2f}",
-        f"{line.slope:.2f}",
-        f"{points.slope:.2f}",
-        f"{concordance.value:.2f}",
-        f"{POINTS * points.integrated_error:.1f}",
-    ]
+def _shown(statistic: str, value: float) -> str:
+    if statistic in ("AUTOC", "QINI"):
+        return f"{POINTS * value:+.2f}"
+    return f"{value:+.2f}" if statistic.startswith("intercept") else f"{value:.2f}"
 
 
-def rate_table(candidates: Mapping[str, Candidate], trial: Cohort, fresh: Cohort, *, seed: int) -> pd.DataFrame:
-    """AUTOC and QINI, in percentage points of bleeds avoided, with 95 % intervals, and what they truly are."""
+def e_for_benefit_table(
+    candidates: Mapping[str, Candidate], trial: Cohort, fresh: Cohort, *, seed: int
+) -> pd.DataFrame:
+    """E-for-benefit in percentage points, what right predictions would show on average, and the true distance."""
     rows = {}
     for label, candidate in candidates.items():
         for kind, predictions in candidate.of_trial().items():
-            scores = doubly_robust_scores(predictions, trial.outcome, trial.treatment)
-            found = evaluate_targeting(-predictions.risk_difference, -scores.risk_difference, seed=seed)
-            rows[label, kind] = [f"{area.times(POINTS):+.2f}" for area in (found.autoc, found.qini)]
-        curve = toc(-candidate.fresh.whole.risk_difference, -fresh.risk_difference)
-        rows[label, TRUE] = [f"{POINTS * area(curve):+.2f}" for area in (autoc, qini)]
-    curve = toc(-fresh.risk_difference, -fresh.risk_difference)
-    rows["the true effects", TRUE] = [f"{POINTS * area(curve):+.2f}" for area in (autoc, qini)]
-    return _table(rows, ["AUTOC (points)", "QINI (points)"])
+            found = e_for_benefit(predictions, trial.outcome, trial.treatment, seed=seed)
+            rows[label, kind] = [
+                f"{POINTS * found.value:.2f}",
+                f"{POINTS * found.if_right:.2f} ± {POINTS * found.if_right_mcse:.2f}",
+            ]
+        known = calibrate_against_truth(candidate.fresh.whole.risk_difference, fresh.risk_difference)
+        rows[label, TRUE] = [f"{POINTS * known.integrated_error:.2f}", ""]
+    return _table(rows, ["E-for-benefit (points)", "if right"])
 
 
 def _table(rows: Mapping[tuple[str, str], list[str] | list[float]], columns: list[str]) -> pd.DataFrame:

@@ -19,6 +19,7 @@ from hte_utils.comparators.estimates import INTERVAL
 from hte_utils.comparators.likelihood import LikelihoodFit, fit_logistic
 from hte_utils.comparators.logistic_effects import interaction_terms, main_effect_terms
 from hte_utils.comparators.risk_modelling import predicted_log_odds
+from hte_utils.spec import PAPER_SPEC
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,6 +55,17 @@ def all_interactions(trial: pd.DataFrame) -> LikelihoodRatioTest:
     constant = fit_logistic(main_effect_terms(numbers.covariates, numbers.treatment), numbers.outcome)
     full = fit_logistic(interaction_terms(numbers.covariates, numbers.treatment), numbers.outcome)
     return _compare(constant, full, len(COVARIATES))
+
+
+def listing_2_interactions(trial: pd.DataFrame) -> LikelihoodRatioTest:
+    """One odds ratio for everybody against the four interactions of Listing 2: age, anticoagulant, diabetes, gender."""
+    design = PAPER_SPEC.design(trial)
+    group = np.eye(len(design.group_labels))[design.group]
+    arm = design.treatment[:, None]
+    common = [group, design.prognostic, arm]
+    varying = [group[:, 1:] * arm, design.modifiers * arm]
+    constant, full = (fit_logistic(np.hstack(terms), design.outcome) for terms in (common, [*common, *varying]))
+    return _compare(constant, full, sum(each.shape[1] for each in varying))
 
 
 def risk_interaction(trial: pd.DataFrame) -> LikelihoodRatioTest:

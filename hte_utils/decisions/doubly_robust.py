@@ -41,7 +41,7 @@ class Scores:
 
 
 def doubly_robust_scores(
-    predictions: EffectPredictions, outcome: npt.ArrayLike, treatment: npt.ArrayLike, *, p_treated: float = 0.5
+    predictions: EffectPredictions, outcome: npt.ArrayLike, treatment: npt.ArrayLike, *, p_treated: float
 ) -> Scores:
     """Combine predictions and outcomes.
 
@@ -52,7 +52,8 @@ def doubly_robust_scores(
     outcome, treatment
         0/1, shape (patients,).
     p_treated
-        The probability with which patients were randomised to treatment (Listing 1, line 52: 0.5).
+        The probability with which patients were randomised to treatment. It belongs to the design of the trial
+        (`trial.P_TREATED` for Listing 1) and has no default: a wrong one biases every score.
 
     Raises
     ------

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from hte_utils.calibration.bootstrap import Estimate
 from hte_utils.decisions.policy import (
     PER_THOUSAND,
     Policy,
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     import xarray as xr
 
-    from hte_utils.calibration.validation import Cohort
+    from hte_utils.calibration.for_benefit import Cohort
     from hte_utils.decisions.doubly_robust import Scores
     from hte_utils.predictions.effect_predictions import EffectPredictions
 
@@ -57,6 +58,15 @@ def true_values(policies: Mapping[str, Policy], cohort: Cohort) -> pd.DataFrame:
         shown = (value.event_rate, value.regret, value.regret_se, value.share_treated, value.wrong)
         rows[label] = [PER_THOUSAND * each for each in shown]
     return pd.DataFrame.from_dict(rows, orient="index", columns=["bleeds", "regret", "regret_se", "treated", "wrong"])
+
+
+def regret_difference(policy: Policy, other: Policy, cohort: Cohort) -> Estimate:
+    """Bleeds per 1000 under `policy` minus those under `other`, from true risks; below 0: `policy` is better.
+
+    Paired: both policies meet the same patients. The standard error is over populations of this size.
+    """
+    change = PER_THOUSAND * (policy.astype(np.float64) - other) * cohort.risk_difference
+    return Estimate.normal(float(change.mean()), float(change.std(ddof=1) / np.sqrt(change.size)))
 
 
 def differences_from(reference: str, policies: Mapping[str, Policy], cohort: Cohort, scores: Scores) -> pd.DataFrame:

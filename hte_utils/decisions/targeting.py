@@ -4,52 +4,25 @@ Yadlowsky, Fleming, Shah, Brunskill & Wager (2025), Journal of the American Stat
 event is bleeding, so **benefit is a negative risk difference**; patients are ranked from most to least predicted
 benefit. TOC(q) is the mean benefit of the first share q of the patients minus that of all. The rank-weighted average
 treatment effect (RATE) is its weighted area: AUTOC weighs every q alike, QINI by q. Both are 0 on average for a ranking
-that has nothing to do with the effects.
+that has nothing to do with the effects, if the ranking does not know the outcomes: rank one fold at a time
+(`hte_utils.predictions.sequential`), never patients of several folds together.
 
-econml has the same measures (`DRTester.evaluate_uplift`), on a grid of percentiles and with NumPy's global generator;
-here the sums are exact and the generator is an argument. The tests hold the two together.
+All of these are sums of the scores with weights that depend on the ranks alone. So their standard errors have a closed
+form, and no bootstrap is needed. econml has the same measures (`DRTester.evaluate_uplift`), on a grid of percentiles,
+with a bootstrap from NumPy's global generator; the tests hold the two together.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
-from hte_utils.calibration.bootstrap import Estimate, require_replicates
+from hte_utils.strata import tied_ranks
 from hte_utils.trial_checks import FloatArray
 
-_GRID = np.arange(1, 101) / 100.0
-_NORMAL = 1.959963984540054
+GRID = np.arange(1, 101) / 100.0
+"""Shares of the patients at which curves are drawn."""
 _LEAST_PATIENTS = 2
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Targeting:
-    """How well a ranking finds those who benefit; effects are probabilities of a bleed avoided.
-
-    Attributes
-    ----------
-    autoc, qini
-        The two areas under the TOC: above 0 if those who are ranked first benefit more than average. Standard errors
-        are those of the half-sample bootstrap, intervals are normal.
-    curve
-        Columns `share` (q: 0.01 to 1), `toc`, and `lower`, `upper` (± 1.96 standard errors, pointwise).
-    """
-
-    autoc: Estimate
-    qini: Estimate
-    curve: pd.DataFrame
-
-
-@dataclass(frozen=True, slots=True)
-class RateDifference:
-    """How much better one ranking is than another on the same patients; standard errors from the same half-samples."""
-
-    autoc: Estimate
-    qini: Estimate
 
 
 def toc(priority: npt.ArrayLike, benefit: npt.ArrayLike) -> FloatArray:
@@ -68,9 +41,13 @@ def toc(priority: npt.ArrayLike, benefit: npt.ArrayLike) -> FloatArray:
         If the shapes differ, a value is not finite, or there are fewer than two patients.
     """
     first, effect = _checked(priority, benefit)
-    order = np.argsort(-first, kind="stable")
-    _, tie, size = np.unique(-first[order], return_inverse=True, return_counts=True)
-    shared = (np.bincount(tie, effect[order]) / size)[tie]
+    start, end = tied_ranks(-first)
+    # Each block of equals, spread over the ranks that it takes up.
+    total = np.bincount(start, effect, effect.size)
+    ranked = np.empty(effect.size, dtype=np.int64)
+    ranked[np.argsort(start, kind="stable")] = np.arange(effect.size)
+    shared = np.empty(effect.size)
+    shared[ranked] = total[start] / (end - start + 1)
     return np.asarray(np.cumsum(shared) / np.arange(1, effect.size + 1) - effect.mean())
 
 
@@ -84,69 +61,55 @@ def qini(curve: FloatArray) -> float:
     return float((curve * np.arange(1, curve.size + 1)).sum() / curve.size**2)
 
 
-def evaluate_targeting(
-    priority: npt.ArrayLike, benefit: npt.ArrayLike, *, n_bootstrap: int = 200, seed: int
-) -> Targeting:
-    """TOC, AUTOC and QINI of a ranking, with the half-sample bootstrap of Yadlowsky et al.
+def autoc_error(priority: npt.ArrayLike, benefit: npt.ArrayLike) -> float:
+    """Standard error of `autoc`; parameters as for `toc`."""
+    return float(_spread(_autoc_weights(priority, benefit)[None], np.asarray(benefit, dtype=np.float64))[0])
 
-    Parameters
-    ----------
-    priority
-        E.g. minus the predicted risk difference, shape (patients,). Must not have been made from the outcomes in
-        `benefit`.
-    benefit
-        Minus the doubly robust scores of the risk difference, shape (patients,); or minus the true risk difference.
-    n_bootstrap, seed
-        Half-samples, and what decides them.
 
-    Raises
-    ------
-    ValueError
-        As for `toc`, and if there are too few half-samples.
+def qini_error(priority: npt.ArrayLike, benefit: npt.ArrayLike) -> float:
+    """Standard error of `qini`; parameters as for `toc`."""
+    n = np.asarray(priority).size
+    by_rank = np.arange(n, 0, -1) / n**2 - (n + 1) / (2.0 * n**2)
+    return float(_spread(_weights(by_rank[None], priority, benefit), np.asarray(benefit, dtype=np.float64))[0])
+
+
+def autoc_difference(priority: npt.ArrayLike, other: npt.ArrayLike, benefit: npt.ArrayLike) -> tuple[float, float]:
+    """How much larger the AUTOC of one ranking is than that of another among the same patients, and its standard error.
+
+    Parameters are those of `toc`.
     """
-    here = toc(priority, benefit)
-    halves = _half_sample_curves(priority, benefit, n_bootstrap, seed)
-    on_grid = np.interp(_GRID, _shares(here.size), here)
-    spread = np.array([np.interp(_GRID, _shares(half.size), half) for half in halves]).std(axis=0, ddof=1)
-    table = {"share": _GRID, "toc": on_grid, "lower": on_grid - _NORMAL * spread, "upper": on_grid + _NORMAL * spread}
-    areas = {
-        area.__name__: Estimate.normal(area(here), float(np.std([area(half) for half in halves], ddof=1)))
-        for area in (autoc, qini)
-    }
-    return Targeting(**areas, curve=pd.DataFrame(table))
+    difference = _autoc_weights(priority, benefit) - _autoc_weights(other, benefit)
+    effect = np.asarray(benefit, dtype=np.float64)
+    return float(difference @ effect), float(_spread(difference[None], effect)[0])
 
 
-def compare_targeting(
-    priority: npt.ArrayLike, other: npt.ArrayLike, benefit: npt.ArrayLike, *, n_bootstrap: int = 200, seed: int
-) -> RateDifference:
-    """Difference of the areas of two rankings, `priority` minus `other`, on the same patients.
-
-    Parameters and errors are those of `evaluate_targeting`.
-    """
-    curves = (toc(priority, benefit), toc(other, benefit))
-    # The same seed gives the same half-samples.
-    halves = [_half_sample_curves(ranking, benefit, n_bootstrap, seed) for ranking in (priority, other)]
-    found = {}
-    for area in (autoc, qini):
-        differences = [area(one) - area(two) for one, two in zip(*halves, strict=True)]
-        value = area(curves[0]) - area(curves[1])
-        found[area.__name__] = Estimate.normal(value, float(np.std(differences, ddof=1)))
-    return RateDifference(**found)
+def toc_on_grid(priority: npt.ArrayLike, benefit: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
+    """The curve and its standard error at the shares `GRID`, shape (100,) each; parameters as for `toc`."""
+    curve = toc(priority, benefit)
+    n = curve.size
+    treated = np.maximum(np.rint(GRID * n), 1.0)
+    by_rank = (np.arange(n) < treated[:, None]) / treated[:, None] - 1.0 / n
+    errors = _spread(_weights(by_rank, priority, benefit), np.asarray(benefit, dtype=np.float64))
+    return np.interp(GRID, np.arange(1, n + 1) / n, curve), errors
 
 
-def _half_sample_curves(
-    priority: npt.ArrayLike, benefit: npt.ArrayLike, n_bootstrap: int, seed: int
-) -> list[FloatArray]:
-    """The curve of random halves; their spread is the standard error of the whole (no factor needed)."""
-    require_replicates(n_bootstrap)
-    rng = np.random.default_rng(seed)
-    first, effect = _checked(priority, benefit)
-    samples = (rng.permutation(effect.size)[: effect.size // 2] for _ in range(n_bootstrap))
-    return [toc(first[sample], effect[sample]) for sample in samples]
+def _autoc_weights(priority: npt.ArrayLike, benefit: npt.ArrayLike) -> FloatArray:
+    n = np.asarray(priority).size
+    by_rank = np.cumsum(1.0 / np.arange(n, 0, -1))[::-1] / n - 1.0 / n
+    return np.asarray(_weights(by_rank[None], priority, benefit)[0])
 
 
-def _shares(size: int) -> FloatArray:
-    return np.arange(1, size + 1) / size
+def _weights(by_rank: FloatArray, priority: npt.ArrayLike, benefit: npt.ArrayLike) -> FloatArray:
+    """Weights by patient from weights by rank, shape (sums, patients): equals share the mean weight of their ranks."""
+    first, _ = _checked(priority, benefit)
+    start, end = tied_ranks(-first)
+    below = np.pad(np.cumsum(by_rank, axis=1), ((0, 0), (1, 0)))
+    return np.asarray((below[:, end + 1] - below[:, start]) / (end - start + 1))
+
+
+def _spread(weights: FloatArray, effect: FloatArray) -> FloatArray:
+    """Standard errors of weighted sums. What the effects vary is little beside the scores' noise: counted as noise."""
+    return np.asarray(np.sqrt(np.square(weights) @ np.square(effect - effect.mean()) * effect.size / (effect.size - 1)))
 
 
 def _checked(priority: npt.ArrayLike, benefit: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:

@@ -17,7 +17,7 @@ from hte_utils.cate import EffectScale, GroupEffects, baseline_risk_draws, cate_
 from hte_utils.evaluation import CateEvaluation, Metric, evaluate_cate, point_metrics
 from hte_utils.ledger.entries import Reproduced
 from hte_utils.monte_carlo import draws_matrix, jackknife_mean
-from hte_utils.strata import ntile
+from hte_utils.strata import quantile_groups
 from hte_utils.true_effects import true_cate
 
 if TYPE_CHECKING:
@@ -194,7 +194,7 @@ def effects_by_risk(posterior: xr.DataTree, design: TrialDesign, truth: TrialTru
     included = GroupEffects.INCLUDED
     risk = baseline_risk_draws(posterior, design, group_effects=included).mean(["chain", "draw"])
     effects = cate_draws(posterior, design, scale=EffectScale.LOG_ODDS_RATIO, group_effects=included)
-    group = ntile(risk.to_numpy(), _QUINTILES)
+    group = quantile_groups(risk.to_numpy(), _QUINTILES)
     matrix, edges = draws_matrix(effects, "effects")
     member = np.equal(group[:, None], np.arange(1, _QUINTILES + 1)).astype(float)
     member /= member.sum(axis=0)

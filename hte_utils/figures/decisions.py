@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from hte_utils.decisions.policy import PolicyValue
-    from hte_utils.decisions.targeting import Targeting
     from hte_utils.monte_carlo import FloatArray
 
 _LINES = ((BLUE, "-"), (ORANGE, "--"), (PURPLE, "-."), (GREEN, (0, (1, 1))))
@@ -23,15 +22,14 @@ _POINTS, _PER_THOUSAND = 100.0, 1000.0
 _SHARE = "Share of patients treated, most predicted benefit first (%)"
 
 
-def targeting_curves(estimated: Targeting, own: FloatArray, true: Mapping[str, FloatArray], best: FloatArray) -> Figure:
+def targeting_curves(estimated: pd.DataFrame, true: Mapping[str, FloatArray], best: FloatArray) -> Figure:
     """Targeting operator characteristics: estimated from the trial beside what is true.
 
     Parameters
     ----------
     estimated
-        One ranking's curve from the trial's outcomes.
-    own
-        True curve of that same ranking among the same patients, shape (patients,).
+        One prediction's curve from the trial's outcomes, and the true one of the same patients: what
+        `for_benefit.sequential_curve` returns.
     true
         True curves of rankings of new patients, by prediction.
     best
@@ -39,11 +37,11 @@ def targeting_curves(estimated: Targeting, own: FloatArray, true: Mapping[str, F
     """
     with canvas(2, height=3.6, width=9.2, sharey=True) as drawn:
         left, right = drawn.axes
-        curve = estimated.curve[estimated.curve["share"] >= 0.05]
+        curve = estimated[estimated["share"] >= 0.05]
         share = _POINTS * curve["share"]
         left.fill_between(share, _POINTS * curve["lower"], _POINTS * curve["upper"], color=BLUE, alpha=0.2, linewidth=0)
         left.plot(share, _POINTS * curve["toc"], color=BLUE, label="estimated from the trial, 95 % band")
-        left.plot(*_on_grid(own), color=VERMILION, linestyle="--", label="true, the same patients")
+        left.plot(share, _POINTS * curve["true"], color=VERMILION, linestyle="--", label="true, the same patients")
         for (label, values), (colour, line) in zip(true.items(), _LINES, strict=False):
             right.plot(*_on_grid(values), color=colour, linestyle=line, label=label)
         right.plot(*_on_grid(best), color=BLACK, linewidth=1.6, label="ranked by the true effect")

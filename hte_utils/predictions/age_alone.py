@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import expit, ndtr
 
-from hte_utils.predictions.cross_fitting import arm_balanced_folds
+from hte_utils.predictions.cross_fitting import N_FOLDS, arm_balanced_folds
 from hte_utils.predictions.effect_predictions import EffectPredictions
 from hte_utils.spec import Covariate, TrialSpec
 from hte_utils.trial_checks import FloatArray
@@ -46,7 +46,7 @@ def predict_by_age(trial: pd.DataFrame, patients: pd.DataFrame) -> EffectPredict
     return _predicted(fit.params, fit.cov_params()[2:, 2:], design.apply(patients))
 
 
-def cross_fitted_by_age(trial: pd.DataFrame, *, folds: int = 10, seed: int = 1) -> EffectPredictions:
+def cross_fitted_by_age(trial: pd.DataFrame, *, folds: int = N_FOLDS, seed: int = 1) -> EffectPredictions:
     """Predict every patient from a fit without the patient's fold; the folds of `cross_fitted_effects`.
 
     Raises

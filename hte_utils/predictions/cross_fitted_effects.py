@@ -14,7 +14,7 @@ import numpy as np
 
 from hte_utils.cate import GroupEffects
 from hte_utils.predictions.batched_predictions import BatchedPredictions, predict_in_batches
-from hte_utils.predictions.cross_fitting import arm_balanced_folds
+from hte_utils.predictions.cross_fitting import N_FOLDS, arm_balanced_folds
 from hte_utils.predictions.effect_predictions import EffectPredictions, predict_effects
 from hte_utils.quick_posterior import quick_posterior
 from hte_utils.trial_checks import IntArray
@@ -59,7 +59,7 @@ def fit_folds(
     spec: TrialSpec,
     *,
     priors: Priors | None = None,
-    n_folds: int = 10,
+    n_folds: int = N_FOLDS,
     seed: int = 1,
 ) -> tuple[FoldModel, ...]:
     """Fit the model as many times as there are folds, each time without one fold.
@@ -123,7 +123,7 @@ def cross_fitted(
     spec: TrialSpec,
     priors: Priors | None = None,
     *,
-    folds: int = 10,
+    folds: int = N_FOLDS,
     seed: int = 1,
     group_effects: GroupEffects = GroupEffects.INCLUDED,
 ) -> CrossFitted:

@@ -15,7 +15,9 @@ import pandas as pd
 from sklearn.model_selection import StratifiedKFold
 
 from hte_utils.monte_carlo import IntArray
-from hte_utils.strata import ntile
+from hte_utils.strata import quantile_groups
+
+N_FOLDS = 5
 
 
 def arm_balanced_folds(treatment: npt.ArrayLike, n_folds: int, seed: int) -> IntArray:
@@ -61,7 +63,7 @@ def groups_within_folds(risk: npt.ArrayLike, fold: npt.ArrayLike, n_groups: int)
         raise ValueError(f"risk and fold must have one value per patient, not the shapes {risks.shape}, {folds.shape}")
     group = np.empty(risks.size, dtype=np.int64)
     for number in np.unique(folds):
-        group[folds == number] = ntile(risks[folds == number], n_groups)
+        group[folds == number] = quantile_groups(risks[folds == number], n_groups)
     return group
 
 

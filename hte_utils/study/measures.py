@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from hte_utils.evaluation import point_metrics
-from hte_utils.strata import ntile
+from hte_utils.strata import quantile_groups
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -152,7 +152,7 @@ def _policy(estimated: FloatArray, true: FloatArray) -> dict[str, float]:
 def _by_group(estimates: EffectEstimates, truth: PatientTruth) -> dict[str, float]:
     risk = estimates.baseline_risk
     assert risk is not None  # noqa: S101 - for the type checker; `measure` asks before
-    group = ntile(risk, N_GROUPS)
+    group = quantile_groups(risk, N_GROUPS)
     columns = {
         "rd_estimate": estimates.risk_difference.value,
         "rd_truth": truth.risk_difference,

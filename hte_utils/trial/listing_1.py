@@ -32,6 +32,8 @@ type Binary = NDArray[np.int8]
 MAX_SUBJECTS: Final = 100_000_000
 """Largest trial: about 11 gigabytes of working memory; whatever is larger is more likely a slip than a plan."""
 
+P_TREATED: Final = 0.5
+"""Probability of treatment: how Listing 1 randomises (lines 33 and 52)."""
 AGE_LIMITS: Final = (25.0, 85.0)
 BMI_LIMITS: Final = (16.0, 50.0)
 BLOOD_PRESSURE_MEAN: Final = (130.0, 80.0)
@@ -343,10 +345,10 @@ def checked_variant(variant: TrialVariant | str) -> TrialVariant:
 
 
 def _draw_treatment(random: RRandom, n: int, variant: TrialVariant) -> Binary:
-    first = _bernoulli(random, n, 0.5)  # line 33
+    first = _bernoulli(random, n, P_TREATED)  # line 33
     if variant is TrialVariant.FIRST_DRAW_REMOVED:  # one draw is left, and takes the first one's place
         return first
-    second = _bernoulli(random, n, 0.5)  # line 52
+    second = _bernoulli(random, n, P_TREATED)  # line 52
     return second if variant is TrialVariant.AS_PRINTED else first
 
 
