@@ -1,17 +1,24 @@
-"""Check the built book: every page is there, nothing is fetched from a network, every figure and table is described.
+"""Check the built book: pages, links, descriptions, no network; every number is held and set in the book's style.
 
 Usage: python .ci/check_pages.py [folder of the built pages]
 """
 
 from __future__ import annotations
 
+import copy
+import re
 import sys
+from collections import Counter
 from functools import cache
 from pathlib import Path
 from urllib.parse import unquote
 
 import yaml
 from bs4 import BeautifulSoup, Tag
+from typed_numbers import count_numbers, unheld_numbers
+
+from hte_utils.paper.statements import statements
+from hte_utils.typography import set_numbers
 
 ROOT = Path(__file__).resolve().parents[1]
 LOADED = {"script": "src", "link": "href", "img": "src", "iframe": "src", "source": "src"}
@@ -22,6 +29,24 @@ FILES_BESIDE_THE_PAGES = (
     "book/ledger.json",
     "book/ledger.csv",
 )
+HELD = {
+    "the ledger": "details.ledger, #ledger-table, .proof",
+    "the replay: outputs of cells": ".cell_output",
+    "the replay: glued values": ".pasted-text",
+}
+NOT_PROSE = (
+    "script, style, pre, code, .math, .headerlink, .caption-number, .bibtex-citation, dl.citation, a.reference, "
+    ".cell_input, .prev-next-area, .toctree-wrapper, div.bibliography, .citation"
+)
+BLOCKS = "p, li, td, th, dt, dd, figcaption, h1, h2, h3, h4"
+PAPERS_WORDS = " ".join(" ".join(statement.quote.split()) for statement in statements())
+QUOTATION = re.compile(r"[\"“]([^\"“”]+)[\"”]")
+UNREADABLE = {
+    "raw representation": re.compile(r"\bnp\.\w+\(|\b(?:array|Timestamp|dtype)\(|<[\w.]+ object at|^'[^']*'$"),
+    "too many digits": re.compile(r"(?<![\w.])(?=\d*\.\d)(?:0\.0*)?[1-9](?:\.?\d){6,}(?![\w.]*\.\d)(?!\w)"),
+    "cut text": re.compile(r"(?<=\w)\.\.\.$"),
+    "negative zero": re.compile(r"(?<![\w.)])[-−]0(?:\.0+)?(?![\d.]\d|\d)"),
+}
 
 
 def pages_of_contents() -> list[str]:
@@ -60,7 +85,64 @@ def faults_of(name: str, html: Path) -> list[str]:
         *(f"{name}: a proof of stored results failed: {_start(box.text)}" for box in page.select(".proof-failed")),
         *(f"{name}: a cell raised an error: {_start(error.text)}" for error in page.select(".output.traceback")),
         *(f"{name}: link to {link} leads nowhere" for link in links if not _leads_somewhere(link, path)),
+        *(f"{name}: {fault}" for fault in _unreadable(article)),
+        *(f"{name}: no computation holds {number}" for text in _prose(article) for number in unheld_numbers(text)),
     ]
+
+
+def holders_of(article: Tag) -> Counter[str]:
+    """Count the numbers that a reader sees, by what holds them."""
+    counts, rest = Counter[str](), article
+    for holder, selector in HELD.items():
+        counts[holder] = sum(count_numbers(element.text) for element in rest.select(selector))
+        rest = _without(rest, selector, "script, style")
+    counts["a reference, a convention or a definition"] = sum(count_numbers(text) for text in _prose(article))
+    return counts
+
+
+def _prose(article: Tag) -> list[str]:
+    """Texts that people wrote, without code, outputs, glued values, references and the paper's own words."""
+    rest = _without(article, *HELD.values(), NOT_PROSE)
+    texts = [_own_text(block) for block in rest.select(BLOCKS)]
+    texts += [str(image.get("alt", "")) for image in article.find_all("img")]
+    return [QUOTATION.sub(_unless_the_papers_words, text) for text in texts if text.strip()]
+
+
+def _unreadable(article: Tag) -> list[str]:
+    """Texts that are not set as the book sets numbers; the ledger shows characters as they were printed."""
+    rest = _without(
+        article, HELD["the ledger"], ".cell_input", "script, style, code, .math, .bibtex-citation, .citation"
+    )
+    texts = [" ".join(_own_text(block).split()) for block in rest.select(f"{BLOCKS}, .cell_output pre, .pasted-text")]
+    faults = [
+        f"{fault}: {_around(found, text)}"
+        for text in texts
+        for fault, pattern in UNREADABLE.items()
+        if (found := pattern.search(text))
+    ]
+    set_texts = (_own_text(block) for block in _without(rest, "pre").select(BLOCKS))
+    return faults + [f"numbers in another style: {_start(text)}" for text in set_texts if set_numbers(text) != text]
+
+
+def _without(element: Tag, *selectors: str) -> Tag:
+    """Copy an element without what the selectors name."""
+    rest = copy.copy(element)
+    for unwanted in rest.select(", ".join(selectors)):
+        unwanted.replace_with(" ")
+    return rest
+
+
+def _own_text(block: Tag) -> str:
+    """Text of a block, without that of the blocks inside it."""
+    return _without(block, BLOCKS).text
+
+
+def _unless_the_papers_words(quotation: re.Match[str]) -> str:
+    return " " if " ".join(quotation[1].split()).rstrip(".,;") in PAPERS_WORDS else quotation[0]
+
+
+def _around(found: re.Match[str], text: str) -> str:
+    return text[max(0, found.start() - 30) : found.end() + 15]
 
 
 def _loaded_from_elsewhere(page: BeautifulSoup) -> list[str]:
@@ -128,7 +210,9 @@ def main() -> int:
     names = pages_of_contents()
     faults = [fault for name in names for fault in faults_of(name, html)]
     faults += [f"{name} is not there" for name in FILES_BESIDE_THE_PAGES if not (html / name).is_file()]
+    held = sum((holders_of(parsed(html / f"{name}.html").find("article")) for name in names), Counter[str]())
     print("\n".join(faults) or f"{len(names)} pages, no faults")
+    print("numbers on the pages, by what holds them:", *(f"  {count:>6} {by}" for by, count in held.items()), sep="\n")
     return int(bool(faults))
 
 

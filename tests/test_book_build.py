@@ -71,10 +71,35 @@ def test_numbers_are_set_where_a_reader_reads_them_as_prose(extension):
     assert "<td>-0.1</td>" in ledger.astext()
 
 
+PROSE = [
+    ("There are 11 covariates.", "no computation holds 11"),
+    ("The effect is −0.36.", "no computation holds −0.36"),
+    ("In chapter 3, 95\u00a0% of the 2000 patients.", None),
+    ('It is <span class="pasted-text">0.36</span>, <code>0.361234567</code>, <a class="reference">Table 17</a>.', None),
+    ('It is <span class="pasted-text">np.int64(10)</span>.', "raw representation"),
+    ('It is <span class="pasted-text">-0.36</span>.', "numbers in another style"),
+    ('It is <span class="pasted-text">40%</span>.', "numbers in another style"),
+    ('<span class="pasted-text">19470</span> runs', "numbers in another style"),
+    ('<span class="pasted-text">4,800</span> runs', "numbers in another style"),
+]
+CELLS = [
+    ("−0.12", None),
+    ("0.123457", None),
+    ("22.74683630029792", "too many digits"),
+    ("5.751284", "too many digits"),
+    ("'62%'", "raw representation"),
+    ("np.float64(0.1)", "raw representation"),
+    ("linear in the covariates; shrin...", "cut text"),
+    ("−0.0", "negative zero"),
+    ("-0.00", "negative zero"),
+    ("−0.05", None),
+    ("0.50\u00a0%", None),
+    ("1016 of 19\u00a0470", None),
+]
 GOOD = """<html><body><article><h1 id="top">T</h1>
 <figure><img src="a.png" alt="a curve">
 <figcaption><span class="caption-number">Fig. 1 </span>A curve.</figcaption></figure>
-<figure><table><tr><td>1</td></tr></table>
+<figure><div class="cell_output"><table><tr><td>1</td></tr></table></div>
 <figcaption><span class="caption-number">Table 1 </span>One.</figcaption></figure>
 <details class="ledger"><table><tr id="table1.n"><td>1016</td></tr></table></details>
 <a href="#top">up</a> <a href="page.html?where=Table%201#table1.n">row</a></article></body></html>"""
@@ -95,6 +120,9 @@ GOOD = """<html><body><article><h1 id="top">T</h1>
         (lambda page: page.replace("#top", "#gone"), "leads nowhere"),
         (lambda page: page.replace("#top", "missing.html"), "leads nowhere"),
         (lambda page: page.replace("#table1.n", "#table1.m"), "leads nowhere"),
+        *((lambda page, p=prose: page.replace("<h1 id", f"<p>{p}</p><h1 id"), complaint) for prose, complaint in PROSE),
+        *((lambda page, c=cell: page.replace("<td>1</td>", f"<td>{c}</td>"), complaint) for cell, complaint in CELLS),
+        (lambda page: page.replace("a curve", "a curve up to 17.3"), "no computation holds 17.3"),
         (lambda page: page + '<script src="https://example.org/x.js"></script>', "from a network"),
         (lambda page: page + '<link rel="stylesheet" href="//example.org/x.css">', "from a network"),
     ],
