@@ -21,6 +21,7 @@ class Verdict(StrEnum):
 
     REPRODUCED = "reproduced"
     WITHIN_ERROR = "reproduced within Monte Carlo error"
+    CONSISTENT = "consistent with such runs"
     ONLY_WITH_ERROR = "reproduced only with the paper's own error"
     CONTRADICTED = "contradicted"
     NOT_CHECKABLE = "not checkable"
@@ -52,6 +53,8 @@ class Reproduced:
         For distributional numbers: the range which such values keep to, with the ledger's error rate.
     paper_error
         Names the error of the paper without which the number does not come out.
+    note
+        What else a reader must know, e.g. the p-value of a distributional number.
     """
 
     value: float | str
@@ -60,6 +63,7 @@ class Reproduced:
     lower: float | None = None
     upper: float | None = None
     paper_error: str | None = None
+    note: str = ""
 
     def __post_init__(self) -> None:
         if isinstance(self.value, str):
@@ -150,7 +154,7 @@ def judge(entry_id: str, found: Reproduced) -> LedgerEntry:
         printed_mcse=found.printed_mcse,
         tolerance=tolerance,
         verdict=str(_verdict(paper, found, agrees)),
-        note=found.paper_error or "",
+        note="; ".join(filter(None, (found.paper_error, found.note))),
     )
 
 
@@ -215,4 +219,6 @@ def _verdict(paper: PaperEntry, found: Reproduced, agrees: bool) -> Verdict:
         return Verdict.CONTRADICTED
     if found.paper_error:
         return Verdict.ONLY_WITH_ERROR
-    return Verdict.REPRODUCED if paper.kind is Kind.EXACT else Verdict.WITHIN_ERROR
+    return {Kind.EXACT: Verdict.REPRODUCED, Kind.DISTRIBUTIONAL: Verdict.CONSISTENT}.get(
+        paper.kind, Verdict.WITHIN_ERROR
+    )

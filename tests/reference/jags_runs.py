@@ -1,17 +1,20 @@
 """Cut long JAGS chains of Listing 2 into runs as long as the paper's and record the diagnostics of each run.
 
     PYTHONPATH=. python tests/reference/jags_runs.py glm all_draws.csv.gz
-    PYTHONPATH=. python tests/reference/jags_runs.py slice chain_1.csv.gz chain_2.csv.gz chain_3.csv.gz
+    PYTHONPATH=. python tests/reference/jags_runs.py slice chain_1.csv.gz chain_2.csv.gz chain_3.csv.gz ...
 
 The first form takes what ``jags_listing2.R --chains_file=`` wrote (module glm), the second what
 ``jags_runs.R`` wrote (JAGS's default samplers). Writes ``jags_runs_<sampler>.csv.gz`` beside this script, one
 row a run and parameter.
 
+The second form takes any number of chains, in threes. It also writes ``jags_paper_run.csv.gz``: the first 3 x 1000
+draws, thinned by 10, of the first three chains, a run such as the paper's.
+
 A run is three segments of 1000 kept draws, one from each chain. With S segments a chain, the runs of one
 block pair segment i of the first chain with segment i+s of the second and i+t of the third (modulo S): S runs
 without a draw in common. Blocks differ in (s, t); they use the same draws in other company, which sharpens
-the distribution of what compares chains. So the number of independent runs is S, not the number of rows: it
-is recorded as `independent_runs`.
+the distribution of what compares chains. So the number of independent runs is S for each three chains, not the
+number of rows: it is recorded as `independent_runs`, and one block of each three is marked `independent`.
 """
 
 from __future__ import annotations
@@ -96,19 +99,32 @@ def diagnose(runs: np.ndarray, thin: int) -> dict[str, np.ndarray]:
 def record(sampler: str, chains: np.ndarray) -> pd.DataFrame:
     """The table of all runs at all thinnings the chains are long enough for."""
     tables = []
+    threes = [chains[:, start : start + 3] for start in range(0, chains.shape[1] - 2, 3)]
     for thin in THINNINGS:
-        runs, blocks, segments = cut(chains, thin, MOST_RUNS[sampler])
-        values = {name: value.ravel() for name, value in diagnose(runs, thin).items()}
-        labels = {
-            "sampler": sampler,
-            "thin": thin,
-            "run": np.repeat(np.arange(len(runs)), len(REPORTED)),
-            "block": np.repeat(blocks, len(REPORTED)),
-            "independent_runs": segments,
-            "parameter": np.tile(REPORTED, len(runs)),
-        }
-        tables.append(pd.DataFrame(labels | values))
+        cuts = [cut(three, thin, max(1, MOST_RUNS[sampler] // len(threes))) for three in threes]
+        first = np.cumsum([0, *(len(runs) for runs, _, _ in cuts)])
+        for place, (runs, blocks, _) in enumerate(cuts):
+            values = {name: value.ravel() for name, value in diagnose(runs, thin).items()}
+            labels = {
+                "sampler": sampler,
+                "thin": thin,
+                "run": np.repeat(first[place] + np.arange(len(runs)), len(REPORTED)),
+                "block": np.repeat(blocks, len(REPORTED)),
+                "independent": np.repeat(blocks == blocks[0], len(REPORTED)),
+                "independent_runs": sum(segments for _, _, segments in cuts),
+                "parameter": np.tile(REPORTED, len(runs)),
+            }
+            tables.append(pd.DataFrame(labels | values))
     return pd.concat(tables, ignore_index=True)
+
+
+def paper_run(paths: list[Path]) -> pd.DataFrame:
+    """A run such as the paper's: three chains of 1000 draws, one in ten kept, all quantities of Listing 2."""
+    parts = []
+    for place, path in enumerate(paths[:3], start=1):
+        kept = pd.read_csv(path, comment="#").iloc[9 : 10 * DRAWS : 10]
+        parts.append(kept.assign(chain=place))
+    return pd.concat(parts, ignore_index=True)
 
 
 def write(table: pd.DataFrame, path: Path, comments: list[str]) -> None:
@@ -130,6 +146,10 @@ def main(arguments: list[str]) -> None:
         "# 'half': on the second half of the draws, as gelman.diag does when sampling starts at iteration 1"
     )
     write(record(sampler, chains), Path(__file__).with_name(f"jags_runs_{sampler}.csv.gz"), comments)
+    if sampler == "slice":
+        write(
+            paper_run([Path(file) for file in files]), Path(__file__).with_name("jags_paper_run.csv.gz"), comments[:2]
+        )
 
 
 if __name__ == "__main__":
