@@ -313,8 +313,8 @@ def _deviations(table: str, values: pd.Series, others: pd.DataFrame) -> pd.Serie
 def _squares(table: str, values: pd.Series, others: pd.DataFrame) -> pd.Series:
     deviations = _deviations(table, values, others)
     counted: pd.Series[float] = deviations.clip(lower=0.0) if table == TABLES[0] else deviations
-    squares: pd.Series[float] = counted**2
-    return squares
+    squared: pd.Series[float] = counted.pow(2)
+    return squared
 
 
 def _any_outside(table: str, values: pd.Series, others: pd.DataFrame) -> bool:
