@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from study_methods import RiskByArm
@@ -59,6 +61,9 @@ def test_provenance_is_written_and_read() -> None:
     assert content["digest"] == CELL.digest
     assert content["definition"]["versions"]["numpy"]
     assert content["began"].endswith("+00:00")
+    assert content["lock"] == hashlib.sha256(Path("requirements.lock").read_bytes()).hexdigest()
+    del content["lock"]  # as older records are
+    assert Provenance.from_json(json.dumps(content)) == replace(provenance, lock="")
 
 
 @pytest.mark.parametrize(

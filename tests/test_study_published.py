@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 
@@ -15,11 +16,12 @@ from study_methods import METHODS
 from hte_utils.study.measures import MEASURES
 from hte_utils.study.published import (
     MANTISSA_BITS,
+    PROVENANCE_FILE,
     RESULTS_FILE,
     flags_of,
     publish,
     published_bits,
-    published_provenance,
+    published_seeds,
     read_published,
     rounded,
 )
@@ -46,7 +48,13 @@ def test_the_copy_says_what_the_store_says(store: StudyStore, tmp_path: Path) ->
     assert ours["error"].tolist() == full["error"].tolist()
     for summary in (mean_measures, average_effect_performance, lambda frame: paired_differences(frame, "noisy")):
         pd.testing.assert_frame_equal(summary(ours), summary(full), rtol=1e-3, atol=3e-5, check_index_type=False)
-    assert published_provenance(tmp_path)["tiny", "noisy"] == store.provenance("tiny", "noisy")
+    assert published_seeds(tmp_path) == dict.fromkeys([("tiny", name) for name in CHOSEN], 3)
+    (run,) = json.loads((tmp_path / PROVENANCE_FILE).read_text())["runs"]  # one command, one state of the code
+    made = [store.provenance("tiny", name) for name in sorted(CHOSEN)]
+    assert run["cells"] == [["tiny", name] for name in sorted(CHOSEN)]
+    assert run["began"] == min(each.began for each in made)
+    assert (run["commit"], run["lock"], run["command"]) == (made[0].commit, made[0].lock, made[0].command)
+    assert run["versions"]["numpy"] == np.__version__
 
 
 def test_a_part_is_smaller(store: StudyStore, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from hte_utils.sources import REPLICATE, library_versions, method_module, source_digests
 
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from hte_utils.comparators.estimates import Method
     from hte_utils.study.scenario import Scenario
 
-_SAYS_NOTHING = {
+_CHECKOUT: Final = Path(__file__).parents[2]
+_SAYS_NOTHING: Final = {
     "label",
     "slow",
     "exact",
@@ -92,14 +93,20 @@ class CellDefinition:
 
 
 @lru_cache(maxsize=1)
+def lock_digest() -> str:
+    """SHA-256 of ``requirements.lock``, if this is a checkout: which release of every library was asked for."""
+    path = _CHECKOUT / "requirements.lock"
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+
+
+@lru_cache(maxsize=1)
 def code_commit() -> str:
     """The commit of the code, if this is a checkout of it and git is there."""
-    folder = Path(__file__).parents[2]
-    if not (folder / ".git").exists():
+    if not (_CHECKOUT / ".git").exists():
         return ""
     try:
         asked = [["rev-parse", "HEAD"], ["status", "--porcelain", "--untracked-files=no"]]
-        commit, changes = (_git(folder, words) for words in asked)
+        commit, changes = (_git(_CHECKOUT, words) for words in asked)
     except (OSError, subprocess.CalledProcessError):
         return ""
     return f"{commit}+changes" if changes else commit
@@ -117,6 +124,8 @@ class Provenance:
         How the run was started.
     commit
         Of the project's code, with "+changes" if files differed from it; empty if not known.
+    lock
+        Digest of ``requirements.lock``; empty if not known.
     machine
         Processor and operating system.
     began
@@ -126,6 +135,7 @@ class Provenance:
     definition: CellDefinition
     command: str = field(default_factory=lambda: shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]))
     commit: str = field(default_factory=code_commit)
+    lock: str = field(default_factory=lock_digest)
     machine: str = field(default_factory=lambda: f"{platform.machine()}, {platform.system()}")
     began: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
 
@@ -146,7 +156,7 @@ class Provenance:
             content = json.loads(text)
             digest = content.pop("digest")
             definition = CellDefinition(**content.pop("definition"))
-            provenance = cls(definition=definition, **content)
+            provenance = cls(definition=definition, **{"lock": ""} | content)
         except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
             raise ValueError(f"this is no provenance record: {error}") from error
         if digest != definition.digest:

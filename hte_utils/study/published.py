@@ -6,7 +6,7 @@ published copy keeps the measures that are asked for with a few of their bits; `
 ::
 
     FOLDER/results.parquet      one row for each cell, replicate and population
-    FOLDER/provenance.json      what the cells are (`hte_utils.study.cell.Provenance`), and the digest of the other file
+    FOLDER/provenance.json      bits kept of each number, SHA-256 of the other file, and which run made which cells
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hte_utils.r_arguments import checked_count
-from hte_utils.study.cell import Provenance
 from hte_utils.study.measures import MEASURES
 from hte_utils.study.table import CELL_KEY
 
@@ -94,8 +93,7 @@ def publish(
         spared = [name for name in kept if name not in set(of_profiles)]
         small.loc[[is_profile(where) for where in small["population"]], spared] = np.nan
     content = _to_parquet(small, kept)
-    cells = [json.loads(store.provenance(*cell).to_json()) for cell in store.cells()]
-    record = {"sha256": hashlib.sha256(content).hexdigest(), "mantissa_bits": precision, "cells": cells}
+    record = {"sha256": hashlib.sha256(content).hexdigest(), "bits": precision, "runs": _runs(store)}
     _replace(folder / RESULTS_FILE, content)
     _replace(folder / PROVENANCE_FILE, json.dumps(record, indent=1, sort_keys=True).encode())
 
@@ -123,15 +121,14 @@ def read_published(folder: Path) -> pd.DataFrame:
     return frame.astype(dict.fromkeys([*CELL_KEY, "population"], "category"))
 
 
-def published_provenance(folder: Path) -> dict[tuple[str, str], Provenance]:
-    """What made each cell of a published copy, by scenario and method."""
-    found = (Provenance.from_json(json.dumps(cell)) for cell in _record(folder)["cells"])
-    return {(each.definition.scenario["name"], each.definition.method["name"]): each for each in found}
+def published_seeds(folder: Path) -> dict[tuple[str, str], int]:
+    """The study's seed behind each cell of a published copy, by scenario and method."""
+    return {(scenario, method): run["seed"] for run in _record(folder)["runs"] for scenario, method in run["cells"]}
 
 
 def published_bits(folder: Path) -> int:
     """How many bits of each number a published copy keeps."""
-    return int(_record(folder)["mantissa_bits"])
+    return int(_record(folder)["bits"])
 
 
 def rounded(values: FloatArray, bits: int) -> FloatArray:
@@ -150,6 +147,24 @@ def flags_of(notes: str) -> str:
 def is_profile(population: str) -> bool:
     """Whether a population is one of the profile patients."""
     return str(population).startswith(_PROFILE)
+
+
+def _runs(store: StudyStore) -> list[dict[str, Any]]:
+    """What made the cells: those that one command made, with one state of code and libraries, are said together."""
+    runs: dict[str, dict[str, Any]] = {}
+    for cell in store.cells():
+        made = store.provenance(*cell)
+        run: dict[str, Any] = {
+            "command": made.command,
+            "commit": made.commit,
+            "lock": made.lock,
+            "machine": made.machine,
+        }
+        run |= {"seed": made.definition.seed, "versions": dict(made.definition.versions)}
+        found = runs.setdefault(json.dumps(run, sort_keys=True), run | {"began": made.began, "cells": []})
+        found["began"] = min(found["began"], made.began)
+        found["cells"].append(list(cell))
+    return list(runs.values())
 
 
 def _to_parquet(frame: pd.DataFrame, measures: list[str]) -> bytes:

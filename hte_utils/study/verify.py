@@ -25,14 +25,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
+from threadpoolctl import threadpool_limits
 
 from hte_utils.ledger.proof import Proof
 from hte_utils.r_arguments import checked_count
-from hte_utils.study.block import Block, compute
-from hte_utils.study.cell import CellDefinition, Provenance
 from hte_utils.study.measures import MEASURES
 from hte_utils.study.published import FLAGS_COLUMN, NUTS_FALLBACK, flags_of, is_profile, rounded
-from hte_utils.study.table import CELL_KEY
+from hte_utils.study.replicate import replicate
+from hte_utils.study.seeds import replicate_seed
+from hte_utils.study.table import CELL_KEY, to_table
 
 if TYPE_CHECKING:
     from hte_utils.comparators.estimates import Method
@@ -59,15 +60,11 @@ class Verification:
         ``population``, ``column``, ``stored``, ``again``, ``allowed``.
     seed
         Of the choice of these replicates.
-    changes
-        Where code, libraries or settings differ from those that made the results, by scenario and method; a reason why
-        values may differ, and no failure by itself.
     """
 
     checked: pd.DataFrame
     failures: pd.DataFrame
     seed: int
-    changes: Mapping[tuple[str, str], list[str]]
 
     @property
     def passed(self) -> bool:
@@ -89,7 +86,7 @@ class Verification:
 
 def verify(
     stored: pd.DataFrame,
-    made: Mapping[tuple[str, str], Provenance],
+    seeds: Mapping[tuple[str, str], int],
     scenarios: Mapping[str, Scenario],
     methods: Mapping[str, Method],
     *,
@@ -103,8 +100,8 @@ def verify(
     ----------
     stored
         Results, from a store or from a published copy.
-    made
-        What made each cell, by scenario and method.
+    seeds
+        The study's seed behind each cell, by scenario and method.
     scenarios, methods
         By name. Cells of others are left alone, so that slow methods can be.
     replicates
@@ -122,14 +119,8 @@ def verify(
     count = checked_count("replicates", replicates, least=1, most=1_000_000)
     drawn_by = secrets.randbelow(2**32) if seed is None else seed
     checked, failures = [], []
-    changes: dict[tuple[str, str], list[str]] = {}
     for scenario, method, number in _choose(stored, scenarios, methods, count, drawn_by):
-        then = made[scenario, method].definition
-        now = CellDefinition.of(scenarios[scenario], methods[method], then.seed)
-        if differences := then.differences(now):
-            changes[scenario, method] = differences
-        block = Block(scenarios[scenario], (methods[method],), (number,), then.seed, (now.digest,))
-        again = compute(block)[method].to_pandas()
+        again = _run(scenarios[scenario], methods[method], number, seeds[scenario, method])
         cell = stored[(stored["scenario"] == scenario) & (stored["method"] == method)]
         exact = getattr(methods[method], "exact", False)
         compared = _compared(cell, number, again, scenarios[scenario], exact=exact, bits=bits)
@@ -137,7 +128,7 @@ def verify(
         checked.append(key | _counts(compared))
         failures += [key | row for row in compared if not row["ratio"] <= 1.0]
     columns = [*CELL_KEY, "replicate", "population", "column", "stored", "again", "allowed"]
-    return Verification(pd.DataFrame(checked), pd.DataFrame(failures, columns=columns), drawn_by, changes)
+    return Verification(pd.DataFrame(checked), pd.DataFrame(failures, columns=columns), drawn_by)
 
 
 def _choose(
@@ -154,6 +145,14 @@ def _choose(
         raise ValueError("there are no results of these scenarios and methods; name others")
     chosen = np.random.default_rng(seed).choice(len(listed), size=min(count, len(listed)), replace=False)
     return [listed[place] for place in sorted(chosen)]
+
+
+def _run(scenario: Scenario, method: Method, number: int, seed: int) -> pd.DataFrame:
+    """Run one replicate as a study does, on one thread."""
+    with threadpool_limits(limits=1):
+        rows = replicate(scenario, (method,), replicate_seed(seed, scenario.name, number))
+    again: pd.DataFrame = to_table((number, row) for row in rows).to_pandas()
+    return again
 
 
 def _compared(
