@@ -15,13 +15,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hte_utils import PAPER_SPEC, paper_effects, paper_sampler, paper_tables, simulate_trial, simulate_truth
-from hte_utils.cate import EffectScale, GroupEffects, baseline_risk_draws, cate_draws
-from hte_utils.evaluation import evaluate_cate
 from hte_utils.fit import fit
 from hte_utils.ledger import record
 from hte_utils.ledger.recorded import Project, paper_ledger
 from hte_utils.ledger.replay import differences
-from hte_utils.strata import stratify_by_risk
 
 if TYPE_CHECKING:
     from hte_utils.ledger import LedgerEntry
@@ -36,16 +33,8 @@ def entries_with_seed(seed: int) -> list[LedgerEntry]:
     runs = paper_sampler.recorded_runs(paper_sampler.JagsSampler.SLICE)
     time_series = paper_sampler.time_series_se(paper_sampler.at_thinning(runs, paper_sampler.PAPER_THINNING))
 
-    left_out = GroupEffects.LEFT_OUT
-    effect = cate_draws(posterior, design, scale=EffectScale.LOG_ODDS_RATIO, group_effects=left_out)
-    errors_7 = paper_effects.printed_errors_of_table_7(posterior, effect, truth)
-    strata = stratify_by_risk(baseline_risk_draws(posterior, design, group_effects=left_out), effect)
-    errors_8 = paper_effects.printed_errors_of_table_8(posterior, strata)
-    tables = (
-        paper_tables.table_4(posterior, time_series),
-        paper_effects.table_7(evaluate_cate(effect, truth), errors_7),
-        paper_effects.table_8(strata, errors_8),
-    )
+    given = paper_effects.given_table_4(posterior, design, truth)
+    tables = (paper_tables.table_4(posterior, time_series), given.table("Table 7"), given.table("Table 8"))
     return [entry for item, table in zip(ITEMS, tables, strict=True) for entry in record(item, table).entries]
 
 

@@ -1,49 +1,51 @@
-"""Tables 7 and 8 of the paper from one posterior: the value of every printed number, with its Monte Carlo error.
+"""Tables 7 and 8 of the paper, given its Table 4: the value of every printed number, with its tolerance.
 
-:func:`table_7` and :func:`table_8` return what :func:`hte_utils.ledger.record` takes. The paper prints no Monte Carlo
-error for these tables. That of the *printed* numbers follows from two things that are known:
+The three tables come from one run, and Table 4 prints the mean and SD of every coefficient of it. So nothing is left
+to the luck of that run but what means and SDs do not fix: our draws are shifted and stretched until each coefficient
+has the margins of Table 4 (`hte_utils.paper_computation.match_margins`), and the tables are computed from them. What
+may differ:
 
-- how far each number moves from run to run of our own sampler (its MCSE, :mod:`hte_utils.monte_carlo`);
-- how long the paper's run was, counted in effective draws: Table 4 prints the SD and the time-series SE of every
-  coefficient, and (SD / time-series SE)**2 is the effective sample size (ESS) of its mean.
+- the rounding of Table 4, carried through (every margin is moved by half a unit of its last digit);
+- the Monte Carlo error of what the margins do not fix (the shape of the posterior, the correlation of coefficients),
+  found from batches of our draws, each with the margins of Table 4, and scaled to the length of the paper's run:
+  Table 4 prints SD and time-series SE, and (SD / time-series SE)**2 is the effective sample size (ESS) of a mean.
 
-The error grows as 1 / sqrt(ESS). A number that is made of several coefficients is given the ESS of the slowest of
-them (`MADE_OF`):
+Correlation, RMSE and MAE of Table 7 are functions of means alone: they have no Monte Carlo error at all. A number that
+is made of several coefficients is given the ESS of the slowest of them (`MADE_OF`):
 
 - *risk* (``mean_risk``) is made of the intercept and the prognostic coefficients. Slowest: the intercept, ESS 112.
-- *effect* (RMSE, MAE, coverage, ``mean_te``, ``te_lower``, ``te_upper``) is made of `b_trt` and the interactions.
-  Slowest: `b_trt`, ESS 431.
-- *spread* (correlation, ``te_sd``) is made of the interactions: `b_trt` is the same for all patients and drops out.
-  Their ESS is 1800 and more.
-
-Who belongs to which quintile depends on the prognostic coefficients too, so these (ESS 1600 and more) count among
-*spread*; the intercept moves the log odds of all patients alike, and their order hardly at all.
-
-Held against runs of JAGS (``tests/test_paper_effects.py``), errors by these rules are right to a quarter or too large;
-those of the risks, and for chains slower than the paper's those of RMSE and MAE, are up to a quarter too small, since a
-chain that mixes slowly understates its time-series SE.
+- *effect* (coverage, ``mean_te``, ``te_lower``, ``te_upper``) is made of `b_trt` and the interactions. Slowest:
+  `b_trt`, ESS 431.
+- *spread* (``te_sd``, and who belongs to which quintile) is made of the interactions and prognostic coefficients: 1600
+  and more.
 """
 
 from __future__ import annotations
 
-from math import hypot, sqrt
+from dataclasses import dataclass
+from math import sqrt
 from typing import TYPE_CHECKING, Final, Literal
 
+import numpy as np
+import pandas as pd
+
+from hte_utils.cate import EffectScale, GroupEffects, baseline_risk_draws, cate_draws
 from hte_utils.diagnostics import modern_diagnostics, summary_statistics
-from hte_utils.evaluation import CateEvaluation, evaluate_cate
+from hte_utils.evaluation import point_metrics
 from hte_utils.ledger.entries import Reproduced
 from hte_utils.ledger.tolerance import print_rounding
 from hte_utils.paper import entries_of, paper_entry, printed_number
+from hte_utils.paper_computation import Margin, match_margins
 from hte_utils.parameters import table4_draws
+from hte_utils.strata import ntile
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    import pandas as pd
     import xarray as xr
 
     from hte_utils.monte_carlo import FloatArray
-    from hte_utils.strata import RiskStrata
+    from hte_utils.spec import TrialDesign
 
 PAPER_ERROR: Final = "gender effects left out of the effect and the baseline risk"
 """What a reader must do wrong to get the numbers of Tables 7 and 8."""
@@ -64,8 +66,15 @@ _INGREDIENT: Final[Mapping[str, Ingredient]] = {
     **dict.fromkeys(("rmse", "mae", "coverage", "mean_te", "te_lower", "te_upper"), "effect"),
     "mean_risk": "risk",
 }
-# Draws of which every fifth is kept give the size of an error just as well, in a fifth of the time.
-_THINNING: Final = 5
+_OF_MEANS_ALONE: Final = ("correlation", "rmse", "mae")
+_NO_COVERAGE: Final = (
+    "no reading gives it, with or without the gender effects, and none of the recorded JAGS runs: 1.000"
+)
+_N_GROUPS: Final = 5
+_BATCHES, _SHARE = 10, 2
+"""Batches of draws, and one in how many draws is used at all: at the margins of Table 4 half of them will do."""
+# Draws of which every hundredth is kept tell how far a rounded margin moves a number just as well.
+_THINNING: Final = 100
 
 
 def printed_effective_size(coefficients: tuple[str, ...]) -> float:
@@ -111,90 +120,104 @@ def relative_length(posterior: xr.DataTree, ingredient: Ingredient) -> float:
     return printed_effective_size(coefficients) / float(ours.min())
 
 
-def printed_errors_of_table_7(posterior: xr.DataTree, draws: xr.DataArray, truth: FloatArray) -> dict[str, float]:
-    """Monte Carlo standard errors of the four numbers printed in Table 7.
+@dataclass(frozen=True, slots=True)
+class GivenTable4:
+    """Numbers of Tables 7 and 8 computed at the margins of Table 4, by ledger id.
+
+    Attributes
+    ----------
+    found
+        What :func:`hte_utils.ledger.record` takes.
+    at_margins
+        The draws they were computed from, thinned: for rival readings.
+    """
+
+    found: Mapping[str, Reproduced]
+    at_margins: xr.DataTree
+
+    def table(self, item: str) -> dict[str, Reproduced]:
+        """The numbers of "Table 7" or "Table 8"."""
+        return {entry.id: self.found[entry.id] for entry in entries_of(item)}
+
+
+def given_table_4(posterior: xr.DataTree, design: TrialDesign, truth: FloatArray) -> GivenTable4:
+    """Compute Tables 7 and 8 at the margins of Table 4.
 
     Parameters
     ----------
     posterior
         Our draws of Listing 2.
-    draws
-        The CATE computed from them, dims (chain, draw, patient).
+    design
+        The paper's trial.
     truth
-        True effects on the same scale, shape (patient,).
-
-    Returns
-    -------
-    dict
-        By metric. Coverage is a count of patients whose interval just misses the truth. It does not shrink with the
-        length of the run as the others do, so replicates of runs as long as the paper's are evaluated.
+        True effects (log odds ratios), shape (patient,).
     """
-    length = relative_length(posterior, "effect")
-    few = draws.isel(draw=slice(None, None, _THINNING))
-    found = evaluate_cate(few, truth, relative_length=length * _THINNING).metrics()
-    lengths = {name: relative_length(posterior, _INGREDIENT[name]) for name in _metrics()}
-    return {name: found[name].mcse * sqrt(length / lengths[name]) for name in lengths}
-
-
-def table_7(evaluation: CateEvaluation, printed_errors: Mapping[str, float]) -> dict[str, Reproduced]:
-    """Return the four numbers of Table 7.
-
-    Parameters
-    ----------
-    evaluation
-        Of the CATE on the log odds ratio, with the group effects left out.
-    printed_errors
-        From :func:`printed_errors_of_table_7`.
-    """
-    metrics = evaluation.metrics()
-    # Coverage moves by whole patients, and its MCSE can come out as 0: this is the rounding error of such a count.
-    step = {"coverage": 1 / (evaluation.n_patients * sqrt(12))}
-    return {
-        f"table7.{name}": Reproduced(
-            metrics[name].value,
-            hypot(metrics[name].mcse, step.get(name, 0.0)),
-            printed_errors[name],
-            paper_error=PAPER_ERROR,
+    margins = table_4_margins(design)
+    batches = [posterior.isel(draw=slice(start, None, _BATCHES * _SHARE)) for start in range(_BATCHES)]
+    numbers = pd.DataFrame([_numbers(match_margins(batch, margins), design, truth) for batch in batches])
+    rounding = _carried_rounding(posterior.isel(draw=slice(None, None, _THINNING)), design, truth, margins)
+    ours = {i: relative_length(posterior, i) for i in MADE_OF}
+    found = {}
+    for entry in (*entries_of("Table 7"), *entries_of("Table 8")):
+        name = entry.id.rpartition(".")[2]
+        values, of_margins = numbers[entry.id], name in _OF_MEANS_ALONE or name == "n"
+        spread = 0.0 if of_margins else float(values.std(ddof=1))
+        # A batch has a share of our effective draws; the paper's run has `relative_length` of all of them.
+        printed = spread / sqrt(_BATCHES * _SHARE * ours[_INGREDIENT[name]]) if spread else 0.0
+        found[entry.id] = Reproduced(
+            float(values.mean()),
+            spread / sqrt(_BATCHES),
+            printed,
+            paper_error=None if name == "n" else PAPER_ERROR,
+            rounding=float(rounding[entry.id]),
         )
-        for name in _metrics()
+    return GivenTable4(found, match_margins(posterior.isel(draw=slice(None, None, _BATCHES)), margins))
+
+
+def table_4_margins(design: TrialDesign) -> dict[tuple[str, str | None], Margin]:
+    """Mean and SD that Table 4 prints for the coefficients that Tables 7 and 8 were computed from."""
+    names: dict[tuple[str, str | None], str] = {("b_intercept", None): "b_intercept", ("b_trt", None): "b_trt"}
+    names |= {("b_prognostic", label): f"b_{label}" for label in design.prognostic_labels}
+    names |= {("b_interaction", label): f"b_trt_{label}" for label in design.modifier_labels}
+    return {
+        key: Margin(printed_number(f"table4.{name}.Mean"), printed_number(f"table4.{name}.SD"))
+        for key, name in names.items()
     }
 
 
-def printed_errors_of_table_8(posterior: xr.DataTree, strata: RiskStrata) -> pd.DataFrame:
-    """Monte Carlo standard errors of the numbers printed in Table 8, rows and columns as there (0 for ``n``).
-
-    Parameters
-    ----------
-    posterior
-        Our draws of Listing 2.
-    strata
-        Risk groups made from them.
-    """
-    lengths = {i: relative_length(posterior, i) for i in MADE_OF}
-    scales = {name: 1 / sqrt(lengths[i]) for name, i in _INGREDIENT.items() if name in strata.mcse}
-    return strata.mcse[["n", *scales]] * ({"n": 0.0} | scales)
-
-
-def table_8(strata: RiskStrata, printed_errors: pd.DataFrame) -> dict[str, Reproduced]:
-    """Return the 30 numbers of Table 8.
-
-    Parameters
-    ----------
-    strata
-        Risk quintiles from the baseline risk and the CATE (log odds ratio), both with the group effects left out.
-    printed_errors
-        From :func:`printed_errors_of_table_8`.
-    """
-    values, mcse, errors = (
-        table.astype(float).to_dict(orient="index") for table in (strata.table, strata.mcse, printed_errors)
-    )
-    found = {}
-    for entry in entries_of("Table 8"):
-        row, column = entry.row, entry.column
-        error = None if column == "n" else PAPER_ERROR
-        found[entry.id] = Reproduced(values[row][column], mcse[row][column], errors[row][column], paper_error=error)
+def _numbers(posterior: xr.DataTree, design: TrialDesign, truth: FloatArray) -> dict[str, float]:
+    """Every number of Tables 7 and 8, computed as the paper did, by ledger id."""
+    left_out = {"group_effects": GroupEffects.LEFT_OUT}
+    effect = cate_draws(posterior, design, scale=EffectScale.LOG_ODDS_RATIO, **left_out).to_numpy()
+    effect = effect.reshape(-1, design.n_patients)
+    risk = baseline_risk_draws(posterior, design, **left_out).mean(["chain", "draw"]).to_numpy()
+    mean, (lower, upper) = effect.mean(axis=0), np.quantile(effect, (0.025, 0.975), axis=0)
+    metrics = point_metrics(mean, truth)
+    found = {f"table7.{name}": float(getattr(metrics, name)) for name in _OF_MEANS_ALONE}
+    found["table7.coverage"] = float(((lower <= truth) & (truth <= upper)).mean())
+    group = ntile(risk, _N_GROUPS)
+    columns = {"mean_risk": risk, "mean_te": mean, "te_lower": lower, "te_upper": upper}
+    for number in range(1, _N_GROUPS + 1):
+        here = group == number
+        found |= {f"table8.Q{number}.{name}": float(values[here].mean()) for name, values in columns.items()}
+        found |= {f"table8.Q{number}.n": float(here.sum()), f"table8.Q{number}.te_sd": float(mean[here].std(ddof=1))}
     return found
 
 
-def _metrics() -> list[str]:
-    return [entry.id.removeprefix("table7.") for entry in entries_of("Table 7")]
+def _carried_rounding(
+    posterior: xr.DataTree, design: TrialDesign, truth: FloatArray, margins: Mapping[tuple[str, str | None], Margin]
+) -> pd.Series:
+    """How far the rounding of Table 4 can move each number: half a unit of every mean and SD, added up."""
+    half = print_rounding(3)
+
+    def computed(changed: Mapping[tuple[str, str | None], Margin]) -> pd.Series:
+        return pd.Series(_numbers(match_margins(posterior, {**margins, **changed}), design, truth))
+
+    base = computed({})
+    moved = [
+        (computed({key: changed}) - base).abs()
+        for key, margin in margins.items()
+        for changed in (Margin(margin.mean + half, margin.sd), Margin(margin.mean, margin.sd + half))
+    ]
+    total: pd.Series = pd.DataFrame(moved).sum()
+    return total

@@ -5,6 +5,7 @@ Everything here is for the reader's eye; the ledger's values come from :mod:`hte
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -12,7 +13,7 @@ import pandas as pd
 import xarray as xr
 
 from hte_utils.evaluation import CateEvaluation, Metric, PointMetrics, point_metrics
-from hte_utils.ledger.entries import Reproduced, Verdict, judge
+from hte_utils.ledger.entries import Reproduced, judge
 from hte_utils.paper import entries_of, printed, printed_number
 from hte_utils.paper_computation import Margin, cate_from_means, match_margins, table_7_candidates, table_8_candidates
 
@@ -100,31 +101,60 @@ def table_7_from_table_4(design: TrialDesign, truth: FloatArray) -> pd.DataFrame
 
 
 def table_7_alternatives(
-    posterior: xr.DataTree, design: TrialDesign, truth: FloatArray, printed_errors: Mapping[str, float]
+    posterior: xr.DataTree, design: TrialDesign, truth: FloatArray, found: Mapping[str, Reproduced]
 ) -> pd.DataFrame:
     """Every way in which Table 7 could have been computed, and how many of its four numbers each one gives.
 
     Parameters
     ----------
     posterior
-        Draws of Listing 2; a few thousand are enough.
+        Draws at the margins of Table 4 (:func:`at_table_4_margins`); a few thousand are enough.
     design, truth
         The trial, and its true effects (log odds ratio).
-    printed_errors
-        From :func:`hte_utils.paper_effects.printed_errors_of_table_7`.
+    found
+        From :func:`hte_utils.paper_effects.given_table_4`: the tolerances of the ledger.
     """
     candidates = table_7_candidates(posterior, design, truth).sort_index(level=0, ascending=False, sort_remaining=False)
     agreeing = [
-        sum(
-            judge(f"table7.{name}", Reproduced(value, printed_mcse=printed_errors[str(name)])).verdict
-            == Verdict.WITHIN_ERROR
-            for name, value in row.items()
-        )
-        for _, row in candidates.iterrows()
+        sum(_within(f"table7.{name}", value, found) for name, value in row.items()) for _, row in candidates.iterrows()
     ]
     shown = candidates.map("{:.3f}".format).assign(**{"within tolerance": [f"{count} of 4" for count in agreeing]})
     shown = shown.rename(index=COMPUTATION_LABELS, columns={"rmse": "RMSE", "mae": "MAE"})
     return shown.rename_axis(index=["CATE", "estimate", "interval"])
+
+
+def table_8_rivals(posterior: xr.DataTree, design: TrialDesign, found: Mapping[str, Reproduced]) -> pd.DataFrame:
+    """For every candidate computation of a column of Table 8, how many of its five numbers the ledger lets pass.
+
+    Parameters
+    ----------
+    posterior
+        Draws at the margins of Table 4 (:func:`at_table_4_margins`); two thousand are enough.
+    design
+        The trial.
+    found
+        From :func:`hte_utils.paper_effects.given_table_4`: the tolerances of the ledger.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Index: column of Table 8 and computation in words. Columns: where the gender effects are.
+    """
+    candidates = table_8_candidates(posterior, design)[_QUINTILES]
+    passing = pd.Series(
+        [
+            sum(_within(f"table8.{row}.{key[0]}", value, found) for row, value in values.items())
+            for key, values in zip(candidates.index, candidates.to_dict("records"), strict=True)
+        ],
+        index=candidates.index,
+    )
+    shown = pd.DataFrame({label: passing.xs(where, level=("effect", "risk")) for label, where in _COMBINATIONS.items()})
+    shown = shown.assign(place=[_table_8_columns().index(column) for column, _ in shown.index])
+    return shown.sort_values(["place", "in neither"], ascending=[True, False]).drop(columns="place")
+
+
+def _within(entry_id: str, value: float, found: Mapping[str, Reproduced]) -> bool:
+    return not judge(entry_id, replace(found[entry_id], value=value)).fails
 
 
 def at_table_4_margins(posterior: xr.DataTree, design: TrialDesign) -> xr.DataTree:

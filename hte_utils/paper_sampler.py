@@ -307,14 +307,14 @@ def _deviations(table: str, values: pd.Series, others: pd.DataFrame) -> pd.Serie
         squares = pd.Series(np.square(others).mean())  # of each chain; chains of a parameter have one scale
         scale = np.sqrt(squares.groupby(lambda name: name.rpartition(".")[0]).transform("mean"))
         return pd.Series(values.div(scale))
-    return (values - others.mean()) / (others.std() * np.sqrt(1.0 + 1.0 / len(others)))
+    found: pd.Series[float] = (values - others.mean()) / (others.std() * np.sqrt(1.0 + 1.0 / len(others)))
+    return found
 
 
 def _squares(table: str, values: pd.Series, others: pd.DataFrame) -> pd.Series:
     deviations = _deviations(table, values, others)
-    counted: pd.Series[float] = deviations.clip(lower=0.0) if table == TABLES[0] else deviations
-    squared: pd.Series[float] = counted.pow(2)
-    return squared
+    counted = deviations.clip(lower=0.0) if table == TABLES[0] else deviations
+    return pd.Series(np.square(counted.to_numpy()), index=counted.index)
 
 
 def _any_outside(table: str, values: pd.Series, others: pd.DataFrame) -> bool:

@@ -15,7 +15,8 @@ from scipy.special import expit
 from hte_utils.diagnostics import modern_diagnostics, summary_statistics
 from hte_utils.fit_settings import IndependenceSettings
 from hte_utils.ledger.entries import Reproduced
-from hte_utils.paper import entries_of, paper_entry
+from hte_utils.ledger.tolerance import print_rounding
+from hte_utils.paper import entries_of, paper_entry, printed_number
 from hte_utils.parameters import table4_draws
 
 if TYPE_CHECKING:
@@ -33,9 +34,9 @@ PAPER_DRAWS = 3000
 def table_4(posterior: xr.DataTree, time_series: Mapping[str, Reproduced]) -> dict[str, Reproduced]:
     """Return the 60 numbers of Table 4.
 
-    Mean, SD: of the posterior. ``prob``: the logistic function of the mean, which is how the paper computed it.
-    ``Naive.SE``: SD / sqrt(3000). ``Time.series.SE``: from runs of JAGS (`hte_utils.paper_sampler.time_series_se`),
-    since it describes a sampler and not the posterior.
+    Mean, SD: of the posterior. ``prob`` and ``Naive.SE`` follow from their own row and nothing else: the logistic
+    function of the printed mean, and the printed SD / sqrt(3000). ``Time.series.SE``: from runs of JAGS
+    (`hte_utils.paper_sampler.time_series_se`), since it describes a sampler and not the posterior.
 
     Parameters
     ----------
@@ -48,15 +49,18 @@ def table_4(posterior: xr.DataTree, time_series: Mapping[str, Reproduced]) -> di
     found: dict[str, Reproduced] = {}
     for name, row in table.iterrows():
         printed_se = _printed_time_series_se(str(name))
-        slope = expit(row["mean"]) * expit(-row["mean"])
+        printed_mean, printed_sd = (printed_number(f"table4.{name}.{column}") for column in ("Mean", "SD"))
+        half = print_rounding(paper_entry(f"table4.{name}.Mean").decimals)
         # The SD of n effective draws of a normal quantity has standard error SD / sqrt(2 n), the mean SD / sqrt(n).
         mean = Reproduced(row["mean"], row["mcse_mean"], printed_se)
         sd = Reproduced(row["sd"], row["mcse_sd"], printed_se / sqrt(2))
         found |= {
             f"table4.{name}.Mean": mean,
-            f"table4.{name}.prob": Reproduced(expit(row["mean"]), slope * mean.mcse, slope * printed_se),
+            f"table4.{name}.prob": Reproduced(expit(printed_mean), rounding=half / 4, note="from the row's own mean"),
             f"table4.{name}.SD": sd,
-            f"table4.{name}.Naive.SE": _divided(sd, sqrt(PAPER_DRAWS)),
+            f"table4.{name}.Naive.SE": Reproduced(
+                printed_sd / sqrt(PAPER_DRAWS), rounding=half / sqrt(PAPER_DRAWS), note="from the row's own SD"
+            ),
             f"table4.{name}.Time.series.SE": time_series[str(name)],
         }
     return found
@@ -79,10 +83,6 @@ def table_4_beside_the_paper(posterior: xr.DataTree) -> pd.DataFrame:
             "difference / error": f"{(row['mean'] - printed) / error:+.1f}",
         }
     return pd.DataFrame.from_dict(rows, orient="index").loc[_table_4_rows()]
-
-
-def _divided(found: Reproduced, divisor: float) -> Reproduced:
-    return Reproduced(float(found.value) / divisor, found.mcse / divisor, found.printed_mcse / divisor)
 
 
 def _table_4_rows() -> list[str]:

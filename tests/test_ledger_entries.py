@@ -18,7 +18,7 @@ def test_z_is_the_bonferroni_bound_over_all_random_entries():
 
 
 def test_the_monte_carlo_tolerance_is_the_formula_of_the_design():
-    expected = z_threshold() * math.sqrt(0.003**2 + 0.004**2 + 0.001**2 / 12)
+    expected = z_threshold() * math.sqrt(0.003**2 + 0.004**2) + 0.0005
     assert monte_carlo_tolerance(0.003, 0.004, 3) == pytest.approx(expected)
 
 

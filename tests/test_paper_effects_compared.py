@@ -11,6 +11,7 @@ from paper_fits import paper_design, paper_posterior
 from hte_utils.cate import EffectScale, GroupEffects, baseline_risk_draws, cate_draws
 from hte_utils.evaluation import evaluate_cate
 from hte_utils.fit_settings import IndependenceSettings
+from hte_utils.ledger.entries import Reproduced
 from hte_utils.paper import printed, printed_number
 from hte_utils.paper_effects_compared import (
     INCLUDED_LABEL,
@@ -80,7 +81,8 @@ def test_table_7_alternatives_tell_the_gender_effects_and_nothing_else(
     posterior: xr.DataTree, truth: np.ndarray
 ) -> None:
     errors = {"correlation": 0.006, "rmse": 0.017, "mae": 0.014, "coverage": 0.003}
-    table = table_7_alternatives(posterior, paper_design(), truth, errors)
+    found = {f"table7.{name}": Reproduced(0.0, mcse=0.0, printed_mcse=error) for name, error in errors.items()}
+    table = table_7_alternatives(posterior, paper_design(), truth, found)
     assert list(table.index.get_level_values(0)) == [LEFT_OUT_LABEL] * 4 + [INCLUDED_LABEL] * 4
     assert table["within tolerance"].tolist() == ["4 of 4"] * 4 + ["2 of 4"] * 4
 

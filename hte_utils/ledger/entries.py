@@ -53,6 +53,8 @@ class Reproduced:
         For distributional numbers: the range which such values keep to, with the ledger's error rate.
     paper_error
         Names the error of the paper without which the number does not come out.
+    rounding
+        How far the rounding of the printed numbers that ``value`` was computed from can move it.
     note
         What else a reader must know, e.g. the p-value of a distributional number.
     """
@@ -63,13 +65,14 @@ class Reproduced:
     lower: float | None = None
     upper: float | None = None
     paper_error: str | None = None
+    rounding: float = 0.0
     note: str = ""
 
     def __post_init__(self) -> None:
         if isinstance(self.value, str):
             return
         object.__setattr__(self, "value", float(self.value))
-        for name in ("value", "mcse", "printed_mcse"):
+        for name in ("value", "mcse", "printed_mcse", "rounding"):
             number = getattr(self, name)
             if not math.isfinite(number) or (name != "value" and number < 0):
                 rule = "a finite number" if name == "value" else "finite and not negative"
@@ -210,7 +213,7 @@ def _compare(paper: PaperEntry, found: Reproduced) -> tuple[bool, float]:
         nearest = found.upper if printed > found.value else found.lower
         tolerance = abs(nearest - found.value) + rounding
         return found.lower - rounding <= printed <= found.upper + rounding, tolerance
-    tolerance = monte_carlo_tolerance(found.mcse, found.printed_mcse, paper.decimals)
+    tolerance = monte_carlo_tolerance(found.mcse, found.printed_mcse, paper.decimals) + found.rounding
     return abs(found.value - printed) <= tolerance, tolerance
 
 

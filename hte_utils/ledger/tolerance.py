@@ -7,7 +7,7 @@ the whole ledger by the family-wise error rate below.
 from __future__ import annotations
 
 from functools import cache
-from math import hypot, sqrt
+from math import hypot
 from statistics import NormalDist
 
 from hte_utils.paper import Kind, paper_entries
@@ -35,10 +35,9 @@ def print_rounding(decimals: int) -> float:
 
 
 def monte_carlo_tolerance(mcse: float, printed_mcse: float, decimals: int) -> float:
-    """Return the tolerance of a Monte Carlo entry.
+    """Return the tolerance of a Monte Carlo entry: ``z * sqrt(mcse**2 + printed_mcse**2)`` and half a printed unit.
 
-    ``z * sqrt(mcse**2 + printed_mcse**2 + (10**-decimals)**2 / 12)``; the last term is the variance of a rounding
-    error that is uniform over one unit of the last printed digit.
+    Rounding is bounded, and added as such: it cannot explain more than half a unit, however large ``z`` is.
 
     Parameters
     ----------
@@ -47,8 +46,7 @@ def monte_carlo_tolerance(mcse: float, printed_mcse: float, decimals: int) -> fl
     decimals
         Digits printed after the decimal point.
     """
-    rounding_sd = 2 * print_rounding(decimals) / sqrt(12)
-    return z_threshold() * hypot(mcse, printed_mcse, rounding_sd)
+    return z_threshold() * hypot(mcse, printed_mcse) + print_rounding(decimals)
 
 
 def between_runs_tolerance(mcse: float, recorded_mcse: float) -> float:
