@@ -35,8 +35,11 @@ def report(time_series, trial=None, priors=None, seed=BOOK_SETTINGS.seed, spec=P
 
 
 def test_the_recorded_table_is_reproduced(recorded):
+    """The time-series SEs choose the sampler's setting, so they are consistent with such runs and confirm nothing."""
     assert len(recorded) == 60
-    assert {entry.verdict for entry in recorded} == {Verdict.WITHIN_ERROR}
+    time_series = [entry for entry in recorded if entry.id.endswith("Time.series.SE")]
+    assert {entry.verdict for entry in time_series} == {Verdict.CONSISTENT}
+    assert {entry.verdict for entry in recorded if entry not in time_series} == {Verdict.WITHIN_ERROR}
 
 
 @pytest.mark.slow
@@ -77,7 +80,7 @@ def test_unstandardised_age_is_noticed(time_series, recorded):
 def test_prob_and_naive_error_follow_from_mean_and_sd(recorded):
     values = {entry.id: entry for entry in recorded}
     for name in ("b_intercept", "b_trt_age"):
-        mean, sd = (values[f"table4.{name}.{what}"].reproduced for what in ("Mean", "SD"))
+        mean, sd = (float(values[f"table4.{name}.{what}"].printed) for what in ("Mean", "SD"))
         assert values[f"table4.{name}.prob"].reproduced == pytest.approx(1 / (1 + math.exp(-mean)))
         assert values[f"table4.{name}.Naive.SE"].reproduced == pytest.approx(sd / math.sqrt(3000))
 

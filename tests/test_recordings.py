@@ -213,7 +213,7 @@ def small_project(tmp_path, monkeypatch):
     project = Project(tmp_path)
     project.text_notebooks.mkdir()
     monkeypatch.setattr(Project, "find", lambda: project)
-    write_page(project, value="0.53", word="largest")
+    write_page(project, value="0.529", word="largest")
     assert main(["--record"]) == 0
     return project
 
@@ -233,7 +233,7 @@ def test_a_contradicted_value_is_not_recorded_unless_accepted(small_project, cap
 
 
 def test_recording_prints_what_a_reader_will_see_otherwise(small_project, capsys):
-    write_page(small_project, value="0.53", word="smallest")
+    write_page(small_project, value="0.529", word="smallest")
     assert main(["--record"]) == 0
     printed = capsys.readouterr().out
     assert "0 ledger entries changed\n" in printed

@@ -45,7 +45,7 @@ def replay(notebook, *, changes=(), tmp_path, threads=None):
     if threads:
         environment |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(threads))
     return subprocess.run(
-        [PYTEST, "-n0", "-q", "-x", "-p", "no:cacheprovider", str(PROJECT.recording(notebook))],
+        [PYTEST, "-n0", "-q", "-p", "no:cacheprovider", str(PROJECT.recording(notebook))],
         cwd=PROJECT.root,
         env=environment,
         capture_output=True,
@@ -87,7 +87,7 @@ CHANGES = {
     ),
     "the treatment draw that counts": (
         "02-baseline-table",
-        Change("trial.py", "return second if variant is TrialVariant.AS_PRINTED else first", "return first"),
+        Change("trial/listing_1.py", "return second if variant is TrialVariant.AS_PRINTED else first", "return first"),
         "table1.n.control",
     ),
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from hte_utils.figures.style import BLUE, GREY, ORANGE, SKY, VERMILION, canvas
+from hte_utils.figures.style import BLUE, GREEN, GREY, ORANGE, SKY, VERMILION, canvas
 from hte_utils.ledger.entries import Verdict
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 VERDICT_FILL = {
     Verdict.REPRODUCED: (BLUE, ""),
     Verdict.WITHIN_ERROR: (SKY, ".."),
+    Verdict.CONSISTENT: (GREEN, "\\\\"),
     Verdict.ONLY_WITH_ERROR: (ORANGE, "//"),
     Verdict.CONTRADICTED: (VERMILION, "xx"),
     Verdict.NOT_CHECKABLE: (GREY, ""),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from hte_utils.ledger.proof import is_proof
 from hte_utils.ledger.recorded import code_cells
 from hte_utils.ledger.replay import ledger_entries
 
@@ -61,7 +62,7 @@ def _cell_faults(cell: nbformat.NotebookNode) -> list[str]:
         faults.append("was never run (no execution count), so nbval would not compare it")
     if CHECK_TAG in tags and not cell.outputs:
         faults.append("is to be checked but has no recorded output")
-    if _writes_to_ledger(cell.source) != bool(ledger_entries(cell.outputs)):
+    if _writes_to_ledger(cell.source) != any(not is_proof(entry) for entry in ledger_entries(cell.outputs)):
         faults.append("its call of the ledger and its recorded ledger entries do not go together")
     if _writes_to_ledger(cell.source) and CHECK_TAG not in tags:
         faults.append(f"writes to the ledger without the tag {CHECK_TAG!r}")

@@ -12,10 +12,16 @@ from typing import Any, Final
 
 import pandas as pd
 
-from hte_utils.ledger.entries import Reproduced, own_number
+from hte_utils.ledger.entries import LedgerEntry, Reproduced, own_number
 from hte_utils.ledger.report import LEDGER_MIME
 
 _MOST_SHOWN: Final = 10
+_PREFIX: Final = "proof."
+
+
+def is_proof(entry: LedgerEntry) -> bool:
+    """Whether an entry counts the failures of a `Proof`."""
+    return entry.id.startswith(_PREFIX)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,7 +64,7 @@ class Proof:
         )
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:  # noqa: ARG002
-        entry = own_number(f"proof.{self.name}", "Stored results that failed", Reproduced(len(self.failures)))
+        entry = own_number(f"{_PREFIX}{self.name}", "Stored results that failed", Reproduced(len(self.failures)))
         return {
             LEDGER_MIME: {"entries": [entry.to_json()]},
             "text/html": self.to_html(),
