@@ -86,7 +86,7 @@ def test_the_slice_sampler_gives_the_posterior_of_the_glm_sampler() -> None:
 
 
 def test_the_papers_standard_errors_fit_the_slice_sampler_thinned_about_tenfold() -> None:
-    # Table 4's twelve time-series SEs against runs of 3 x 1000 draws: JAGS without glm, about every tenth iteration kept.
+    # Table 4's twelve time-series SEs against runs of 3 x 1000 draws: JAGS without glm, about every tenth draw kept.
     table4 = pd.read_csv(str(files("hte_utils.paper") / "table_4.csv")).query("column == 'Time.series.SE'")
     printed = table4.set_index("row")["printed"].astype(float)
     assert len(printed) == 12
