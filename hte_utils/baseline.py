@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 import statsmodels.formula.api as smf
+from firthmodels import detect_separation
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from tableone import TableOne
 
 from hte_utils.paper import entries_of
+from hte_utils.trial_checks import complete_column
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -53,8 +55,9 @@ ARMS = ("Control", "Treatment")
 def table_one(trial: pd.DataFrame) -> TableOne:
     """Table 1: baseline characteristics by arm, with p-values and standardised mean differences.
 
-    Means are compared by the pooled t-test and proportions by the chi-squared test with continuity correction, the
-    defaults of the R package ``tableone`` whose layout Table 1 has.
+    Each row describes the patients who have a value there; `missing_values` counts the others. Means are compared by
+    the pooled t-test and proportions by the chi-squared test with continuity correction, the defaults of the R package
+    ``tableone`` whose layout Table 1 has.
 
     Parameters
     ----------
@@ -68,14 +71,19 @@ def table_one(trial: pd.DataFrame) -> TableOne:
     Raises
     ------
     ValueError
-        When a column of Table 1 is missing, or the treatment column has other arms than Control and Treatment.
+        When a column of Table 1 is missing, or the treatment column has other arms than Control and Treatment, or is
+        incomplete.
     """
     _check_columns(trial)
+    # A missing value turns whole numbers into floats, and the level "1" into "1.0".
+    whole = {name: "Int64" for name in CATEGORICAL if pd.api.types.is_float_dtype(trial[name])}
     with warnings.catch_warnings():
         # tableone 0.9 sets rows in a way that pandas 3.1 deprecates; nothing in our call can avoid it.
         warnings.simplefilter("ignore", category=pd.errors.Pandas4Warning)
+        # A constant row has no test; it is left blank below, and needs no warning as well.
+        warnings.simplefilter("ignore", category=RuntimeWarning)
         return TableOne(
-            trial,
+            trial.astype(whole),
             columns=list(TABLE_1_ROWS),
             categorical=list(CATEGORICAL),
             continuous=list(CONTINUOUS),
@@ -85,7 +93,8 @@ def table_one(trial: pd.DataFrame) -> TableOne:
             htest_name=True,
             smd=True,
             overall=False,
-            missing=False,
+            missing=True,
+            include_null=False,
             ttest_equal_var=True,
             pval_digits=3,
             decimals={**dict.fromkeys(CONTINUOUS, 2), **dict.fromkeys(CATEGORICAL, 1)},
@@ -103,20 +112,53 @@ def table_one_values(table: TableOne) -> dict[str, float]:
     Returns
     -------
     dict
-        90 numbers: counts, means, standard deviations (n - 1), percentages and p-values.
+        90 numbers: counts, means, standard deviations (n - 1), percentages and p-values. NaN where there is none: the
+        percentages of an arm without values, the test of a row in which everybody is alike.
     """
-    values = {f"table1.n.{arm.lower()}": float(table.cont_describe[("count", arm)].iloc[0]) for arm in ARMS}
+    values = {f"table1.n.{str(arm).lower()}": float(size) for arm, size in _arm_sizes(table).items()}
     for name in CONTINUOUS:
         for arm in ARMS:
             values[f"table1.{name}.mean.{arm.lower()}"] = float(table.cont_describe.loc[name, ("mean", arm)])
             values[f"table1.{name}.sd.{arm.lower()}"] = float(table.cont_describe.loc[name, ("std", arm)])
-    for (name, level), row in table.cat_describe.iterrows():
+    for name in CATEGORICAL:
+        counts = _counts(table, name)
         for arm in ARMS:
-            key = f"table1.{name}.{str(level).lower()}"
-            values[f"{key}.count.{arm.lower()}"] = float(row[("freq", arm)])
-            values[f"{key}.percent.{arm.lower()}"] = float(row[("percent", arm)])
+            for key in _level_keys(name):
+                # A level that nobody has gets no line from tableone.
+                count = float(counts[arm].get(key.rsplit(".", 1)[1], 0.0))
+                values[f"{key}.count.{arm.lower()}"] = count
+                values[f"{key}.percent.{arm.lower()}"] = 100.0 * count / (counts[arm].sum() or np.nan)
     p_values = table.htest_table["P-Value"]
-    return values | {f"table1.{name}.p": float(p_values[name]) for name in TABLE_1_ROWS}
+    return values | {f"table1.{name}.p": _tested(table, name, float(p_values[name])) for name in TABLE_1_ROWS}
+
+
+def missing_values(table: TableOne) -> pd.DataFrame:
+    """Return how many patients lack a value in each row of Table 1: index row, columns `ARMS`."""
+    sizes = _arm_sizes(table)
+    present = {
+        name: table.cont_describe.loc[name]["count"] if name in CONTINUOUS else _counts(table, name).sum()
+        for name in TABLE_1_ROWS
+    }
+    return pd.DataFrame({name: (sizes - present[name]).astype(int) for name in TABLE_1_ROWS}).T[list(ARMS)]
+
+
+def _arm_sizes(table: TableOne) -> pd.Series:
+    first = table.cat_describe.loc[CATEGORICAL[0]]
+    sizes: pd.Series = first["freq"].sum() + first["Missing"].iloc[0]
+    return sizes
+
+
+def _counts(table: TableOne, name: str) -> pd.DataFrame:
+    counts: pd.DataFrame = table.cat_describe.loc[name]["freq"].astype(float)
+    return counts.set_axis([str(level).lower() for level in counts.index])
+
+
+def _tested(table: TableOne, name: str, p_value: float) -> float:
+    """The p-value, or NaN where there is nothing to test: tableone says 1."""
+    if name in CONTINUOUS:
+        return p_value
+    counts = _counts(table, name)
+    return p_value if (counts.sum() > 0.0).all() and (counts.sum(axis=1) > 0.0).sum() > 1 else np.nan
 
 
 def standardised_differences(table: TableOne) -> pd.Series:
@@ -124,7 +166,7 @@ def standardised_differences(table: TableOne) -> pd.Series:
 
     For a mean: treatment minus control, in units of the root mean square of the two arms' standard deviations (Austin
     2009, *Stat Med* 28:3083). For a categorical variable: the size of the difference between the two multinomial
-    distributions (Yang and Dalton 2012, SAS Global Forum 335), which has no sign.
+    distributions (Yang and Dalton 2012, SAS Global Forum 335), which has no sign. NaN if an arm has no value.
 
     Returns
     -------
@@ -132,6 +174,10 @@ def standardised_differences(table: TableOne) -> pd.Series:
         Indexed by row; no unit.
     """
     differences: pd.Series = table.smd_table.iloc[:, 0].astype(float)
+    # As in R's tableone: two constants that are equal differ by 0, not by 0/0.
+    means, spread = table.cont_describe["mean"].astype(float), table.cont_describe["std"].astype(float)
+    constant = (means[ARMS[0]] == means[ARMS[1]]) & spread.eq(0.0).all(axis=1)
+    differences = differences.mask(constant.reindex(differences.index, fill_value=False), 0.0)
     return differences.loc[list(TABLE_1_ROWS)].rename("standardised mean difference")
 
 
@@ -171,10 +217,12 @@ def propensity(trial: pd.DataFrame) -> Propensity:
     Raises
     ------
     ValueError
-        When a column is missing or an arm is.
+        When a column is missing or an arm is, a covariate is incomplete or constant, or covariates tell some patients'
+        arms with certainty (separation), so that there is no estimate.
     """
     _check_columns(trial)
     treated = (trial["treatment"] == "Treatment").astype(int)
+    _check_estimable(covariate_table(trial), treated)
     fitted = smf.logit("treated ~ " + " + ".join(COVARIATES), trial.assign(treated=treated)).fit(disp=False)
     limits = fitted.conf_int()
     return Propensity(
@@ -212,7 +260,7 @@ def auc_under_rerandomisation(trial: pd.DataFrame, repetitions: int, rng: np.ran
     _check_columns(trial)
     if repetitions < 1:
         raise ValueError(f"repetitions is {repetitions}: it must be at least 1")
-    design = pd.get_dummies(trial[list(COVARIATES)], drop_first=True, dtype=float)
+    design = covariate_table(trial)
     covariates = ((design - design.mean()) / design.std()).to_numpy()
     treated = (trial["treatment"] == "Treatment").to_numpy()
     model = LogisticRegression(C=np.inf, solver="newton-cholesky")
@@ -223,11 +271,48 @@ def auc_under_rerandomisation(trial: pd.DataFrame, repetitions: int, rng: np.ran
     return aucs
 
 
+def covariate_table(trial: pd.DataFrame) -> pd.DataFrame:
+    """Return the covariates of the propensity score as numbers: measurements as they are, the others as 0/1.
+
+    Raises
+    ------
+    ValueError
+        If a covariate has missing values, or is the same for everybody.
+    """
+    for name in COVARIATES:
+        column = complete_column(trial, name)
+        if (column == column.iloc[0]).all():
+            raise ValueError(
+                f"column {name!r} is constant (always {column.iloc[0]}): it says nothing about the arm, and its effect "
+                "cannot be told from the intercept. Leave it out"
+            )
+    return pd.get_dummies(trial[list(COVARIATES)], drop_first=True, dtype=float)
+
+
+def _check_estimable(covariates: pd.DataFrame, treated: pd.Series) -> None:
+    # Per SD, since the linear programme bounds all coefficients alike.
+    standardised = (covariates - covariates.mean()) / covariates.std()
+    rank = np.linalg.matrix_rank(standardised)
+    if rank < standardised.shape[1]:
+        rest = {name: np.linalg.matrix_rank(standardised.drop(columns=name)) for name in standardised}
+        dependent = [name for name in standardised if rest[name] == rank]
+        raise ValueError(f"the covariates {dependent} are linearly dependent: leave one of them out")
+    found = detect_separation(standardised.to_numpy(), treated.to_numpy())
+    if found.separation:
+        alone = [name for name in standardised if detect_separation(standardised[[name]], treated).separation]
+        # Complete separation leaves no coefficient finite; those that do it alone say more.
+        infinite = standardised.columns[~found.is_finite[:-1]].tolist()  # the intercept is last
+        raise ValueError(
+            f"the covariates {alone or infinite} tell the arms of some patients with certainty (separation): their log "
+            "odds ratios have no finite estimate. Leave them out, or find out how they came to know the arm"
+        )
+
+
 def _check_columns(trial: pd.DataFrame) -> None:
     absent = [name for name in (*TABLE_1_ROWS, "treatment") if name not in trial.columns]
     if absent:
         raise ValueError(f"the trial table lacks {absent}: Table 1 needs the columns of Listing 1 (see simulate_trial)")
-    arms = sorted(str(arm) for arm in trial["treatment"].dropna().unique())
+    arms = sorted(str(arm) for arm in complete_column(trial, "treatment").unique())
     if arms != list(ARMS):
         raise ValueError(f"the treatment column holds {arms}: Table 1 compares the two arms {list(ARMS)}")
 
@@ -238,11 +323,12 @@ def beside_the_paper(table: TableOne) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        One row per line of Table 1; columns Control, Treatment, p and SMD, as text.
+        One row per line of Table 1; columns Control, Treatment, missing (patients of both arms), p and SMD, as text.
     """
     values = table_one_values(table)
     texts = {entry.id: _beside(entry, values[entry.id]) for entry in entries_of("Table 1")}
     differences = standardised_differences(table)
+    missing = missing_values(table).sum(axis=1)
     lines = {"n": {arm: texts[f"table1.n.{arm.lower()}"] for arm in ARMS}}
     for name in TABLE_1_ROWS:
         keys = [f"table1.{name}"] if name in CONTINUOUS else _level_keys(name)
@@ -253,13 +339,14 @@ def beside_the_paper(table: TableOne) -> pd.DataFrame:
                 for arm in ARMS
             }
             lines[_line_label(key, name)] = arms
-        tests = {"p": texts[f"table1.{name}.p"], "SMD": f"{differences[name]:.3f}"}
+        smd = "–" if np.isnan(differences[name]) else f"{differences[name]:.3f}"
+        tests = {"missing": str(missing[name]), "p": texts[f"table1.{name}.p"], "SMD": smd}
         lines[_line_label(keys[0], name)] |= tests
-    return pd.DataFrame.from_dict(lines, orient="index", columns=[*ARMS, "p", "SMD"]).fillna("")
+    return pd.DataFrame.from_dict(lines, orient="index", columns=[*ARMS, "missing", "p", "SMD"]).fillna("")
 
 
 def _beside(entry: PaperEntry, value: float) -> str:
-    ours = f"{value:.{entry.decimals}f}"
+    ours = "–" if np.isnan(value) else f"{value:.{entry.decimals}f}"
     return ours if ours == entry.printed else f"{ours} [paper: {entry.printed}]"
 
 

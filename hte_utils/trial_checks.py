@@ -58,6 +58,25 @@ def require_columns(trial: pd.DataFrame, columns: Sequence[str]) -> None:
         raise ValueError("the trial has no rows; it needs one row per patient")
 
 
+def complete_column(trial: pd.DataFrame, name: str) -> pd.Series:
+    """Return a column without missing values.
+
+    Raises
+    ------
+    ValueError
+        If a value is missing; it says in which rows.
+    """
+    # Tables read from JSON or SQL arrive as `object` though every value is a number: pandas knows better if asked.
+    column = trial[name].infer_objects()
+    missing = column.isna().to_numpy()
+    if missing.any():
+        raise ValueError(
+            f"column {name!r} is missing (NaN) in {rows_where(missing, trial.index)}; every patient needs a value. "
+            "Drop these patients or impute first"
+        )
+    return column
+
+
 def read_covariate(trial: pd.DataFrame, name: str, levels: Levels | None = None) -> FloatArray:
     """One covariate as finite numbers: numeric columns as they are, two-level columns as 0/1.
 
@@ -82,7 +101,7 @@ def read_covariate(trial: pd.DataFrame, name: str, levels: Levels | None = None)
     ValueError
         If a value is missing, infinite, or none of `levels`.
     """
-    column = _complete_column(trial, name)
+    column = complete_column(trial, name)
     if levels is not None:
         return _as_indicator(column, levels)
     if not pd.api.types.is_numeric_dtype(column.dtype) or pd.api.types.is_complex_dtype(column.dtype):
@@ -132,7 +151,7 @@ def levels_of(trial: pd.DataFrame, name: str) -> Levels | None:
     ValueError
         If a value is missing, or a categorical column has not two categories.
     """
-    column = _complete_column(trial, name)
+    column = complete_column(trial, name)
     if isinstance(column.dtype, pd.CategoricalDtype):
         categories = column.dtype.categories.tolist()
         if len(categories) != 2:
@@ -162,7 +181,7 @@ def group_labels_of(trial: pd.DataFrame, name: str) -> tuple[str, ...]:
     ValueError
         If a value is missing, a declared category is empty, or there are fewer than two groups.
     """
-    column = _complete_column(trial, name)
+    column = complete_column(trial, name)
     if pd.api.types.is_datetime64_any_dtype(column.dtype) or (
         pd.api.types.is_float_dtype(column.dtype) and bool((column % 1 != 0).any())
     ):
@@ -195,7 +214,7 @@ def read_group(trial: pd.DataFrame, name: str, labels: Sequence[str]) -> IntArra
     ValueError
         If a value is missing or is none of `labels`.
     """
-    column = _complete_column(trial, name)
+    column = complete_column(trial, name)
     codes, values = pd.factorize(column)
     position = {label: place for place, label in enumerate(labels)}
     unknown_values = np.array([_label(value) not in position for value in values], dtype=bool)
@@ -217,7 +236,7 @@ def require_unique(trial: pd.DataFrame, name: str) -> None:
     ValueError
         If an identifier is missing or repeated.
     """
-    column = _complete_column(trial, name)
+    column = complete_column(trial, name)
     repeated = column.duplicated(keep=False).to_numpy()
     if repeated.any():
         found = _quoted([str(value) for value in pd.unique(column[repeated])])
@@ -225,18 +244,6 @@ def require_unique(trial: pd.DataFrame, name: str) -> None:
             f"subject identifiers in column {name!r} must be unique, but {found} appear more than once, in "
             f"{rows_where(repeated, trial.index)}. Keep one row per patient"
         )
-
-
-def _complete_column(trial: pd.DataFrame, name: str) -> pd.Series:
-    # Tables read from JSON or SQL arrive as `object` though every value is a number: pandas knows better if asked.
-    column = trial[name].infer_objects()
-    missing = column.isna().to_numpy()
-    if missing.any():
-        raise ValueError(
-            f"column {name!r} is missing (NaN) in {rows_where(missing, trial.index)}; the model has no missing values. "
-            "Drop these patients or impute before the fit"
-        )
-    return column
 
 
 def _as_indicator(column: pd.Series, levels: Levels) -> FloatArray:

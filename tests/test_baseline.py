@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from reference_values import REFERENCE, assert_same_values, numbers, rows, run_again
 from scipy import stats
 
 from hte_utils import baseline, simulate_trial
@@ -87,3 +88,86 @@ def test_bad_tables_are_refused(trial):
 
 def test_the_rows_are_those_of_the_paper():
     assert {entry.id.split(".")[1] for entry in entries_of("Table 1")} == {"n", *baseline.TABLE_1_ROWS}
+
+
+INCOMPLETE = REFERENCE / "r_table_one.csv"
+LEVELS = {"gender": ("Male", "Female"), "event": ("0", "1")}
+
+
+def incomplete_trial():
+    """The trial of r_table_one.R: values taken away by row number, two constant rows, an arm without any value."""
+    trial, number = simulate_trial(400, 5), np.arange(1, 401)
+    gone = {
+        "smoking": number % 4 == 0,
+        "bmi": number % 10 == 3,
+        "event": number % 50 == 7,
+        "prior_bleeding": trial["treatment"] == "Control",
+    }
+    trial = trial.assign(**{name: trial[name].mask(rows) for name, rows in gone.items()})
+    return trial.assign(hypertension=pd.Categorical(["No"] * 400, categories=["No", "Yes"]), sbp=120.0)
+
+
+def test_incomplete_constant_and_empty_rows_are_those_of_rs_tableone():
+    table = baseline.table_one(incomplete_trial())
+    values, smd = baseline.table_one_values(table), baseline.standardised_differences(table)
+    missing = baseline.missing_values(table)
+    compared = 0
+    for row in rows(INCOMPLETE):
+        name, (quantity, _, arm) = row["variable"], row["quantity"].partition(".")
+        [recorded] = numbers(row["value"].replace("NA", "nan"))
+        arm_name = baseline.ARMS[int(arm)] if arm else ""
+        if quantity == "missing":
+            ours = missing.loc[name, arm_name]
+        elif quantity == "smd":
+            ours = abs(smd[name])
+        else:
+            level = LEVELS.get(name, ("No", "Yes"))[int(row["level"])] if row["level"] else ""
+            parts = ["table1", name, level, quantity, arm_name]
+            ours = values[".".join(part.lower() for part in parts if part)]
+        assert ours == pytest.approx(recorded, rel=1e-9, abs=1e-12, nan_ok=True), row
+        compared += 1
+    assert compared == 120
+
+
+@pytest.mark.r("MASS", "tableone")
+def test_rs_tableone_still_prints_the_recorded_values(tmp_path):
+    run_again("r_table_one.R", tmp_path / INCOMPLETE.name)
+    assert_same_values(tmp_path / INCOMPLETE.name, INCOMPLETE)
+
+
+def test_the_displayed_table_shows_what_is_missing_and_no_test_of_a_constant():
+    shown = baseline.beside_the_paper(baseline.table_one(incomplete_trial()))
+    assert shown.loc["smoking = No, n (%)", "missing"] == "100"
+    assert shown.loc["age, mean (SD)", "missing"] == "0"
+    assert shown.loc["hypertension = No, n (%)", "p"].startswith("–")
+    assert shown.loc["sbp, mean (SD)", "p"].startswith("–")
+    assert shown.loc["prior_bleeding = No, n (%)", "SMD"] == "–"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda t: t.assign(bmi=t["bmi"].where(t.index != 7)), r"column 'bmi' is missing \(NaN\) in 1 row \(index 7\)"),
+        (lambda t: t.assign(smoking=t["smoking"].where(t.index > 1)), r"'smoking' is missing \(NaN\) in 2 rows"),
+        (lambda t: t.assign(treatment=t["treatment"].where(t.index != 3)), r"'treatment' is missing .* \(index 3\)"),
+        (lambda t: t.assign(sbp=120.0), r"column 'sbp' is constant \(always 120.0\)"),
+        (lambda t: t.assign(dbp=2 * t["sbp"]), r"\['sbp', 'dbp'\] are linearly dependent"),
+        (lambda t: t.assign(age=t["age"] + 90 * (t["treatment"] == "Treatment")), r"\['age'\] tell the arms"),
+        (
+            lambda t: t.assign(diabetes=t["diabetes"].mask(t["treatment"] == "Control", "No")),
+            r"\['diabetes_Yes'\] tell the arms of some patients with certainty \(separation\)",
+        ),
+    ],
+    ids=[
+        "number missing",
+        "category missing",
+        "arm missing",
+        "constant",
+        "collinear",
+        "separated",
+        "quasi-separated",
+    ],
+)
+def test_no_propensity_score_where_there_is_none(trial, change, message):
+    with pytest.raises(ValueError, match=message):
+        baseline.propensity(change(trial))

@@ -37,6 +37,9 @@ def test_subgroups_are_checked():
         paper_subgroups(trial.drop(columns="age"))
     with pytest.raises(ValueError, match="needs patients"):
         paper_subgroups(trial[trial["age"] < 50])
+    for name in ("age", "anticoagulant"):
+        with pytest.raises(ValueError, match=rf"column '{name}' is missing .* \(index 3\)"):
+            paper_subgroups(trial.assign(**{name: trial[name].where(trial.index != 3)}))
     with pytest.raises(ValueError, match="needs patients"):
         Subgroups(np.array([0, 2]), ("a", "b"))
 

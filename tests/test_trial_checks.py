@@ -158,3 +158,11 @@ def test_required_columns() -> None:
 
 def test_only_the_first_rows_are_shown() -> None:
     assert rows_where(np.ones(7, dtype=bool), pd.RangeIndex(7)) == "7 rows (index 0, 1, 2, 3, 4, ...)"
+
+
+@pytest.mark.parametrize("missing", [np.nan, None, pd.NA])
+@pytest.mark.parametrize("dtype", ["category", "string", object])
+def test_a_missing_group_is_refused_and_never_some_group(missing: object, dtype: object) -> None:
+    trial = pd.DataFrame({"x": pd.Series(["a", "b", missing, "b"], dtype=dtype, index=[10, 11, 12, 13])})
+    with pytest.raises(ValueError, match=r"column 'x' is missing \(NaN\) in 1 row \(index 12\)"):
+        read_group(trial, "x", ("a", "b"))

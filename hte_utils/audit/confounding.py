@@ -14,7 +14,7 @@ import pandas as pd
 import statsmodels.api as sm
 from scipy.special import expit, logit
 
-from hte_utils.baseline import COVARIATES
+from hte_utils.baseline import covariate_table
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -73,7 +73,7 @@ def by_hidden_factor(trial: pd.DataFrame, truth: TrialTruth, trials: int, rng: n
 
 def _summarise(trial: pd.DataFrame, made: list[tuple[NDArray[np.bool_], NDArray[np.float64]]]) -> Allocation:
     differences = [100 * float(risk[treated].mean() - risk[~treated].mean()) for treated, risk in made]
-    covariates = pd.get_dummies(trial[list(COVARIATES)], drop_first=True, dtype=float)
+    covariates = covariate_table(trial)
     p_values = [joint_test(covariates, treated) for treated, _ in made]
     return Allocation(
         confounding=float(np.mean(differences)),

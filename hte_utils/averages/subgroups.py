@@ -17,6 +17,7 @@ import pandas as pd
 
 from hte_utils.averages.standardisation import EVERYBODY, Measure, effect_measures
 from hte_utils.monte_carlo import FloatArray, batch_edges, jackknife_mean, jackknife_quantile, require_probability
+from hte_utils.trial_checks import complete_column
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -217,7 +218,4 @@ def _require_probabilities(probability: FloatArray, difference: FloatArray) -> N
 def _column(trial: pd.DataFrame, name: str) -> pd.Series:
     if name not in trial:
         raise ValueError(f"the trial has no column {name!r}; it has {list(trial.columns)}")
-    values = trial[name]
-    if values.isna().any():
-        raise ValueError(f"column {name!r} has {int(values.isna().sum())} missing values: patients need a subgroup")
-    return values
+    return complete_column(trial, name)

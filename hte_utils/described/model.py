@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from hte_utils.trial_checks import FloatArray, IntArray
+from hte_utils.trial_checks import FloatArray, IntArray, complete_column
 from hte_utils.trial_design import TrialDesign
 
 if TYPE_CHECKING:
@@ -121,15 +121,15 @@ def paper_subgroups(trial: pd.DataFrame) -> Subgroups:
     Raises
     ------
     ValueError
-        If a column is missing or a subgroup has no patients.
+        If a column is missing or incomplete, or a subgroup has no patients.
     """
     missing = {"age", "anticoagulant"} - set(trial.columns)
     if missing:
         raise ValueError(
             f"the paper's subgroups need the columns age and anticoagulant, but {sorted(missing)} is missing"
         )
-    older = trial["age"].to_numpy() >= OLDER_FROM
-    anticoagulated = trial["anticoagulant"].to_numpy() == "Yes"
+    older = complete_column(trial, "age").to_numpy() >= OLDER_FROM
+    anticoagulated = complete_column(trial, "anticoagulant").to_numpy() == "Yes"
     ages = (f"under {OLDER_FROM:g}", f"{OLDER_FROM:g} or older")
     labels = tuple(f"{age}, {drug}" for age in ages for drug in ("no anticoagulant", "anticoagulant"))
     return Subgroups(2 * older.astype(np.int64) + anticoagulated, labels)
