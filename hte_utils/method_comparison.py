@@ -17,7 +17,7 @@ from hte_utils.ledger.entries import Reproduced
 from hte_utils.strata import quantile_groups
 from hte_utils.study.generate import PatientTruth
 from hte_utils.study.measures import measure
-from hte_utils.study.seeds import named_child
+from hte_utils.study.replicate import named_child
 from hte_utils.trial import EffectScale
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import signal
 import time
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -75,10 +75,14 @@ class FailsSometimes:
 
 @dataclass(frozen=True, slots=True)
 class KillsItsProcess:
-    """Ends its own process by SIGKILL, `times` times in all (counted by files in `folder`), and then works."""
+    """Ends its own process by SIGKILL, `times` times in all (counted by files in `folder`), and then works.
+
+    If `only_odd`, only where the trial has an odd number of events, which its notes tell.
+    """
 
     folder: str
     times: int = 1
+    only_odd: bool = False
     name: str = "killer"
     label: str = "kills its process"
     slow: bool = False
@@ -88,10 +92,11 @@ class KillsItsProcess:
     ) -> MethodResult:
         deaths = Path(self.folder)
         done = len(list(deaths.iterdir()))
-        if done < self.times:
+        odd = trial["event"].sum() % 2
+        if done < self.times and (odd or not self.only_odd):
             (deaths / f"death-{done}-{os.getpid()}").touch()
             os.kill(os.getpid(), signal.SIGKILL)
-        return RiskByArm()(trial, populations, rng)
+        return replace(RiskByArm()(trial, populations, rng), notes={"events_odd": float(odd)})
 
 
 METHODS = {

@@ -7,18 +7,18 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pandas as pd
 from study_methods import METHODS
 
-from hte_utils.study.run import run_study
-from hte_utils.study.scenarios import SCENARIOS
-from hte_utils.study.store import StudyStore
-from hte_utils.study.table import CIRCUMSTANCES
+from hte_utils.study.run import StudyReport, run_study, study_client
+from hte_utils.study.scenarios import SCENARIOS, Scenario
+from hte_utils.study.store import CIRCUMSTANCES, StudyStore
 
 SCENARIO = SCENARIOS["patients-500"]
 CHOSEN = (METHODS["slow-one"], METHODS["fails-sometimes"])
@@ -36,21 +36,34 @@ def comparable(store: StudyStore) -> pd.DataFrame:
     return store.read().drop(columns=list(CIRCUMSTANCES))
 
 
+def run_here(
+    scenarios: Sequence[Scenario], methods: Sequence[Any], replicates: int, seed: int, store: StudyStore, **more: Any
+) -> StudyReport:
+    """Run a study on Dask in a thread of this process, which starts at once."""
+    with study_client(processes=False) as client:
+        return run_study(scenarios, methods, replicates, seed, store, client, **more)
+
+
 @cache
 def undisturbed() -> pd.DataFrame:
     """The study computed in one go, in this process."""
     with TemporaryDirectory() as folder:
         store = StudyStore(Path(folder))
-        run_study([SCENARIO], CHOSEN, REPLICATES, SEED, store, block_size=7)
+        run_here([SCENARIO], CHOSEN, REPLICATES, SEED, store, block_size=7)
         return comparable(store)
+
+
+def stored_runs(store: StudyStore) -> int:
+    """Number of runs that a store holds."""
+    return len(store.read(populations=["trial"])) if store.cells() else 0
 
 
 def assert_completed(store: StudyStore, at_least: int) -> None:
     """Continue a disturbed study: nothing that was stored is repeated, and the end is the undisturbed study."""
     before = {path: path.stat().st_mtime_ns for path in store.folder.rglob("*.parquet")}
-    stored = sum(len(store.done(*cell)) for cell in store.cells())
+    stored = stored_runs(store)
     assert at_least <= stored < REPLICATES * len(CHOSEN), stored
-    report = run_study([SCENARIO], CHOSEN, REPLICATES, SEED, store)
+    report = run_here([SCENARIO], CHOSEN, REPLICATES, SEED, store)
     assert (report.found, report.computed) == (stored, REPLICATES * len(CHOSEN) - stored)
     assert before.items() <= {path: path.stat().st_mtime_ns for path in store.folder.rglob("*.parquet")}.items()
     pd.testing.assert_frame_equal(comparable(store), undisturbed(), check_exact=True)

@@ -17,8 +17,7 @@ from hte_utils.study.generate import (
     profiles,
     simulate,
 )
-from hte_utils.study.scenario import Scenario
-from hte_utils.study.scenarios import PAPER_DESIGN, SCENARIOS
+from hte_utils.study.scenarios import PAPER_DESIGN, SCENARIOS, Scenario
 from hte_utils.trial import baseline_log_odds, draw_covariates, simulate_trial, simulate_truth, treatment_effect
 from hte_utils.trial.as_described import (
     REALISTIC_BLOOD_PRESSURE,
@@ -137,8 +136,3 @@ def test_profiles_are_the_same_people_everywhere() -> None:
     typical = PROFILE_NAMES.index("typical")
     assert one.truth.log_odds_ratio[typical] == pytest.approx(-0.2)  # a woman of 55 without any risk factor
     assert one.truth.baseline_risk[typical] == pytest.approx(1 / (1 + np.exp(3.5)))
-
-
-def test_a_stream_answers_only_what_listing_1_asks() -> None:
-    with pytest.raises(ValueError, match="single Bernoulli"):
-        NumPyStream(np.random.default_rng(1)).rbinom(3, 2, 0.5)

@@ -9,11 +9,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from study_methods import METHODS
-
-from hte_utils.study.measures import MEASURES
 from hte_utils.study.published import (
     MANTISSA_BITS,
     PROVENANCE_FILE,
@@ -25,8 +20,13 @@ from hte_utils.study.published import (
     read_published,
     rounded,
 )
-from hte_utils.study.run import run_study
 from hte_utils.study.scenario import Scenario
+from hypothesis import given
+from hypothesis import strategies as st
+from study_methods import METHODS
+
+from hte_utils.study.measures import MEASURES
+from hte_utils.study.run import run_study
 from hte_utils.study.store import StudyStore
 from hte_utils.study.summary import average_effect_performance, mean_measures, paired_differences
 

@@ -1,23 +1,41 @@
-"""Running a study: complete, continued, disturbed for real."""
+"""Running a study on Dask: complete, continued, the same with any number of workers, disturbed for real."""
 
 from __future__ import annotations
 
 import os
 import pickle
 import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import psutil
 import pytest
-from study_methods import METHODS, RiskByArm
-from study_runs import assert_completed, comparable, files_in, start, stop, wait_until
+import threadpoolctl
+from study_methods import METHODS, KillsItsProcess, RiskByArm
+from study_runs import (
+    CHOSEN,
+    REPLICATES,
+    SCENARIO,
+    SEED,
+    assert_completed,
+    comparable,
+    files_in,
+    run_here,
+    start,
+    stop,
+    stored_runs,
+    undisturbed,
+    wait_until,
+)
 
-from hte_utils.study import run
-from hte_utils.study.executors import Processes, Serial
-from hte_utils.study.run import StudyReport, run_study
-from hte_utils.study.scenario import Scenario
+from hte_utils.study.run import OtherCodeError, StudyReport, WorkersLostError, _Block, compute, run_study, study_client
+from hte_utils.study.scenarios import Scenario
 from hte_utils.study.store import StoreError, StoreMismatchError, StudyStore
 
 TINY = Scenario("tiny", "tiny", n_patients=200, population_size=200)
@@ -32,66 +50,49 @@ def store(tmp_path: Path) -> StudyStore:
 
 def test_a_study_is_complete_and_says_what_it_did(store: StudyStore) -> None:
     chosen = (*QUICK, METHODS["fails-sometimes"])
-    report = run_study([TINY, OTHER], chosen, 11, 1, store, block_size=4)
+    report = run_here([TINY, OTHER], chosen, 11, 1, store, block_size=4)
     frame = store.read()
     assert (report.computed, report.found) == (66, 0)
     failed = frame[frame["error"] != ""].drop_duplicates(["scenario", "replicate"])
     assert report.failed == len(failed) > 0
+    assert failed["seed"].nunique() == len(failed)
     counts = frame.groupby(["scenario", "method", "population"], observed=True)["replicate"].agg(["size", "nunique"])
     assert (counts == 11).all(axis=None)
-    assert run_study([TINY, OTHER], chosen, 11, 1, store) == StudyReport(0, 66, 0)
+    assert run_here([TINY, OTHER], chosen, 11, 1, store) == StudyReport(0, 66, 0)
 
 
 def test_more_of_everything_repeats_nothing_and_changes_nothing(store: StudyStore, tmp_path: Path) -> None:
-    assert run_study([TINY], QUICK[:1], 5, 1, store).computed == 5
-    assert run_study([TINY], QUICK, 5, 1, store) == StudyReport(5, 5, 0)
-    assert run_study([OTHER, TINY], QUICK[::-1], 9, 1, store, block_size=2) == StudyReport(26, 10, 0)
+    assert run_here([TINY], QUICK[:1], 5, 1, store).computed == 5
+    assert run_here([TINY], QUICK, 5, 1, store) == StudyReport(5, 5, 0)
+    assert run_here([OTHER, TINY], QUICK[::-1], 9, 1, store, block_size=2) == StudyReport(26, 10, 0)
     at_once = StudyStore(tmp_path / "at-once")
-    run_study([TINY, OTHER], QUICK, 9, 1, at_once)
+    run_here([TINY, OTHER], QUICK, 9, 1, at_once)
     pd.testing.assert_frame_equal(comparable(store), comparable(at_once), check_exact=True)
 
 
+def test_any_number_of_workers_gives_the_same_bits(tmp_path: Path) -> None:
+    for workers in (1, 2):
+        store = StudyStore(tmp_path / str(workers))
+        with study_client(workers) as client:
+            assert run_study([SCENARIO], CHOSEN, REPLICATES, SEED, store, client, block_size=workers).found == 0
+        pd.testing.assert_frame_equal(comparable(store), undisturbed(), check_exact=True)
+
+
 def test_another_seed_or_scenario_of_that_name_is_refused(store: StudyStore) -> None:
-    run_study([TINY], QUICK, 2, 1, store)
-    with pytest.raises(StoreMismatchError, match="seed: study 1 -> 2"):
-        run_study([TINY], QUICK, 2, 2, store)
+    run_here([TINY], QUICK, 2, 1, store)
+    with pytest.raises(StoreMismatchError, match="seed: 1 -> 2"):
+        run_here([TINY], QUICK, 2, 2, store)
     with pytest.raises(StoreMismatchError, match="n_patients 200 -> 300"):
-        run_study([replace(TINY, n_patients=300)], QUICK, 2, 1, store)
+        run_here([replace(TINY, n_patients=300)], QUICK, 2, 1, store)
+    with pytest.raises(ValueError, match="different names"):
+        run_here([TINY], [QUICK[0], QUICK[0]], 2, 1, store)
     assert len(store.read()["replicate"].unique()) == 2
 
 
-@pytest.mark.parametrize(
-    ("change", "error", "message"),
-    [
-        ({"scenarios": []}, ValueError, "at least one of the scenarios"),
-        ({"methods": []}, ValueError, "at least one of the methods"),
-        ({"methods": [QUICK[0], QUICK[0]]}, ValueError, r"\['risk-by-arm'\] is there more than once"),
-        ({"methods": [RiskByArm(name="../up")]}, ValueError, "names of methods become folders"),
-        ({"methods": ["noisy"]}, TypeError, "methods must be records with a name"),
-        ({"replicates": 0}, ValueError, "replicates must be from 1"),
-        ({"replicates": 2.0}, TypeError, "replicates"),
-        ({"seed": -1}, ValueError, "seed must be from 0"),
-        ({"block_size": 0}, ValueError, "block_size must be from 1"),
-    ],
-)
-def test_bad_calls_are_refused_before_any_work(
-    store: StudyStore, change: dict[str, object], error: type[Exception], message: str
-) -> None:
-    arguments: dict[str, object] = {"scenarios": [TINY], "methods": QUICK, "replicates": 2, "seed": 1, "store": store}
-    with pytest.raises(error, match=message):
-        run_study(**arguments | change)  # type: ignore[arg-type]
-    assert not store.folder.exists()
-
-
-def test_what_cannot_travel_is_refused_before_any_work(store: StudyStore) -> None:
-    class Local(RiskByArm):
-        pass
-
-    with pytest.raises((AttributeError, pickle.PicklingError)):
-        pickle.dumps(Local())
-    with pytest.raises(TypeError, match=r"cannot be sent to other processes.*use the executor Serial"):
-        run_study([TINY], [Local()], 2, 1, store, Processes(2))
-    assert run_study([TINY], [Local()], 2, 1, store, Serial()).computed == 2
+def test_workers_with_other_code_are_refused() -> None:
+    block = _Block(TINY, QUICK[0], 1, (0, 1))
+    with pytest.raises(OtherCodeError, match=r"'risk-by-arm'.*same version on every worker"):
+        compute(pickle.loads(pickle.dumps(block)), "other code")
 
 
 def test_a_full_disk_stops_the_study_and_loses_nothing(store: StudyStore, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,38 +100,56 @@ def test_a_full_disk_stops_the_study_and_loses_nothing(store: StudyStore, monkey
 
     def full_after_a_while(handle: int) -> None:
         calls.append(handle)
-        if len(calls) > 20:
+        if len(calls) > 10:
             raise OSError(28, "No space left on device")
         flush(handle)
 
     with monkeypatch.context() as patch:
-        patch.setattr(os, "fsync", full_after_a_while)
+        patch.setattr("hte_utils.study.store.fsync", full_after_a_while)
         with pytest.raises(StoreError, match="the disk is full"):
-            run_study([TINY], QUICK, 30, 1, store, block_size=2)
-    stored = sum(len(store.done(*cell)) for cell in store.cells())
-    assert 0 < stored < 60
-    assert run_study([TINY], QUICK, 30, 1, store) == StudyReport(60 - stored, stored, 0)
+            run_here([TINY], QUICK, 30, 1, store, block_size=2)
+    assert stored_runs(store) == 20
+    assert run_here([TINY], QUICK, 30, 1, store) == StudyReport(40, 20, 0)
 
 
 def test_progress_only_when_wanted(store: StudyStore, capfd: pytest.CaptureFixture[str]) -> None:
-    run_study([TINY], QUICK, 2, 1, store)
+    run_here([TINY], QUICK, 2, 1, store)
     assert capfd.readouterr().err == ""
-    run_study([TINY], QUICK, 4, 1, store, progress=True)
+    run_here([TINY], QUICK, 4, 1, store, progress=True)
     assert "4/4" in capfd.readouterr().err
 
 
-def test_blocks_of_all_scenarios_advance_together(store: StudyStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    """So that the estimate of the time left is fair, and a stopped study is balanced."""
-    order = []
-    compute_all = run.completed
+def surroundings() -> tuple[set[int], dict[str, str]]:
+    import sklearn.utils  # noqa: F401 - brings an OpenMP of its own
 
-    def spy(pool, blocks):  # type: ignore[no-untyped-def]
-        order.extend((block.scenario.name, block.replicates[0]) for block in blocks)
-        return compute_all(pool, blocks)
+    return {library["num_threads"] for library in threadpoolctl.threadpool_info()}, dict(os.environ)
 
-    monkeypatch.setattr(run, "completed", spy)
-    run_study([TINY, OTHER], QUICK, 4, 1, store, block_size=2)
-    assert order == [("tiny", 0), ("other", 0), ("tiny", 2), ("other", 2)]
+
+def test_a_worker_that_dies_costs_nothing_and_a_method_that_always_kills_it_is_recorded(
+    tmp_path: Path, store: StudyStore
+) -> None:
+    for name in ("once", "always"):
+        (tmp_path / name).mkdir()
+    once = KillsItsProcess(str(tmp_path / "once"), times=1, name="once")
+    always = KillsItsProcess(str(tmp_path / "always"), times=10**6, name="always", only_odd=True)
+    with study_client(2) as client:
+        # one thread, and memory that is kept: what `study_client` is for
+        threads, environment = client.submit(surroundings).result()
+        report = run_study([TINY], [QUICK[0], once, always], 4, 1, store, client, block_size=2)
+        workers = [process.pid for process in psutil.Process().children(recursive=True)]
+    assert threads == {1}
+    assert environment["MALLOC_TRIM_THRESHOLD_"] == environment["MALLOC_MMAP_THRESHOLD_"] == str(2**30)
+    assert not [pid for pid in workers if psutil.pid_exists(pid) and "spawn_main" in str(psutil.Process(pid).cmdline())]
+    frame = store.read(populations=["trial"]).set_index(["method", "replicate"])
+    assert len(list((tmp_path / "once").iterdir())) == 1
+    odd = [number for number in range(4) if frame.loc[("once", number), "notes"] == '{"events_odd": 1.0}']
+    assert report == StudyReport(12, 0, len(odd))
+    assert 0 < len(odd) < 4
+    for number in range(4):
+        row = frame.loc[("always", number)]
+        assert row["error"] == ("WorkerDiedError" if number in odd else "")
+        assert row["seed"] == frame.loc[("risk-by-arm", number), "seed"]
+    assert set(frame.loc[["risk-by-arm", "once"], "error"]) == {""}
 
 
 def test_kill_9_of_the_whole_process(tmp_path: Path) -> None:
@@ -160,3 +179,68 @@ def test_ctrl_c(tmp_path: Path) -> None:
     )
     assert not psutil.wait_procs(workers, timeout=30)[1]
     assert_completed(StudyStore(tmp_path), at_least=6)
+
+
+@contextmanager
+def _process(*arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])}
+    process = subprocess.Popen([sys.executable, "-m", *arguments], env=env, stderr=subprocess.DEVNULL)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+class _Study(threading.Thread):
+    """The study on a cluster, in the background, so that it can be disturbed."""
+
+    def __init__(self, address: str, folder: Path) -> None:
+        super().__init__(daemon=True)
+        self.address, self.store = address, StudyStore(folder)
+        self.error: BaseException | None = None
+
+    def run(self) -> None:
+        try:
+            with study_client(address=self.address) as client:
+                run_study([SCENARIO], CHOSEN, REPLICATES, SEED, self.store, client, block_size=1)
+        except BaseException as error:  # noqa: BLE001, RUF100 - handed to the test
+            self.error = error
+
+    def wait_for_files(self, number: int) -> None:
+        wait_until(lambda: files_in(self.store.folder) >= number or not self.is_alive())
+        assert self.is_alive(), self.error
+
+
+def test_a_cluster_whose_worker_and_then_whose_scheduler_is_killed(tmp_path: Path) -> None:
+    file = tmp_path / "scheduler.json"
+    common = ("--scheduler-file", str(file), "--no-dashboard")
+    worker = ("distributed.cli.dask_worker", *common, "--nthreads", "1", "--local-directory", str(tmp_path))
+    with ExitStack() as stack:
+        start = ("distributed.cli.dask_scheduler", *common, "--host", "127.0.0.1", "--port", "0")
+        scheduler = stack.enter_context(_process(*start))
+        wait_until(file.exists)
+        victim, _ = (stack.enter_context(_process(*worker, "--no-nanny")) for _ in range(2))
+        address = pd.read_json(file, typ="series")["address"]
+        study = _Study(address, tmp_path / "one")
+        study.start()
+        study.wait_for_files(4)
+        victim.send_signal(signal.SIGKILL)
+        study.join(120)
+        assert study.error is None
+        pd.testing.assert_frame_equal(comparable(study.store), undisturbed(), check_exact=True)
+        study = _Study(address, tmp_path / "other")
+        study.start()
+        study.wait_for_files(6)
+        scheduler.send_signal(signal.SIGKILL)
+        study.join(100)
+        assert isinstance(study.error, WorkersLostError)
+        assert "run the same command" in str(study.error)
+    assert_completed(study.store, at_least=6)
+
+
+def test_a_method_of_a_notebook_s_cell_works_in_a_thread_of_this_process(store: StudyStore) -> None:
+    class Local(RiskByArm):
+        pass
+
+    assert run_here([TINY], [Local()], 2, 1, store).computed == 2

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import pickle
+import re
 from dataclasses import fields
 
 import numpy as np
 import pytest
 
 from hte_utils.study.generate import population
-from hte_utils.study.scenarios import PAPER_DESIGN, SCENARIOS, select_scenarios
+from hte_utils.study.scenarios import PAPER_DESIGN, SCENARIOS, Scenario
+from hte_utils.trial import BaselineCoefficients, EffectCoefficients
 
 PAPER = SCENARIOS[PAPER_DESIGN]
 
@@ -44,10 +47,17 @@ def test_what_varies_between_patients() -> None:
     np.testing.assert_allclose(effects("stronger-effects") + 0.2, 2.0 * (listing + 0.2), atol=1e-12)
 
 
-def test_selection_by_name() -> None:
-    assert select_scenarios(["patients-500", PAPER_DESIGN]) == (SCENARIOS["patients-500"], PAPER)
-    with pytest.raises(ValueError, match=r"no scenario \['nope'\]; choose from"):
-        select_scenarios([PAPER_DESIGN, "nope"])
-    for names in ([], [PAPER_DESIGN, PAPER_DESIGN]):
-        with pytest.raises(ValueError, match="each once"):
-            select_scenarios(names)
+def test_defaults_are_the_papers_design() -> None:
+    design = Scenario("x", "x")
+    assert (design.n_patients, design.event_rate) == (2000, None)
+    assert (design.baseline, design.effect) == (BaselineCoefficients(), EffectCoefficients())
+
+
+def test_names_are_names_of_folders() -> None:
+    assert all(re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name) for name in SCENARIOS)
+
+
+def test_a_scenario_travels_and_is_a_key() -> None:
+    again = pickle.loads(pickle.dumps(PAPER))
+    assert again == PAPER
+    assert hash(again) == hash(PAPER)

@@ -14,14 +14,14 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.dataset
 import pytest
-from study_methods import RiskByArm
-
 from hte_utils.study.cell import CellDefinition
-from hte_utils.study.replicate import POPULATIONS, replicate
 from hte_utils.study.scenario import Scenario
 from hte_utils.study.seeds import replicate_seed
-from hte_utils.study.store import CELL_FILE, StoreError, StoreMismatchError, StudyStore
 from hte_utils.study.table import to_table
+from study_methods import RiskByArm
+
+from hte_utils.study.replicate import POPULATIONS, replicate
+from hte_utils.study.store import CELL_FILE, StoreError, StoreMismatchError, StudyStore
 
 TINY = Scenario("tiny", "tiny", n_patients=100, population_size=100)
 METHOD = RiskByArm()

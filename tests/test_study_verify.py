@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from hte_utils.study.published import publish, published_bits, published_seeds, read_published
+from hte_utils.study.scenario import Scenario
 from study_methods import METHODS
 
-from hte_utils.study.published import publish, published_bits, published_seeds, read_published
 from hte_utils.study.run import run_study
-from hte_utils.study.scenario import Scenario
 from hte_utils.study.store import StudyStore
 from hte_utils.study.verify import Verification, verify
 

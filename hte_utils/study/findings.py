@@ -18,8 +18,7 @@ from hte_utils.ledger.entries import Reproduced
 from hte_utils.paper import printed_number
 from hte_utils.study.generate import population
 from hte_utils.study.protocol import POINTS
-from hte_utils.study.published import FLAGS
-from hte_utils.study.replicate import POPULATION, TRIAL
+from hte_utils.study.replicate import FLAGS, POPULATION, TRIAL
 from hte_utils.study.scenarios import PAPER_DESIGN, SCENARIOS
 from hte_utils.study.summary import failures, mean_measures, paired_differences
 
@@ -183,7 +182,7 @@ def flagged(results: pd.DataFrame) -> pd.DataFrame:
     -------
     pandas.DataFrame
         Index ``scenario, method``; columns ``replicates``, ``failed``, ``errors``, and the number of fits with each of
-        `hte_utils.study.published.FLAGS`.
+        `hte_utils.study.replicate.FLAGS`.
     """
     table = failures(results)
     once = results[results["population"] == TRIAL]

@@ -1,21 +1,21 @@
 """Simulated trials, the independent population and the profile patients of a scenario, each with its truth.
 
-The formulas are those of `hte_utils.trial`; only the source
-of random numbers is another one (NumPy's generators, whose streams can be split without end). The event is major
-bleeding: positive effects are harm.
+The formulas are those of `hte_utils.trial`; only the source of random numbers is another one (NumPy's generators, whose
+streams can be split without end). The event is major bleeding: positive effects are harm.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, cast
 
 import numpy as np
+from scipy.optimize import brentq
 from scipy.special import expit, logit
+from scipy.stats import norm
+from scipy.stats.qmc import Sobol
 
-from hte_utils.study.event_rate import baseline_for_rate
-from hte_utils.study.scenario import Scenario
 from hte_utils.trial import (
     BaselineCoefficients,
     Covariates,
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
+    from hte_utils.study.scenarios import Scenario
     from hte_utils.trial.r_stream import RRandom
 
 type FloatArray = NDArray[np.float64]
@@ -46,6 +47,10 @@ type Binary = NDArray[np.int8]
 
 POPULATION_SEED: Final = 20_241_123
 """Seed of the independent populations; no study's own seed leads to the same stream."""
+
+_LOG2_POINTS: Final = 15  # the expected event rate is then right to some 2e-5 of itself
+_DECIMALS: Final = 6  # so that rounding differences between machines cannot change a scenario
+_DIMENSIONS: Final = 9  # random numbers that Listing 1 draws for a patient's covariates
 
 _KNOWN_AFTER_RANDOMISATION: Final = ["treatment", "event", "true_te"]
 
@@ -100,19 +105,17 @@ class SimulatedTrial:
 
 
 class NumPyStream:
-    """R's three drawing functions, as Listing 1 calls them, on a NumPy generator."""
+    """R's three drawing functions, as Listing 1 calls them, on a NumPy generator or `_SobolPoints`."""
 
-    def __init__(self, rng: np.random.Generator) -> None:
+    def __init__(self, rng: np.random.Generator | _SobolPoints) -> None:
         self._rng = rng
 
     def rnorm(self, n: int, mean: float, sd: float) -> FloatArray:
         """Normal random numbers, shape (n,)."""
         return mean + sd * self._rng.standard_normal(n)
 
-    def rbinom(self, n: int, size: int, prob: FloatArray | float) -> NDArray[np.bool_]:
+    def rbinom(self, n: int, size: int, prob: FloatArray | float) -> NDArray[np.bool_]:  # noqa: ARG002 - always 1
         """Whether each patient has the condition, shape (n,); Listing 1 never asks for more than one trial."""
-        if size != 1:
-            raise ValueError(f"Listing 1 draws single Bernoulli trials; got size {size}")
         return self._rng.random(n) < prob
 
     def mvrnorm(
@@ -125,6 +128,21 @@ class NumPyStream:
         return np.column_stack(
             [mu[0] + factor[0, 0] * first, mu[1] + factor[1, 0] * first + factor[1, 1] * second],
         )
+
+
+class _SobolPoints:
+    """Answers like a generator, each patient's number with one dimension of a Sobol sequence."""
+
+    def __init__(self, points: FloatArray) -> None:
+        self._columns = iter(points.T)
+
+    def random(self, n: int) -> FloatArray:  # noqa: ARG002 - the number of points
+        return next(self._columns)
+
+    def standard_normal(self, shape: int | tuple[int, int]) -> FloatArray:
+        if isinstance(shape, int):
+            return cast("FloatArray", norm.ppf(next(self._columns)))
+        return np.stack([self.standard_normal(shape[1]) for _ in range(shape[0])])
 
 
 def simulate(scenario: Scenario, rng: np.random.Generator) -> SimulatedTrial:
@@ -169,6 +187,40 @@ def baseline_of(scenario: Scenario) -> BaselineCoefficients:
     if scenario.event_rate is None:
         return scenario.baseline
     return baseline_for_rate(scenario.event_rate, scenario.baseline, cast("EffectCoefficients", scenario.effect))
+
+
+@lru_cache(maxsize=128)
+def baseline_for_rate(rate: float, baseline: BaselineCoefficients, effect: EffectCoefficients) -> BaselineCoefficients:
+    """Return `baseline` with the intercept that makes `rate` the expected share of events under Listing 1.
+
+    The intercept is rounded to six decimals, so that a scenario is the same on every machine.
+
+    Raises
+    ------
+    ValueError
+        If no intercept gives such a rate: it does not lie between 0 and 1.
+    """
+    intercept = brentq(
+        lambda value: expected_event_rate(replace(baseline, intercept=value), effect) - rate, -50.0, 50.0, xtol=1e-10
+    )
+    return replace(baseline, intercept=round(float(intercept), _DECIMALS))
+
+
+def expected_event_rate(baseline: BaselineCoefficients, effect: EffectCoefficients) -> float:
+    """Expected share of patients with the event under Listing 1, over both arms: an integral over the covariates.
+
+    It is found with quasi-random numbers, on Listing 1's own code, so that no probability is written down twice.
+    """
+    patients = _typical_patients()
+    untreated = baseline_log_odds(patients, baseline)
+    treated = untreated + treatment_effect(patients, effect)
+    return float((expit(untreated).mean() + expit(treated).mean()) / 2.0)
+
+
+@lru_cache(maxsize=1)
+def _typical_patients() -> Covariates:
+    points = Sobol(_DIMENSIONS, scramble=True, rng=np.random.default_rng(1)).random_base2(_LOG2_POINTS)
+    return draw_covariates(cast("RRandom", NumPyStream(_SobolPoints(points))), len(points))
 
 
 def _simulate(scenario: Scenario, rng: np.random.Generator, n: int) -> SimulatedTrial:

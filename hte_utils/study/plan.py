@@ -15,14 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from hte_utils.study.executors import Processes
-from hte_utils.study.published import publish
 from hte_utils.study.replicate import POPULATION, TRIAL
-from hte_utils.study.run import run_study
-from hte_utils.study.scenarios import PAPER_DESIGN, SCENARIOS, select_scenarios
-from hte_utils.study.store import StudyStore
+from hte_utils.study.run import run_study, study_client
+from hte_utils.study.scenarios import PAPER_DESIGN, SCENARIOS
+from hte_utils.study.store import StudyStore, publish
 
 if TYPE_CHECKING:
+    from distributed import Client
+
     from hte_utils.comparators.estimates import Method
 
 SEED: Final = 20_241_100
@@ -96,9 +96,7 @@ def planned_replicates(stages: Sequence[Stage] = STAGES) -> dict[tuple[str, str]
     return found
 
 
-def run_plan(
-    stages: Sequence[Stage], methods: Mapping[str, Method], store: StudyStore, workers: int | None = None
-) -> None:
+def run_plan(stages: Sequence[Stage], methods: Mapping[str, Method], store: StudyStore, client: Client) -> None:
     """Run what a store lacks of a plan, stage by stage, with those of its methods that are given.
 
     Errors as for `hte_utils.study.run.run_study`.
@@ -107,17 +105,9 @@ def run_plan(
         chosen = [methods[name] for name in stage.methods if name in methods]
         names = ", ".join(method.name for method in chosen)
         sys.stderr.write(f"stage {number} of {len(stages)}: {stage.replicates} replicates of {names or 'nothing'}\n")
-        if not chosen:
-            continue
-        run_study(
-            select_scenarios(stage.scenarios),
-            chosen,
-            stage.replicates,
-            SEED,
-            store,
-            Processes(workers),
-            progress=True,
-        )
+        if chosen:
+            scenarios = [SCENARIOS[name] for name in stage.scenarios]
+            run_study(scenarios, chosen, stage.replicates, SEED, store, client, progress=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -128,10 +118,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--store", type=Path, required=True, metavar="DIR", help="folder for the full results")
     parser.add_argument("--to", type=Path, metavar="DIR", help="also write the small copy that the book reads")
     parser.add_argument("--workers", type=int, metavar="N", help="processes (default: one for each processor)")
+    parser.add_argument("--scheduler", metavar="ADDRESS", help="of a Dask cluster that computes instead")
     parser.add_argument("--methods", nargs="+", choices=list(METHODS), metavar="NAME", help="only these (default: all)")
     options = parser.parse_args(arguments)
     store = StudyStore(options.store)
-    run_plan(STAGES, {name: METHODS[name] for name in options.methods or METHODS}, store, options.workers)
+    with study_client(options.workers, options.scheduler) as client:
+        run_plan(STAGES, {name: METHODS[name] for name in options.methods or METHODS}, store, client)
     if options.to is not None:
         publish(
             store,

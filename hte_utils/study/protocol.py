@@ -17,7 +17,7 @@ from hte_utils.study.plan import CORE, FORESTS, LEARNERS, PENALISED, STAGES, pla
 from hte_utils.study.scenarios import PAPER_DESIGN, SCENARIOS
 
 if TYPE_CHECKING:
-    from hte_utils.study.scenario import Scenario
+    from hte_utils.study.scenarios import Scenario
 
 POINTS: Final = 100.0
 WANTED_COVERAGE_MCSE: Final = 0.005

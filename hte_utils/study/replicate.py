@@ -1,11 +1,13 @@
 """One replicate: simulate a trial, let every method learn from it, measure each in every population.
 
-A replicate is a pure function of its scenario, its methods and its seed. The numbers of a method depend on the
-scenario, the seed and that method's name and code alone: each draws from a stream of its own (`hte_utils.study.seeds`).
+A replicate is a pure function of its scenario, its methods and its seed. Seeds belong to names and numbers, never to
+the order of work: a replicate's seed is a descendant of the study's seed in NumPy's `SeedSequence` tree, and the trial
+and every method have streams below it. So another method, scenario, order or number of workers changes no number.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import re
@@ -13,75 +15,68 @@ import time
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from hte_utils.study.generate import PROFILE_NAMES, PatientTruth, SimulatedTrial, population, profiles, simulate
 from hte_utils.study.measures import MEASURES, measure
-from hte_utils.study.seeds import named_child, seed_text
 
 if TYPE_CHECKING:
     from hte_utils.comparators.estimates import EffectEstimates, IntervalEstimate, Method, MethodResult
-    from hte_utils.study.scenario import Scenario
+    from hte_utils.study.scenarios import Scenario
 
 TRIAL: Final = "trial"
 POPULATION: Final = "population"
 POPULATIONS: Final = (TRIAL, POPULATION, *(f"profile-{name}" for name in PROFILE_NAMES))
 """Where methods are evaluated: the trial's own patients, the independent population, each profile patient."""
 
+NUTS_FALLBACK: Final = "nuts_fallback"
+FLAGS: Final = ("not_converged", NUTS_FALLBACK, "separation")
+"""Notes of methods that count where they are 1: the fit stands, but a reader should know."""
+
 _LONGEST_MESSAGE: Final = 400
 _ADDRESS: Final = re.compile(r"0x[0-9a-fA-F]+")
 
-
-@dataclass(frozen=True, slots=True)
-class ResultRow:
-    """What one replicate says of one method in one population.
-
-    Attributes
-    ----------
-    method, population
-        Their names.
-    seed
-        The replicate's seed, as `hte_utils.study.seeds.seed_text` writes it.
-    error, message
-        Class and text of the exception that the method raised; empty if it did not. Then all measures are NaN.
-    notes
-        The method's own notes on its fit, as JSON; empty if there are none.
-    measures
-        A value for each of `MEASURES`.
-    seconds, warnings
-        Circumstances, which are no part of the result: time that the method took (NaN where it failed before it began),
-        and the classes of the warnings it gave, with semicolons between them.
-    """
-
-    method: str
-    population: str
-    seed: str
-    error: str
-    message: str
-    notes: str
-    measures: Mapping[str, float]
-    seconds: float
-    warnings: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Outcome:
-    """What came of one call of a method: measures for each of `POPULATIONS`, or an error."""
-
-    measures: Sequence[Mapping[str, float]]
-    notes: Mapping[str, float]
-    error: Exception | None
-    seconds: float
-    warnings: str
+type Row = dict[str, Any]
+"""What one replicate says of one method in one population; `replicate` lists the fields."""
 
 
 class WorkerDiedError(RuntimeError):
     """The process that ran a method died: killed from outside, out of memory, or a crash in compiled code."""
 
 
-def replicate(scenario: Scenario, methods: Sequence[Method], seed: np.random.SeedSequence) -> list[ResultRow]:
+def named_child(parent: np.random.SeedSequence, *path: str | int) -> np.random.SeedSequence:
+    """Return the descendant of `parent` under these names; `parent` itself is not changed.
+
+    Parameters
+    ----------
+    parent
+        Any seed sequence.
+    path
+        Names (each becomes 64 bits of its SHA-256 digest, where `SeedSequence.spawn` would take a running number) and
+        numbers from 0 (taken as they are).
+    """
+    words: list[int] = []
+    for step in path:
+        if isinstance(step, str):
+            words += np.frombuffer(hashlib.sha256(step.encode()).digest()[:8], ">u4").tolist()
+        else:
+            words.append(step)
+    return np.random.SeedSequence(parent.entropy, spawn_key=(*parent.spawn_key, *words), pool_size=parent.pool_size)
+
+
+def replicate_seed(seed: int, scenario: str, number: int) -> np.random.SeedSequence:
+    """Return a replicate's seed, from the study's seed, the scenario's name and the replicate's number (from 0)."""
+    return named_child(np.random.SeedSequence(seed), scenario, number)
+
+
+def seed_text(seed: np.random.SeedSequence) -> str:
+    """Write a seed as one line, ``entropy/word.word...``: the arguments of `numpy.random.SeedSequence`."""
+    return f"{seed.entropy}/{'.'.join(map(str, seed.spawn_key))}"
+
+
+def replicate(scenario: Scenario, methods: Sequence[Method], seed: np.random.SeedSequence) -> list[Row]:
     """Run one replicate.
 
     Parameters
@@ -91,13 +86,16 @@ def replicate(scenario: Scenario, methods: Sequence[Method], seed: np.random.See
     methods
         What learns from the trial; names must differ.
     seed
-        Of this replicate (`hte_utils.study.seeds.replicate_seed`); it is not changed.
+        Of this replicate (`replicate_seed`); it is not changed.
 
     Returns
     -------
-    list of ResultRow
-        For each method in turn, one row for each of `POPULATIONS`. A method that raises an exception has its rows too:
-        with the exception and without measures.
+    list of dict
+        For each method in turn, one row for each of `POPULATIONS`, with ``method``, ``population``, ``seed`` (as
+        `seed_text` writes it), ``error`` and ``message`` (class and text of what the method raised; empty if nothing),
+        ``notes`` (the method's own, as JSON), ``flags`` (which of `FLAGS` are among them), a value for each of
+        `MEASURES` (NaN after an error), and the circumstances ``seconds`` and ``warnings``, which are no part of the
+        result. What concerns the whole fit is said once, in the row of the trial.
 
     Raises
     ------
@@ -113,9 +111,20 @@ def replicate(scenario: Scenario, methods: Sequence[Method], seed: np.random.See
     return rows
 
 
-def died_rows(method: Method, seed: np.random.SeedSequence, message: str) -> list[ResultRow]:
+def died_rows(method: Method, seed: np.random.SeedSequence, message: str) -> list[Row]:
     """Make the rows of a method whose process died each time it was tried."""
     return _rows(method.name, seed, _Outcome((), {}, WorkerDiedError(message), math.nan, ""))
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """What came of one call of a method: measures for each of `POPULATIONS`, or an error."""
+
+    measures: Sequence[Mapping[str, float]]
+    notes: Mapping[str, float]
+    error: Exception | None
+    seconds: float
+    warnings: str
 
 
 def _outcome(method: Method, populations: Sequence[SimulatedTrial], rng: np.random.Generator) -> _Outcome:
@@ -172,21 +181,26 @@ def _single_truth(truth: PatientTruth, place: int) -> PatientTruth:
     return PatientTruth(truth.log_odds_ratio[own], truth.baseline_risk[own], truth.risk_difference[own])
 
 
-def _rows(method: str, seed: np.random.SeedSequence, outcome: _Outcome) -> list[ResultRow]:
+def _rows(method: str, seed: np.random.SeedSequence, outcome: _Outcome) -> list[Row]:
+    error, notes = outcome.error, dict(outcome.notes)
+    whole = {
+        "notes": json.dumps(notes, sort_keys=True) if notes else "",
+        "flags": ";".join(name for name in FLAGS if notes.get(name) == 1.0),
+        "seconds": outcome.seconds,
+        "warnings": outcome.warnings,
+    }
+    elsewhere = {"notes": "", "flags": "", "seconds": math.nan, "warnings": ""}
     measures = outcome.measures or [dict.fromkeys(MEASURES, math.nan)] * len(POPULATIONS)
-    first = {name: name == TRIAL for name in POPULATIONS}  # what concerns the whole fit is said once
     return [
-        ResultRow(
-            method=method,
-            population=name,
-            seed=seed_text(seed),
-            error="" if outcome.error is None else type(outcome.error).__name__,
-            message="" if outcome.error is None else _comparable(outcome.error),
-            notes=json.dumps(dict(outcome.notes), sort_keys=True) if outcome.notes and first[name] else "",
-            measures=values,
-            seconds=outcome.seconds if first[name] else math.nan,
-            warnings=outcome.warnings if first[name] else "",
-        )
+        {
+            "method": method,
+            "population": name,
+            "seed": seed_text(seed),
+            "error": "" if error is None else type(error).__name__,
+            "message": "" if error is None else _comparable(error),
+            **values,
+            **(whole if name == TRIAL else elsewhere),
+        }
         for name, values in zip(POPULATIONS, measures, strict=True)
     ]
 

@@ -1,35 +1,65 @@
-"""Running a study: what is missing in the store is computed, in blocks, and stored block by block.
+"""Running a study on Dask: what is missing in the store is computed, in blocks, and stored block by block.
 
 Whatever stops it (Ctrl-C, a killed worker, scheduler or process, a full disk) loses at most the blocks under way. The
-same call completes the rest and repeats nothing.
+same call completes the rest and repeats nothing. Every row depends on its own scenario, method and seed alone, so the
+results do not depend on the number of workers, on how replicates are put into blocks, or on where they run.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
+import logging
+import signal
 import sys
+import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from concurrent.futures import CancelledError
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from itertools import zip_longest
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
+import dask
+from dask.system import CPU_COUNT
+from distributed import Client, KilledWorker, LocalCluster, as_completed
+from distributed.comm.core import CommClosedError
+from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from hte_utils.r_arguments import checked_count
-from hte_utils.study.block import Block
-from hte_utils.study.cell import CellDefinition
-from hte_utils.study.executors import Executor, Serial, require_portable
-from hte_utils.study.scenario import Scenario
-from hte_utils.study.seeds import study_seed
-from hte_utils.study.store import StudyStore
-from hte_utils.study.supervision import completed
+from hte_utils.study.replicate import died_rows, replicate, replicate_seed
+from hte_utils.study.store import Record, StudyStore, definition_of, this_run, to_table
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from hte_utils.comparators.estimates import Method
+    from hte_utils.study.scenarios import Scenario
 
-MOST_REPLICATES: Final = 1_000_000
-BLOCK_SIZE: Final = 10
+BLOCK_SIZE: Final = 5
+"""Replicates of one method that are computed together before they are stored: what a stop can lose, for each worker."""
 
-type Cells = dict[tuple[str, str], CellDefinition]
+_GIBIBYTE: Final = str(2**30)
+_ONE_THREAD: Final = ("OMP", "OPENBLAS", "MKL", "NUMBA", "BLIS")
+_SETTINGS: Final = {
+    "distributed.nanny.pre-spawn-environ": {
+        # Dask's own trim threshold switches off the moving mmap threshold of the C library: every array above 128 kB
+        # would be mapped and unmapped anew, which takes half of the time here.
+        "MALLOC_TRIM_THRESHOLD_": _GIBIBYTE,
+        "MALLOC_MMAP_THRESHOLD_": _GIBIBYTE,
+        **{f"{library}_NUM_THREADS": "1" for library in _ONE_THREAD},
+    },
+    "distributed.scheduler.allowed-failures": 2,  # the third death of a block's worker is the block's fault
+    "distributed.scheduler.worker-saturation": 1.0,  # nothing waits at a worker, to be blamed for its death
+}
+
+
+class WorkersLostError(RuntimeError):
+    """The scheduler is gone. What was stored is stored; the same command completes the rest."""
+
+
+class OtherCodeError(RuntimeError):
+    """A worker has other code or libraries than the process that runs the study."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +68,8 @@ class StudyReport:
 
     Attributes
     ----------
-    computed
-        Runs that were computed and stored.
-    found
-        Runs that were in the store already.
+    computed, found
+        Runs that were computed and stored, and runs that were in the store already.
     failed
         Those of the computed runs whose method raised an exception or took its process down; they are stored as such.
     """
@@ -51,13 +79,60 @@ class StudyReport:
     failed: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """Some replicates of one scenario with one method, under the study's seed."""
+
+    scenario: Scenario
+    method: Method
+    seed: int
+    replicates: tuple[int, ...]
+
+
+@contextmanager
+def study_client(workers: int | None = None, address: str | None = None, *, processes: bool = True) -> Iterator[Client]:
+    """Start a Dask cluster on this machine, or connect to one.
+
+    Parameters
+    ----------
+    workers
+        Of the cluster on this machine, one thread each; None for one on each processor.
+    address
+        Of a scheduler (``tcp://host:8786``) whose workers have this package in the same version.
+    processes
+        Whether the workers are processes; if not, one thread of this process computes (for tests and tiny studies).
+
+    Raises
+    ------
+    OSError
+        If no scheduler answers at the address.
+    """
+    if address is not None:
+        with Client(address, set_as_default=False) as client:
+            yield client
+        return
+    with (
+        dask.config.set(_SETTINGS),
+        LocalCluster(
+            n_workers=(workers or CPU_COUNT) if processes else 1,
+            threads_per_worker=1,
+            processes=processes,
+            dashboard_address=None,
+            silence_logs=logging.CRITICAL,  # deaths of workers are ours to report
+        ) as cluster,
+        Client(cluster, set_as_default=False) as client,
+    ):
+        client.register_worker_callbacks(setup=_ignore_interrupts)
+        yield client
+
+
 def run_study(
     scenarios: Sequence[Scenario],
     methods: Sequence[Method],
     replicates: int,
     seed: int,
     store: StudyStore,
-    executor: Executor | None = None,
+    client: Client | None = None,
     *,
     block_size: int = BLOCK_SIZE,
     progress: bool | None = None,
@@ -74,120 +149,130 @@ def run_study(
         Seed of the study; with a replicate's number and the names it decides every random number.
     store
         Where results are looked for and put.
-    executor
-        `Serial`, `Processes` or `hte_utils.study.dask_executor.Dask`; None is `Serial`. The results are the same bits.
+    client
+        Of the Dask cluster that computes; None starts one on this machine (`study_client`).
     block_size
         Number of replicates that are computed together before they are stored: what a stop can lose.
     progress
         Whether to show a progress bar with an estimate of the time left; None: if standard error is a terminal.
 
-    Returns
-    -------
-    StudyReport
-        How much was computed, found and failed.
-
     Raises
     ------
-    TypeError, ValueError
-        If an argument is not what it must be, before anything is computed.
+    ValueError
+        If names are repeated.
     StoreMismatchError
         If the store holds results of other code, libraries, seed or scenarios for one of the cells.
     StoreError
         If results cannot be written (a full disk).
     WorkersLostError
-        If the Dask cluster is gone.
+        If the Dask scheduler is gone.
     """
-    _require_names("scenarios", scenarios)
-    _require_names("methods", methods)
-    count = checked_count("replicates", replicates, least=1, most=MOST_REPLICATES)
-    size = checked_count("block_size", block_size, least=1, most=MOST_REPLICATES)
-    checked_seed = study_seed(seed)
-    definitions = {
-        (scenario.name, method.name): CellDefinition.of(scenario, method, checked_seed)
+    for named in (scenarios, methods):
+        if len({each.name for each in named}) < len(named):
+            raise ValueError(f"scenarios and methods need different names; got {[each.name for each in named]}")
+    plans = [
+        _missing(_Block(scenario, method, seed, tuple(range(replicates))), block_size, store)
         for scenario in scenarios
         for method in methods
-    }
-    for definition in definitions.values():
-        store.begin(definition)
-    plans = [_blocks(scenario, methods, count, checked_seed, size, store, definitions) for scenario in scenarios]
+    ]
+    # All cells advance together, so that a stopped study is balanced and the estimate of the time left is fair.
     blocks = [block for layer in zip_longest(*plans) for block in layer if block is not None]
-    wanted = sum(len(block.replicates) * len(block.methods) for block in blocks)
-    found = count * len(definitions) - wanted
+    wanted = sum(len(block.replicates) for block in blocks)
+    found = replicates * len(scenarios) * len(methods) - wanted
     if not blocks:
         return StudyReport(0, found, 0)
-    if executor is not None and not isinstance(executor, Serial):
-        require_portable(blocks[0])
-    failed = _compute(blocks, wanted, store, definitions, executor or Serial(), progress)
-    return StudyReport(wanted, found, failed)
-
-
-def _compute(
-    blocks: Sequence[Block],
-    wanted: int,
-    store: StudyStore,
-    definitions: Cells,
-    executor: Executor,
-    progress: bool | None,
-) -> int:
-    """Compute and store the blocks; returns how many runs failed."""
-    failed = 0
     silent = not (sys.stderr.isatty() if progress is None else progress)
-    with (
-        tqdm(total=wanted, unit="run", smoothing=0.05, disable=silent, dynamic_ncols=True) as bar,
-        executor.open() as pool,
-    ):
-        for block, tables in completed(pool, blocks):
-            for name, table in tables.items():
-                store.write(definitions[block.scenario.name, name], table)
-                failed += len({number for number, error in _errors(table) if error})
-            bar.update(len(block.replicates) * len(block.methods))
-            if failed:
-                bar.set_postfix(failed=failed, refresh=False)
+    with tqdm(total=wanted, unit="run", smoothing=0.05, disable=silent, dynamic_ncols=True) as bar:
+        if client is not None:
+            return StudyReport(wanted, found, _compute_all(client, blocks, store, bar))
+        with study_client() as own:
+            return StudyReport(wanted, found, _compute_all(own, blocks, store, bar))
+
+
+def _missing(everything: _Block, size: int, store: StudyStore) -> list[_Block]:
+    """Put what the store lacks of a cell into blocks."""
+    done = store.done(_definition(everything))
+    lacking = [number for number in everything.replicates if number not in done]
+    starts = range(0, len(lacking), size)
+    return [replace(everything, replicates=tuple(lacking[start : start + size])) for start in starts]
+
+
+def _compute_all(client: Client, blocks: Sequence[_Block], store: StudyStore, bar: Any) -> int:
+    """Compute and store the blocks; returns how many runs failed."""
+    run, failed = this_run(), 0
+    under_way = {_submitted(client, block, -place): block for place, block in enumerate(blocks)}
+    waiting = as_completed(under_way, loop=client.loop)
+    for future in waiting:
+        block = under_way.pop(future)
+        try:
+            part = future.result()
+        except KilledWorker as death:
+            if len(block.replicates) > 1:  # find out which: the others are computed
+                for number in block.replicates:
+                    single = replace(block, replicates=(number,))
+                    under_way[again := _submitted(client, single, 0)] = single
+                    waiting.add(again)
+                continue
+            part = _died(block, death)
+        except (CancelledError, CommClosedError) as error:
+            raise WorkersLostError(
+                "the Dask scheduler is gone. What was finished is stored; start the cluster and run the same command "
+                "again for the rest"
+            ) from error
+        store.write(_definition(block), run, part)
+        errors = zip(part["replicate"].to_pylist(), part["error"].to_pylist(), strict=True)
+        failed += len({number for number, error in errors if error})
+        bar.update(len(block.replicates))
     return failed
 
 
-def _errors(table: object) -> Iterator[tuple[int, str]]:
-    columns = table.to_pydict()  # type: ignore[attr-defined]
-    return zip(columns["replicate"], columns["error"], strict=True)
+def _submitted(client: Client, block: _Block, priority: int) -> Any:
+    return client.submit(compute, block, _digest(block), pure=False, priority=priority)
 
 
-def _blocks(
-    scenario: Scenario,
-    methods: Sequence[Method],
-    count: int,
-    seed: int,
-    size: int,
-    store: StudyStore,
-    definitions: Cells,
-) -> list[Block]:
-    """Put what is missing of a scenario into blocks: replicates that lack the same methods go together."""
-    done = {method.name: store.done(scenario.name, method.name) for method in methods}
-    lacking: dict[tuple[Method, ...], list[int]] = {}
-    for number in range(count):
-        missing = tuple(method for method in methods if number not in done[method.name])
-        if missing:
-            lacking.setdefault(missing, []).append(number)
-    return [
-        Block(
-            scenario=scenario,
-            methods=missing,
-            replicates=tuple(numbers[start : start + size]),
-            seed=seed,
-            digests=tuple(definitions[scenario.name, method.name].digest for method in missing),
+def compute(block: _Block, digest: str) -> pa.Table:
+    """Compute a block in a worker, on one thread: workers are as many as processors.
+
+    Raises
+    ------
+    OtherCodeError
+        If code or libraries here are not those of the process that started the study.
+    MemoryError, OSError
+        Faults of the machine.
+    """
+    if _digest(block) != digest:
+        raise OtherCodeError(
+            f"the code or libraries of this worker are not those of the process that started the study (method "
+            f"{block.method.name!r}): install the same version on every worker, and do not edit code during a study"
         )
-        for missing, numbers in lacking.items()
-        for start in range(0, len(numbers), size)
-    ]
+    with threadpool_limits(limits=1):
+        return to_table(
+            (number, row)
+            for number in block.replicates
+            for row in replicate(block.scenario, (block.method,), _seed(block, number))
+        )
 
 
-def _require_names(what: str, named: Sequence[Scenario] | Sequence[Method]) -> None:
-    names = [getattr(each, "name", None) for each in named]
-    if not names:
-        raise ValueError(f"a study needs at least one of the {what}; got none")
-    if not all(isinstance(name, str) and name for name in names):
-        raise TypeError(f"{what} must be records with a name; got {list(named)!r}")
-    if any(set(name) & set('/\\=:*?"<>|') or name.startswith((".", "_")) for name in names if name):
-        raise ValueError(f'the names of {what} become folders and must not hold any of /\\=:*?"<>|; got {names}')
-    repeated = sorted({name for name in names if name and names.count(name) > 1})
-    if repeated:
-        raise ValueError(f"{what} must have different names, but {repeated} is there more than once; leave one out")
+def _died(block: _Block, death: KilledWorker) -> pa.Table:
+    """The results of a single replicate whose process died each time."""
+    (number,) = block.replicates
+    message = f"the process that ran it died {death.allowed_failures + 1} times"
+    return to_table((number, row) for row in died_rows(block.method, _seed(block, number), message))
+
+
+def _seed(block: _Block, number: int) -> Any:
+    return replicate_seed(block.seed, block.scenario.name, number)
+
+
+def _definition(block: _Block) -> Record:
+    return definition_of(block.scenario, block.method, block.seed)
+
+
+def _digest(block: _Block) -> str:
+    return hashlib.sha256(json.dumps(_definition(block), sort_keys=True).encode()).hexdigest()
+
+
+def _ignore_interrupts() -> None:
+    """Make a worker's process deaf to Ctrl-C: its terminal is ours, and the signal for us to handle."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.SIG_IGN)

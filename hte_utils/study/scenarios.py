@@ -1,40 +1,57 @@
-"""The scenarios of the study. Each changes one thing against the paper's design, so that a difference has one cause.
+"""The data-generating mechanisms of the study: the "D" of ADEMP.
+
+Each scenario changes one thing against the paper's design, so that a difference has one cause:
 
 - How the effect varies between patients: as printed, as described, twice as much, not at all, no effect whatever.
 - How often the event occurs: 2, 5, 10 and 20 % (Listing 1 gives some 5.7 %).
 - How many patients there are: 500 to 20 000 (the paper: 2000).
+
+The event is major bleeding, so a positive effect is harm. The treatment is always randomised one to one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import fields, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
 from types import MappingProxyType
 from typing import Final
 
-from hte_utils.study.scenario import Scenario
-from hte_utils.trial import LISTING_EFFECT, EffectCoefficients
-from hte_utils.trial.as_described import LOG_ODDS_EFFECTS, RISK_DIFFERENCE_EFFECTS
+from hte_utils.trial import LISTING_BASELINE, LISTING_EFFECT, BaselineCoefficients, EffectCoefficients
+from hte_utils.trial.as_described import LOG_ODDS_EFFECTS, RISK_DIFFERENCE_EFFECTS, DescribedEffects
 
 PAPER_DESIGN: Final = "as-printed"
 """Name of the paper's own design."""
 
 
-def select_scenarios(names: Iterable[str]) -> tuple[Scenario, ...]:
-    """Look scenarios up by name, in the order given.
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """One data-generating mechanism, complete: the same record always means the same distribution of trials.
 
-    Raises
-    ------
-    ValueError
-        If a name is unknown or given twice, or there is none.
+    Attributes
+    ----------
+    name, label
+        Its key (and the name of a folder of results), and its name in tables and figures.
+    n_patients
+        Size of each simulated trial, both arms together.
+    baseline
+        Coefficients of equation (1), log-odds of bleeding without treatment.
+    effect
+        Coefficients of the treatment's effect, positive is harm. `EffectCoefficients` stand for Listing 1 (clamped age
+        and BMI, effect linear in age), `DescribedEffects` for Table 2 and equations (1) to (4).
+    event_rate
+        Expected share of patients with the event, over both arms; the intercept of `baseline` is then solved for
+        (Listing 1 only). None: `baseline` is used as it is.
+    population_size
+        Number of patients of the independent population in which the learned effects are evaluated.
     """
-    chosen = list(names)
-    unknown = [name for name in chosen if name not in SCENARIOS]
-    if unknown:
-        raise ValueError(f"there is no scenario {unknown}; choose from {list(SCENARIOS)}")
-    if not chosen or len(set(chosen)) < len(chosen):
-        raise ValueError(f"name at least one scenario, and each once; got {chosen}")
-    return tuple(SCENARIOS[name] for name in chosen)
+
+    name: str
+    label: str
+    n_patients: int = 2000
+    baseline: BaselineCoefficients = LISTING_BASELINE
+    effect: EffectCoefficients | DescribedEffects = LISTING_EFFECT
+    event_rate: float | None = None
+    population_size: int = 5_000
 
 
 def _times(effect: EffectCoefficients, factor: float) -> EffectCoefficients:

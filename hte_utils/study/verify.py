@@ -28,16 +28,13 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from hte_utils.ledger.proof import Proof
-from hte_utils.r_arguments import checked_count
 from hte_utils.study.measures import MEASURES
-from hte_utils.study.published import FLAGS_COLUMN, NUTS_FALLBACK, flags_of, is_profile, rounded
-from hte_utils.study.replicate import replicate
-from hte_utils.study.seeds import replicate_seed
-from hte_utils.study.table import CELL_KEY, to_table
+from hte_utils.study.replicate import NUTS_FALLBACK, replicate, replicate_seed
+from hte_utils.study.store import CELL_KEY, KEYS, is_profile, rounded
 
 if TYPE_CHECKING:
     from hte_utils.comparators.estimates import Method
-    from hte_utils.study.scenario import Scenario
+    from hte_utils.study.scenarios import Scenario
 
 ROUNDING: Final = 1e-6
 SHARE_OF_SD: Final = 0.05
@@ -116,10 +113,9 @@ def verify(
     ValueError
         If there is nothing that could be checked.
     """
-    count = checked_count("replicates", replicates, least=1, most=1_000_000)
     drawn_by = secrets.randbelow(2**32) if seed is None else seed
     checked, failures = [], []
-    for scenario, method, number in _choose(stored, scenarios, methods, count, drawn_by):
+    for scenario, method, number in _choose(stored, scenarios, methods, replicates, drawn_by):
         again = _run(scenarios[scenario], methods[method], number, seeds[scenario, method])
         cell = stored[(stored["scenario"] == scenario) & (stored["method"] == method)]
         exact = getattr(methods[method], "exact", False)
@@ -127,7 +123,7 @@ def verify(
         key = {"scenario": scenario, "method": method, "replicate": number}
         checked.append(key | _counts(compared))
         failures += [key | row for row in compared if not row["ratio"] <= 1.0]
-    columns = [*CELL_KEY, "replicate", "population", "column", "stored", "again", "allowed"]
+    columns = [*KEYS, "column", "stored", "again", "allowed"]
     return Verification(pd.DataFrame(checked), pd.DataFrame(failures, columns=columns), drawn_by)
 
 
@@ -136,8 +132,7 @@ def _choose(
 ) -> list[tuple[str, str, int]]:
     """Choose runs at random, each with equal probability and at most once; in the order in which they are stored."""
     known = stored["scenario"].isin(list(scenarios)) & stored["method"].isin(list(methods))
-    flags = stored[FLAGS_COLUMN] if FLAGS_COLUMN in stored else stored["notes"].map(flags_of)
-    chained = stored.loc[flags.str.contains(NUTS_FALLBACK), [*CELL_KEY, "replicate"]].drop_duplicates()
+    chained = stored.loc[stored["flags"].str.contains(NUTS_FALLBACK), [*CELL_KEY, "replicate"]].drop_duplicates()
     runs = stored.loc[known, [*CELL_KEY, "replicate"]].drop_duplicates().astype({"scenario": str, "method": str})
     excluded = set(chained.itertuples(index=False, name=None))
     listed = [(s, m, int(r)) for s, m, r in runs.itertuples(index=False) if (s, m, r) not in excluded]
@@ -151,22 +146,19 @@ def _run(scenario: Scenario, method: Method, number: int, seed: int) -> pd.DataF
     """Run one replicate as a study does, on one thread."""
     with threadpool_limits(limits=1):
         rows = replicate(scenario, (method,), replicate_seed(seed, scenario.name, number))
-    again: pd.DataFrame = to_table((number, row) for row in rows).to_pandas()
-    return again
+    return pd.DataFrame(rows).set_index("population")
 
 
 def _compared(
-    cell: pd.DataFrame, number: int, again: pd.DataFrame, scenario: Scenario, *, exact: bool, bits: int
+    cell: pd.DataFrame, number: int, fresh: pd.DataFrame, scenario: Scenario, *, exact: bool, bits: int
 ) -> list[dict[str, Any]]:
     """Every value that is kept of a replicate beside the one found now; `ratio` is distance over allowed distance."""
-    fresh = again.set_index("population")
-    fresh[FLAGS_COLUMN] = fresh["notes"].map(flags_of)
     patients = {"trial": scenario.n_patients, "population": scenario.population_size}
     found: list[dict[str, Any]] = []
     by_population = dict(tuple(cell.groupby("population", observed=True)))
     for row in cell[cell["replicate"] == number].to_dict("records"):
         where = str(row["population"])
-        for name in ("error", *([FLAGS_COLUMN] if FLAGS_COLUMN in row else [])):
+        for name in ("error", "flags"):
             ratio = 0.0 if row[name] == fresh.loc[where, name] else math.inf
             found.append(_row(where, name, row[name], fresh.loc[where, name], 0.0, ratio))
         sds = by_population[row["population"]][[name for name in MEASURES if name in row]].std()
