@@ -71,7 +71,7 @@ def assert_completed(store: StudyStore, at_least: int) -> None:
 
 def start(store: Path, *arguments: str) -> subprocess.Popen[str]:
     """Start the study as a user does, in a session of its own."""
-    here = str(Path(__file__).parent)
+    here = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
     return subprocess.Popen(
         [sys.executable, "-W", "error", "-m", "hte_utils.study", *ARGUMENTS, "--store", str(store), *arguments],
         env={**os.environ, "PYTHONPATH": here},

@@ -16,7 +16,7 @@ from hte_utils.sources import REPLICATE, library_versions, method_module, source
 
 def test_what_decides_a_replicate_is_found() -> None:
     found = source_digests([REPLICATE])
-    assert {"hte_utils.study.generate", "hte_utils.trial", "hte_utils.evaluation", "hte_utils.study.seeds"} <= set(
+    assert {"hte_utils.study.generate", "hte_utils.trial", "hte_utils.evaluation", "hte_utils.study.replicate"} <= set(
         found
     )
     # Neither the list of scenarios nor how work is spread decides a number.

@@ -12,8 +12,9 @@ from hte_utils.study import plan
 from hte_utils.study.measures import MEASURES
 from hte_utils.study.protocol import replicates_for_coverage
 from hte_utils.study.replicate import POPULATIONS
+from hte_utils.study.run import study_client
 from hte_utils.study.scenarios import PAPER_DESIGN, SCENARIOS
-from hte_utils.study.store import StudyStore
+from hte_utils.study.store import StudyStore, definition_of
 
 
 def test_every_method_meets_the_papers_design_and_the_core_every_scenario() -> None:
@@ -42,13 +43,13 @@ def test_a_plan_runs_and_runs_again_without_work(tmp_path: Path, capsys: pytest.
     stages = [plan.Stage(("patients-500",), ("risk-by-arm", "noisy", "absent"), 2)]
     store = StudyStore(tmp_path)
     methods = {name: SMALL[name] for name in ("risk-by-arm", "noisy")}
-    plan.run_plan(stages, methods, store, workers=1)
-    files = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.parquet")}
-    assert store.done("patients-500", "noisy") == {0, 1}
-    plan.run_plan(stages, methods, store, workers=1)
+    with study_client(processes=False) as client:
+        plan.run_plan(stages, methods, store, client)
+        files = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.parquet")}
+        assert store.done(definition_of(SCENARIOS["patients-500"], SMALL["noisy"], plan.SEED)) == {0, 1}
+        plan.run_plan(stages, methods, store, client)
     assert files == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.parquet")}
     assert "2 replicates of risk-by-arm, noisy" in capsys.readouterr().err
-    assert store.provenance("patients-500", "noisy").definition.seed == plan.SEED
 
 
 def test_the_command_says_how_it_is_called(capsys: pytest.CaptureFixture[str]) -> None:

@@ -70,12 +70,10 @@ def test_more_of_everything_repeats_nothing_and_changes_nothing(store: StudyStor
     pd.testing.assert_frame_equal(comparable(store), comparable(at_once), check_exact=True)
 
 
-def test_any_number_of_workers_gives_the_same_bits(tmp_path: Path) -> None:
-    for workers in (1, 2):
-        store = StudyStore(tmp_path / str(workers))
-        with study_client(workers) as client:
-            assert run_study([SCENARIO], CHOSEN, REPLICATES, SEED, store, client, block_size=workers).found == 0
-        pd.testing.assert_frame_equal(comparable(store), undisturbed(), check_exact=True)
+def test_two_workers_give_the_bits_of_one(store: StudyStore) -> None:
+    with study_client(2) as client:
+        assert run_study([SCENARIO], CHOSEN, REPLICATES, SEED, store, client, block_size=3).found == 0
+    pd.testing.assert_frame_equal(comparable(store), undisturbed(), check_exact=True)
 
 
 def test_another_seed_or_scenario_of_that_name_is_refused(store: StudyStore) -> None:
@@ -125,6 +123,7 @@ def surroundings() -> tuple[set[int], dict[str, str]]:
     return {library["num_threads"] for library in threadpoolctl.threadpool_info()}, dict(os.environ)
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_costs_nothing_and_a_method_that_always_kills_it_is_recorded(
     tmp_path: Path, store: StudyStore
 ) -> None:
@@ -135,17 +134,17 @@ def test_a_worker_that_dies_costs_nothing_and_a_method_that_always_kills_it_is_r
     with study_client(2) as client:
         # one thread, and memory that is kept: what `study_client` is for
         threads, environment = client.submit(surroundings).result()
-        report = run_study([TINY], [QUICK[0], once, always], 4, 1, store, client, block_size=2)
+        report = run_study([TINY], [QUICK[0], once, always], 2, 1, store, client, block_size=2)
         workers = [process.pid for process in psutil.Process().children(recursive=True)]
     assert threads == {1}
     assert environment["MALLOC_TRIM_THRESHOLD_"] == environment["MALLOC_MMAP_THRESHOLD_"] == str(2**30)
     assert not [pid for pid in workers if psutil.pid_exists(pid) and "spawn_main" in str(psutil.Process(pid).cmdline())]
     frame = store.read(populations=["trial"]).set_index(["method", "replicate"])
     assert len(list((tmp_path / "once").iterdir())) == 1
-    odd = [number for number in range(4) if frame.loc[("once", number), "notes"] == '{"events_odd": 1.0}']
-    assert report == StudyReport(12, 0, len(odd))
-    assert 0 < len(odd) < 4
-    for number in range(4):
+    odd = [number for number in range(2) if frame.loc[("once", number), "notes"] == '{"events_odd": 1.0}']
+    assert report == StudyReport(6, 0, len(odd))
+    assert len(odd) == 1
+    for number in range(2):
         row = frame.loc[("always", number)]
         assert row["error"] == ("WorkerDiedError" if number in odd else "")
         assert row["seed"] == frame.loc[("risk-by-arm", number), "seed"]
@@ -212,6 +211,7 @@ class _Study(threading.Thread):
         assert self.is_alive(), self.error
 
 
+@pytest.mark.slow
 def test_a_cluster_whose_worker_and_then_whose_scheduler_is_killed(tmp_path: Path) -> None:
     file = tmp_path / "scheduler.json"
     common = ("--scheduler-file", str(file), "--no-dashboard")

@@ -1,8 +1,11 @@
-"""Results on disk: nothing torn is taken for whole, nothing different is mixed, a full disk loses nothing."""
+"""Results on disk: nothing damaged is taken for whole, nothing different is mixed, a full disk loses nothing."""
 
 from __future__ import annotations
 
 import errno
+import hashlib
+import json
+import math
 import os
 import shutil
 import subprocess
@@ -10,22 +13,45 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.dataset
 import pytest
-from hte_utils.study.cell import CellDefinition
-from hte_utils.study.scenario import Scenario
-from hte_utils.study.seeds import replicate_seed
-from hte_utils.study.table import to_table
-from study_methods import RiskByArm
+from hypothesis import given
+from hypothesis import strategies as st
+from study_methods import METHODS, FailsSometimes, RiskByArm
+from study_runs import run_here
 
-from hte_utils.study.replicate import POPULATIONS, replicate
-from hte_utils.study.store import CELL_FILE, StoreError, StoreMismatchError, StudyStore
+from hte_utils.comparators import METHODS as LADDER
+from hte_utils.study import store as store_module
+from hte_utils.study.measures import MEASURES
+from hte_utils.study.replicate import POPULATIONS, replicate, replicate_seed
+from hte_utils.study.scenarios import SCENARIOS, Scenario
+from hte_utils.study.store import (
+    CIRCUMSTANCES,
+    MANTISSA_BITS,
+    PROVENANCE_FILE,
+    RESULTS_FILE,
+    SCHEMA,
+    StoreError,
+    StoreMismatchError,
+    StudyStore,
+    definition_of,
+    publish,
+    published_bits,
+    published_seeds,
+    read_published,
+    rounded,
+    this_run,
+    to_table,
+)
+from hte_utils.study.summary import average_effect_performance, mean_measures, paired_differences
 
 TINY = Scenario("tiny", "tiny", n_patients=100, population_size=100)
 METHOD = RiskByArm()
-CELL = CellDefinition.of(TINY, METHOD, 1)
+CELL = definition_of(TINY, METHOD, 1)
+RUN = this_run()
 
 
 def results(*numbers: int) -> pa.Table:
@@ -34,18 +60,16 @@ def results(*numbers: int) -> pa.Table:
 
 @pytest.fixture
 def store(tmp_path: Path) -> StudyStore:
-    store = StudyStore(tmp_path / "store")
-    store.begin(CELL)
-    return store
+    return StudyStore(tmp_path / "store")
 
 
-def test_what_is_written_is_read(store: StudyStore) -> None:
-    store.write(CELL, results(2, 3))
-    store.write(CELL, results(0, 1))
+def test_what_is_written_is_read_to_the_last_bit(store: StudyStore) -> None:
+    store.write(CELL, RUN, results(2, 3))
+    store.write(CELL, RUN, results(0, 1))
+    store.write(CELL, RUN, results(1, 2))  # twice in the store, once in what is read
     assert store.cells() == [("tiny", "risk-by-arm")]
-    assert store.done("tiny", "risk-by-arm") == {0, 1, 2, 3}
+    assert store.done(CELL) == {0, 1, 2, 3}
     frame = store.read()
-    assert frame["replicate"].tolist() == [k for k in range(4) for _ in POPULATIONS]
     assert set(frame["scenario"]) == {"tiny"}
     expected = results(0, 1, 2, 3).to_pandas().sort_values(["replicate", "population"], ignore_index=True)
     pd.testing.assert_frame_equal(
@@ -55,89 +79,92 @@ def test_what_is_written_is_read(store: StudyStore) -> None:
     )
 
 
+def test_a_gap_is_a_value() -> None:
+    rows = replicate(TINY, [FailsSometimes(), METHOD], replicate_seed(1, "tiny", 0))
+    table = to_table((0, row) for row in rows)
+    assert table.schema == SCHEMA
+    assert all(column.null_count == 0 for column in table.columns)
+    assert math.isnan(table["seconds"].to_pylist()[1])
+    assert {*MEASURES, *CIRCUMSTANCES} < set(SCHEMA.names)
+
+
 def test_a_choice_can_be_read(store: StudyStore) -> None:
-    store.write(CELL, results(0))
-    other = CellDefinition.of(TINY, replace(METHOD, name="other"), 1)
-    store.begin(other)
-    store.write(other, results(0))
+    store.write(CELL, RUN, results(0))
+    store.write(definition_of(TINY, replace(METHOD, name="other"), 1), RUN, results(0))
     assert set(store.read(methods=["other"])["method"]) == {"other"}
     assert set(store.read(populations=["trial"])["population"]) == {"trial"}
-    with pytest.raises(FileNotFoundError, match=r"no complete results for scenarios .*nope"):
+    with pytest.raises(FileNotFoundError, match=r"no results of .*nope"):
         store.read(scenarios=["nope"])
 
 
 def test_any_parquet_reader_can_read_it(store: StudyStore) -> None:
-    store.write(CELL, results(0, 1))
+    store.write(CELL, RUN, results(0, 1))
     found = pyarrow.dataset.dataset(store.folder, partitioning="hive").to_table()
     assert found.num_rows == 2 * len(POPULATIONS)
     assert set(found["method"].to_pylist()) == {"risk-by-arm"}
 
 
-def test_nothing_torn_or_damaged_is_taken_for_whole(store: StudyStore) -> None:
-    store.write(CELL, results(0))
-    victim = store.write(CELL, results(1))
+def test_damage_is_seen_and_what_a_kill_leaves_behind_is_not(store: StudyStore) -> None:
+    store.write(CELL, RUN, results(0))
+    (victim,) = store.folder.rglob("*.parquet")
     content = victim.read_bytes()
-    for damaged in (content[:-1], content[: len(content) // 2], b"", content[:100] + b"\0" + content[101:]):
+    (victim.parent / ".writing-abc").write_bytes(content[:1000])
+    assert store.done(CELL) == set(store.read()["replicate"]) == {0}
+    flipped = bytearray(content)
+    flipped[len(content) // 4] ^= 1  # one bit of the data: the page's checksum tells
+    for damaged in (content[:-1], content[: len(content) // 2], b"", bytes(flipped)):
         victim.write_bytes(damaged)
-        assert store.done("tiny", "risk-by-arm") == {0}
-        assert set(store.read()["replicate"]) == {0}
-    (victim.parent / ".writing-abc").write_bytes(content)  # what a kill leaves behind
-    assert store.done("tiny", "risk-by-arm") == {0}
+        with pytest.raises(StoreError, match="a file is damaged"):
+            store.read()
     victim.write_bytes(content)
-    assert store.done("tiny", "risk-by-arm") == {0, 1}
+    assert store.done(CELL) == {0}
 
 
-def test_replicates_stored_twice_are_there_once(store: StudyStore) -> None:
-    store.write(CELL, results(0, 1))
-    store.write(CELL, results(1, 2))
-    assert store.read()["replicate"].tolist() == [k for k in range(3) for _ in POPULATIONS]
+def test_whatever_decides_a_number_keeps_results_apart(store: StudyStore) -> None:
+    store.write(CELL, RUN, results(0))
+    same = definition_of(replace(TINY, label="other words"), RiskByArm(label="other words", slow=True), 1)
+    assert store.done(same) == {0}
+    effect = replace(TINY.effect, base=-0.21)  # type: ignore[type-var]
+    others = {
+        "scenario: n_patients 100 -> 600": definition_of(replace(TINY, n_patients=600), METHOD, 1),
+        "scenario: effect": definition_of(replace(TINY, effect=effect), METHOD, 1),
+        "method: noise 0.0 -> 0.1": definition_of(TINY, replace(METHOD, noise=0.1), 1),
+        "seed: 1 -> 2": definition_of(TINY, METHOD, 2),
+        "versions: numpy": {**CELL, "versions": {**CELL["versions"], "numpy": "0.1"}},
+        "code: ": {**CELL, "code": "other code"},
+    }
+    for what, other in others.items():
+        with pytest.raises(StoreMismatchError, match=f"must not be mixed.*{what}.*Give another store"):
+            store.done(other)
 
 
-def test_results_of_other_code_are_never_mixed_in(store: StudyStore) -> None:
-    store.write(CELL, results(0))
-    changed = replace(CELL, sources={**CELL.sources, "hte_utils.trial": "0" * 16})
-    with pytest.raises(StoreMismatchError, match=r"must not be mixed.*hte_utils\.trial.*Give another store"):
-        store.begin(changed)
-    store.write(changed, results(1))  # even past that check it is not read as the cell's own
-    assert store.done("tiny", "risk-by-arm") == {0}
-    store.begin(CELL)
+def test_the_ladder_s_methods_are_defined_by_their_own_code() -> None:
+    scenario = SCENARIOS["patients-500"]
+    cell, other = (definition_of(scenario, LADDER[name], 1) for name in ("constant", "interactions_lasso"))
+    assert cell["method"]["module"] == "hte_utils.comparators.constant"
+    assert "label" not in cell["method"]
+    assert cell["code"] != other["code"]
+    assert "scikit-learn" in other["versions"]
 
 
-def test_a_damaged_record_is_one_clear_error(store: StudyStore) -> None:
-    store.write(CELL, results(0))
-    record = next(store.folder.rglob(CELL_FILE))
-    record.write_text(record.read_text()[:-10])
-    with pytest.raises(ValueError, match=r"_cell\.json is damaged"):
-        store.read()
-
-
-def test_compaction_keeps_every_bit_and_can_be_interrupted(store: StudyStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    for k in range(4):
-        store.write(CELL, results(k))
-    before = store.read()
-
-    def interrupted(path: Path) -> None:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Path, "unlink", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            store.compact()
-    pd.testing.assert_frame_equal(store.read(), before, check_exact=True)
-    assert store.compact() == 4  # the four old ones; the merged one is there already
-    assert store.compact() == 0
-    assert len(list(store.folder.rglob("*.parquet"))) == 1
-    pd.testing.assert_frame_equal(store.read(), before, check_exact=True)
+def test_every_part_says_what_made_it(store: StudyStore) -> None:
+    store.write(CELL, RUN, results(0))
+    (made,) = store.made("tiny", "risk-by-arm")
+    assert made == {"definition": CELL, "run": RUN}
+    assert made["definition"]["versions"]["numpy"] == np.__version__
+    assert made["run"]["began"].endswith("+00:00")
+    lock = Path(store_module.__file__).parents[2] / "requirements.lock"
+    assert made["run"]["lock"] == hashlib.sha256(lock.read_bytes()).hexdigest()
 
 
 @pytest.fixture
 def tiny_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 128 kB, where this may be made."""
+    """A file system of 256 kB, where this may be made."""
     place = tmp_path / "disk"
     place.mkdir()
     mount = shutil.which("mount")
     made = mount and subprocess.run(
-        [mount, "-t", "tmpfs", "-o", "size=128k", "tmpfs", str(place)], check=False, capture_output=True
+        [mount, "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(place)], check=False, capture_output=True
     )
     if not made or made.returncode:
         pytest.skip("this user may not mount a file system")
@@ -147,44 +174,101 @@ def tiny_disk(tmp_path: Path) -> Iterator[Path]:
 
 def test_a_full_disk_is_one_clear_error_and_loses_nothing(tiny_disk: Path) -> None:
     store = StudyStore(tiny_disk / "store")
-    store.begin(CELL)
     written: list[int] = []
 
     def fill() -> None:
         for k in range(100):
-            store.write(CELL, results(k))
+            store.write(CELL, RUN, results(k))
             written.append(k)
 
-    with pytest.raises(StoreError, match=r"the disk is full.*untouched.*run the same command again") as caught:
+    with pytest.raises(StoreError, match=r"the disk is full.*untouched.*run the same command again"):
         fill()
-    assert caught.value.errno == errno.ENOSPC
     assert len(written) > 1
-    assert store.done("tiny", "risk-by-arm") == set(written)
+    assert store.done(CELL) == set(written)
     assert not list(tiny_disk.rglob(".writing-*"))
     next(store.folder.rglob("replicates-000000-*")).unlink()  # room is made
-    store.write(CELL, results(len(written)))
-    assert store.done("tiny", "risk-by-arm") == {*written[1:], len(written)}
+    store.write(CELL, RUN, results(len(written)))
+    assert store.done(CELL) == {*written[1:], len(written)}
 
 
 @pytest.mark.parametrize("call", ["fsync", "replace"])
 def test_an_error_at_any_step_leaves_no_trace(store: StudyStore, monkeypatch: pytest.MonkeyPatch, call: str) -> None:
-    store.write(CELL, results(0))
+    store.write(CELL, RUN, results(0))
+    files = sorted(store.folder.rglob("*.*"))
 
     def fails(*_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(*((os, "fsync", fails) if call == "fsync" else (Path, "replace", fails)))
+    monkeypatch.setattr(*((store_module, "fsync", fails) if call == "fsync" else (Path, "replace", fails)))
     with pytest.raises(StoreError, match="the disk is full"):
-        store.write(CELL, results(1))
-    assert store.done("tiny", "risk-by-arm") == {0}
-    assert {path.name for path in store.folder.rglob("*.*")} == {
-        CELL_FILE, next(store.folder.rglob("*.parquet")).name,
-    }  # fmt: skip
+        store.write(CELL, RUN, results(1))
+    assert store.done(CELL) == {0}
+    assert sorted(store.folder.rglob("*.*")) == files
 
 
-def test_a_file_is_no_store(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    with pytest.raises(ValueError, match="must be a folder"):
-        StudyStore(tmp_path / "file")
-    with pytest.raises(FileNotFoundError, match="has no results of 'm' under 's'"):
-        StudyStore(tmp_path / "nothing").provenance("s", "m")
+CHOSEN = {name: METHODS[name] for name in ("noisy", "risk-by-arm", "fails-sometimes")}
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> StudyStore:
+    store = StudyStore(tmp_path_factory.mktemp("store"))
+    run_here([replace(TINY, n_patients=200)], list(CHOSEN.values()), 6, 3, store)
+    return store
+
+
+def test_the_copy_says_what_the_store_says(study: StudyStore, tmp_path: Path) -> None:
+    publish(study, tmp_path)
+    ours, full = read_published(tmp_path), study.read()
+    np.testing.assert_allclose(ours[list(MEASURES)], full[list(MEASURES)], rtol=2.0**-MANTISSA_BITS, atol=0)
+    for name in ("error", "flags"):
+        assert ours[name].tolist() == full[name].tolist()
+    for summary in (mean_measures, average_effect_performance, lambda frame: paired_differences(frame, "noisy")):
+        pd.testing.assert_frame_equal(summary(ours), summary(full), rtol=1e-3, atol=3e-5, check_index_type=False)
+    assert published_seeds(tmp_path) == dict.fromkeys([("tiny", name) for name in CHOSEN], 3)
+    (run,) = json.loads((tmp_path / PROVENANCE_FILE).read_text())["runs"]  # one command, one state of the code
+    made = [part for name in sorted(CHOSEN) for part in study.made("tiny", name)]
+    assert run.pop("cells") == [["tiny", name] for name in sorted(CHOSEN)]
+    versions = made[0]["definition"]["versions"]
+    assert run == made[0]["run"] | {"seed": 3, "versions": versions}
+    assert run["began"] == min(each["run"]["began"] for each in made)
+
+
+def test_a_part_is_smaller(study: StudyStore, tmp_path: Path) -> None:
+    publish(study, tmp_path / "all")
+    publish(study, tmp_path / "part", measures=["rd_rmse"], populations=["trial"])
+    publish(study, tmp_path / "coarse", bits=10)
+    sizes = [(tmp_path / name / RESULTS_FILE).stat().st_size for name in ("part", "all", "coarse")]
+    assert sizes[2] < sizes[1]
+    assert sizes[0] < 0.25 * sizes[1]
+    assert set(read_published(tmp_path / "part")["population"]) == {"trial"}
+    assert published_bits(tmp_path / "coarse") == 10
+
+
+@given(st.floats(-1e300, 1e300, allow_subnormal=False) | st.sampled_from([math.inf, -math.inf, math.nan]))
+def test_rounding_keeps_sixteen_bits(value: float) -> None:
+    found = float(rounded(np.asarray(value), MANTISSA_BITS))
+    if math.isfinite(value):
+        assert abs(found - value) <= 2.0**-MANTISSA_BITS * abs(value)
+        assert rounded(np.asarray(found), MANTISSA_BITS) == found
+    else:
+        assert found == value or (math.isnan(found) and math.isnan(value))
+
+
+def test_a_damaged_copy_is_seen(study: StudyStore, tmp_path: Path) -> None:
+    publish(study, tmp_path)
+    path = tmp_path / RESULTS_FILE
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(ValueError, match="is not the file that"):
+        read_published(tmp_path)
+    with pytest.raises(FileNotFoundError):
+        read_published(tmp_path / "nothing")
+
+
+def test_profiles_keep_less(study: StudyStore, tmp_path: Path) -> None:
+    publish(study, tmp_path, measures=["rd_rmse", "ate_truth"], of_profiles=["ate_truth"])
+    frame = read_published(tmp_path)
+    single = frame["population"].astype(str).str.startswith("profile-")
+    assert single.any()
+    assert frame.loc[single, "rd_rmse"].isna().all()
+    assert frame.loc[single & (frame["error"] == ""), "ate_truth"].notna().all()
+    assert frame.loc[~single & (frame["error"] == ""), "rd_rmse"].notna().all()

@@ -157,12 +157,13 @@ def _selected(methods: Mapping[str, Method], names: Sequence[str]) -> dict[str, 
 
 
 def _at_least(least: int) -> Callable[[str], int]:
-    def number(text: str) -> int:
+    def whole_number(text: str) -> int:
         if int(text) < least:
             raise argparse.ArgumentTypeError(f"must be a whole number from {least}; got {text}")
         return int(text)
 
-    return number
+    whole_number.__name__ = "whole number"  # in the message about a text that is none
+    return whole_number
 
 
 def _complain(message: object, status: int) -> int:

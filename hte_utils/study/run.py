@@ -108,7 +108,7 @@ def study_client(workers: int | None = None, address: str | None = None, *, proc
         If no scheduler answers at the address.
     """
     if address is not None:
-        with Client(address, set_as_default=False) as client:
+        with _connected(address) as client:
             yield client
         return
     with (
@@ -124,6 +124,15 @@ def study_client(workers: int | None = None, address: str | None = None, *, proc
     ):
         client.register_worker_callbacks(setup=_ignore_interrupts)
         yield client
+
+
+def _connected(address: str) -> Client:
+    try:
+        return Client(address, set_as_default=False)
+    except (OSError, ValueError) as error:
+        raise ConnectionError(
+            f"no Dask scheduler answers at {address}; start one with 'dask scheduler', or correct the address"
+        ) from error
 
 
 def run_study(
