@@ -96,6 +96,9 @@ class StudyStore:
 
     folder: Path
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "folder", Path(self.folder))  # a text will do
+
     def cells(self) -> list[tuple[str, str]]:
         """Scenario and method of every cell that has results, sorted."""
         found = {path.parts[-3:-1] for path in self._parts("*", "*")}
