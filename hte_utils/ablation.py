@@ -147,6 +147,37 @@ class AblationTable:
         text.index = text.index.set_names(["trial", "analysis"])
         return text.rename(columns=_HEADINGS)
 
+    def changes(self) -> pd.DataFrame:
+        """Return how much each analysis changes the first one's measures, as text: "+0.010 ± 0.008".
+
+        The analyses are of the same patients, so that what is random between two of them is Monte Carlo error (±: one
+        standard error; rows that share draws have less). A change not larger than twice it says "not told apart".
+        """
+        first, others = self.estimates.iloc[0], self.estimates.iloc[1:]
+        change, error = others - first, np.hypot(self.mcse.iloc[1:], self.mcse.iloc[0])
+        text = {
+            _HEADINGS[name]: [
+                f"{d:+.3f} ± {e:.3f}".replace("-", "−") + ("" if abs(d) > 2 * e else ", not told apart")
+                for d, e in zip(change[name], error[name], strict=True)
+            ]
+            for name in ("correlation", "rmse", "coverage")
+        }
+        return pd.DataFrame(text, index=others.index)
+
+    def worst_in(self, analysis: str) -> list[str]:
+        """Name the measures among correlation, RMSE and coverage in which an analysis is the worst of the table.
+
+        Each by more than twice the Monte Carlo error of its difference from the next.
+        """
+        estimates, mcse = self.estimates.droplevel("trial"), self.mcse.droplevel("trial")
+        found = []
+        for name, badness in (("correlation", -1.0), ("rmse", 1.0), ("coverage", -1.0)):
+            others = (badness * estimates[name]).drop(analysis)
+            lead = badness * estimates.loc[analysis, name] - others.max()
+            if lead > 2 * np.hypot(mcse.loc[analysis, name], mcse.loc[others.idxmax(), name]):
+                found.append(_HEADINGS[name])
+        return found
+
     def guarded(self) -> dict[str, Reproduced]:
         """Return the numbers with their Monte Carlo errors, as `hte_utils.ledger.guard` takes them.
 

@@ -8,8 +8,7 @@ from functools import cache
 import numpy as np
 from paper_fits import paper_design, paper_posterior
 
-from hte_utils import baseline, paper_sampler
-from hte_utils.audit import confounding, data_variants, decisions, listing_2, table_2_laws
+from hte_utils.audit import confounding, data_variants, decisions, listings, table_2_laws
 from hte_utils.audit.case import Case, assemble
 from hte_utils.audit.proofs import Proofs
 from hte_utils.paper_tables import BOOK_SETTINGS
@@ -37,11 +36,12 @@ def paper_proofs() -> Proofs:
     return Proofs(
         variants=data_variants.tables_by_variant(),
         laws=table_2_laws.against_the_trial(case.truth.covariates),
-        variables=listing_2.variables(case.design),
+        code=listings.listing_1_code(),
+        r_trial=listings.listing_1_trial(),
+        jags=listings.listing_2_model(),
+        jags_posterior=listings.listing_2_posterior(),
         bleeds=decisions.bleeds_by_rule(case),
         randomised=random,
         by_risk=chosen,
         by_hidden_factor=hidden,
-        propensity=baseline.propensity(case.trial),
-        sampler=paper_sampler.compare_settings(),
     )

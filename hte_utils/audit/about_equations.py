@@ -5,16 +5,19 @@ Effects are log odds ratios of bleeding unless they say otherwise; positive is h
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.special import expit, logit
+from scipy.special import logit
 
-from hte_utils.audit.common import FLOAT_NOISE, rows
+from hte_utils.audit.common import FLOAT_NOISE, numbers_of_table, outcome_is_drawn, rows, truncated
 from hte_utils.audit.data_variants import TABLE_1, TABLE_3
+from hte_utils.audit.listings import evaluated
 from hte_utils.ledger.statements import Finding
 from hte_utils.paper import printed
-from hte_utils.trial import LISTING_EFFECT, TrialVariant
+from hte_utils.paper.statements import statement
+from hte_utils.trial import LISTING_EFFECT
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,9 +26,9 @@ if TYPE_CHECKING:
     from hte_utils.audit.proofs import Proofs
 
 
-def equations(case: Case) -> dict[str, Finding]:
+def equations(case: Case, proofs: Proofs) -> dict[str, Finding]:
     """Findings on the equations of section 2.1."""
-    return _baseline_risk(case) | _effect(case) | _gammas(case) | _event(case)
+    return _baseline_risk(proofs) | _effect(case) | _gammas(case) | _event(proofs)
 
 
 def _remainder(values: NDArray[np.float64], *terms: NDArray[np.generic]) -> NDArray[np.float64]:
@@ -34,17 +37,21 @@ def _remainder(values: NDArray[np.float64], *terms: NDArray[np.generic]) -> NDAr
     return np.asarray(values - columns @ np.linalg.lstsq(columns, values)[0])
 
 
-def _baseline_risk(case: Case) -> dict[str, Finding]:
-    x, log_odds = case.truth.covariates, logit(case.truth.baseline_risk)
-    left = np.abs(_remainder(log_odds, x.age - 55, x.anticoagulant, x.prior_bleeding, x.diabetes, x.sbp - 130)).max()
-    back = np.abs(1 / (1 + np.exp(-log_odds)) - case.truth.baseline_risk).max()
+def _baseline_risk(proofs: Proofs) -> dict[str, Finding]:
+    x = proofs.r_trial
+    risk = x["baseline_risk"].to_numpy()
+    terms = (x["age"] - 55, x["anticoagulant"], x["prior_bleeding"], x["diabetes"], x["sbp"] - 130)
+    left = np.abs(_remainder(logit(risk), *(term.to_numpy() for term in terms))).max()
+    printed_sum = statement("statement.listing-1-baseline").quote.removeprefix("plogis(").removesuffix(")")
+    gap = np.abs(1 / (1 + np.exp(-evaluated(printed_sum, x))) - risk).max()
     return {
         "statement.equation-1": Finding(
-            {"a formula of this form gives every patient's log odds": left < FLOAT_NOISE},
+            {"a formula of this form gives the log odds of every patient of R's trial": left < FLOAT_NOISE},
             f"Largest remainder {left:.0e}. The coefficients are not in the text, only in Listing 1.",
         ),
         "statement.equation-2": Finding(
-            {"it gives every patient's baseline risk": back < FLOAT_NOISE}, f"Largest difference {back:.0e}."
+            {"with the sum of Listing 1 it gives the risk of every patient of R's trial": gap < FLOAT_NOISE},
+            f"Largest difference {gap:.0e}.",
         ),
     }
 
@@ -60,13 +67,10 @@ def _effect(case: Case) -> dict[str, Finding]:
             f"True log odds ratios run from {effect.min():+.1f} to {effect.max():+.1f} (SD {effect.std():.2f}).",
         ),
         "statement.equation-3": Finding(
-            {
-                "anticoagulants and BMI above 30 enter as yes or no": np.abs(run).max() < FLOAT_NOISE,
-                "nothing else does but age above 65": np.abs(described).max() < FLOAT_NOISE,
-            },
-            f"With its best coefficients the formula explains {explained:.0%} of the variance of the true effects "
-            f"and misses a patient's by up to {np.abs(described).max():.1f}. Age linear, diabetes and prior bleeding "
-            "are needed, and leave nothing.",
+            {"a formula of this form gives every patient's effect": np.abs(described).max() < FLOAT_NOISE},
+            f"With its best coefficients it explains {explained:.0%} of the variance of the true effects and misses a "
+            f"patient's by up to {np.abs(described).max():.1f}. With age as a slope, diabetes and prior bleeding "
+            f"instead of age above 65, up to {np.abs(run).max():.0e}.",
         ),
     }
 
@@ -91,7 +95,7 @@ def _gammas(case: Case) -> dict[str, Finding]:
             f"{100 * risk.mean():+.1f} percentage points.",
         ),
         "statement.gamma-1": Finding(
-            {"on the log odds": old_te > young_te, "on the risk": old_rd > young_rd},
+            {"their risk rises more under treatment": old_rd > young_rd},
             f"Above 65 and below: log odds ratio {old_te:+.2f} and {young_te:+.2f}; risk difference {old_rd:+.1f} "
             f"and {young_rd:+.1f} percentage points.",
         ),
@@ -100,10 +104,7 @@ def _gammas(case: Case) -> dict[str, Finding]:
             f"True average log odds ratio with {with_te:+.2f}, without {without_te:+.2f}.",
         ),
         "statement.gamma-3": Finding(
-            {
-                "treatment raises their log odds more": obese_te > lean_te,
-                "their risk under treatment is higher": obese_risk > lean_risk,
-            },
+            {"treatment raises their log odds more": obese_te > lean_te},
             f"BMI above 30 and below: log odds ratio {obese_te:+.2f} and {lean_te:+.2f}; risk under treatment "
             f"{obese_risk:.1f} and {lean_risk:.1f} %. Listing 1 has the coefficient {LISTING_EFFECT.obese:+.1f}.",
         ),
@@ -125,33 +126,25 @@ def _coefficients_of_the_effect(case: Case) -> dict[str, float]:
     return dict(zip(terms, found.tolist(), strict=True))
 
 
-def _event(case: Case) -> dict[str, Finding]:
-    truth = case.truth
-    treated = truth.treatment == 1
-    literal = truth.baseline_risk + truth.treatment * truth.treatment_effect
+def _event(proofs: Proofs) -> dict[str, Finding]:
+    x = proofs.r_trial
+    treated = x["treatment"].to_numpy() == 1
+    literal = (x["baseline_risk"] + x["treatment"] * x["true_te"]).to_numpy()
     outside = (literal < 0) | (literal > 1)
-    added = expit(logit(truth.baseline_risk) + truth.treatment * truth.treatment_effect)
-    gap = np.abs(added - truth.event_probability).max()
-    controls = truth.treatment_effect[~treated]
-    at_rest = np.abs(truth.event_probability - truth.baseline_risk)[~treated].max()
+    away = np.abs(literal - x["event_prob"])
+    controls = x[~treated]
+    at_rest = np.abs(controls["event_prob"] - controls["baseline_risk"]).max()
     return {
-        "statement.probabilistic-event": Finding(
-            {"baseline risk and effect give the probability": gap < FLOAT_NOISE},
-            f"Effect added to the baseline log odds, for all {truth.event.size} patients: largest difference "
-            f"{gap:.0e}.",
-        ),
+        "statement.probabilistic-event": outcome_is_drawn(proofs),
         "statement.equation-4": Finding(
-            {
-                "it gives probabilities": not outside.any(),
-                "it gives those of Listing 1": np.abs(literal - truth.event_probability).max() < FLOAT_NOISE,
-            },
+            {"it gives the probabilities of R's trial": bool(away.max() < FLOAT_NOISE)},
             "With the effects of Listing 1, the sum inside the logit is below 0 or above 1 for "
             f"{outside[treated].mean():.0%} of the treated. The listing adds the effect to the logit.",
         ),
         "statement.placebo-group": Finding(
             {
-                "their probability is their baseline risk": at_rest < FLOAT_NOISE,
-                "their treatment effect is zero": np.abs(controls).max() < FLOAT_NOISE,
+                "their treatment effect is zero": bool(np.abs(controls["true_te"]).max() < FLOAT_NOISE),
+                "their probability depends on their baseline risk alone": bool(at_rest < FLOAT_NOISE),
             },
             "Untreated patients have an effect too, which treatment would have shown: in Table 1 its mean is "
             f"{printed('table1.true_te.mean.control')} (SD {printed('table1.true_te.sd.control')}) in the control "
@@ -162,36 +155,55 @@ def _event(case: Case) -> dict[str, Finding]:
 
 def listing_1(case: Case, proofs: Proofs) -> dict[str, Finding]:
     """Findings on Appendix A."""
-    x, effect, risk = case.truth.covariates, case.truth.treatment_effect, case.truth.baseline_risk
-    anticoagulant, prior_bleeding, diabetes = x.anticoagulant, x.prior_bleeding, x.diabetes
-    log_odds = (  # Listing 1, lines 36-41, as printed
-        -3.5 + 0.02 * (x.age - 55) + 0.8 * anticoagulant + 1.2 * prior_bleeding + 0.3 * diabetes + 0.01 * (x.sbp - 130)
-    )
-    written = (  # Listing 1, lines 44-49, as printed
-        -0.2
-        + 0.5 * (x.age - 55) / 10
-        + 0.4 * anticoagulant
-        + -0.3 * diabetes
-        + -0.2 * (x.bmi > 30)
-        + 0.3 * prior_bleeding
-    )
-    gaps = {"risk": np.abs(expit(log_odds) - risk).max(), "effect": np.abs(written - effect).max()}
-    found = _coefficients_of_the_effect(case)
-    commented = {"base": -1, "anticoagulated": 1, "diabetics": -1, "obese": -1, "prior bleeders": 1}
-    tables = rows(proofs.variants)[TrialVariant.AS_PRINTED]
+    return _what_it_makes(proofs) | _comments(case, proofs)
+
+
+def _what_it_makes(proofs: Proofs) -> dict[str, Finding]:
+    x, numbers = proofs.r_trial, numbers_of_table(proofs, TABLE_1)
+    gaps = {
+        column: np.abs(evaluated(statement(f"statement.listing-1-{name}").quote, x) - x[column].to_numpy()).max()
+        for name, column in (("baseline", "baseline_risk"), ("effect", "true_te"))
+    }
     return {
         "statement.listing-1-baseline": Finding(
-            {
-                "it gives the risks of the trial that Table 1 shows": gaps["risk"] < FLOAT_NOISE
-                and tables[TABLE_1] == 90
-            },
-            f"Largest difference {gaps['risk']:.0e}; {tables[TABLE_1]} of 90 numbers of Table 1, the events among "
-            "them.",
+            {"the printed formula gives the risk of every patient of R's trial": gaps["baseline_risk"] < FLOAT_NOISE},
+            f"Largest difference {gaps['baseline_risk']:.0e}.",
         ),
         "statement.listing-1-effect": Finding(
-            {"it gives the effects whose means Table 1 shows": gaps["effect"] < FLOAT_NOISE and tables[TABLE_1] == 90},
-            f"Largest difference {gaps['effect']:.0e}; {tables[TABLE_1]} of 90 numbers of Table 1, row true_te among "
-            "them.",
+            {"the printed formula gives the effect of every patient of R's trial": gaps["true_te"] < FLOAT_NOISE},
+            f"Largest difference {gaps['true_te']:.0e}.",
+        ),
+        "statement.caption-listing-1": Finding(
+            {"as printed it gives Table 1": numbers == 90},
+            f"{numbers} of 90 numbers of Table 1, with 2000 patients (the listing's default is 1000). Table 3 is of "
+            f"another run: {numbers_of_table(proofs, TABLE_3)} of its 60 cells come out.",
+        ),
+    }
+
+
+def _comments(case: Case, proofs: Proofs) -> dict[str, Finding]:
+    effect, found = case.truth.treatment_effect, _coefficients_of_the_effect(case)
+    commented = {"base": -1, "anticoagulated": 1, "diabetics": -1, "obese": -1, "prior bleeders": 1}
+    patient = {"age", "sbp", "dbp", "bmi"}
+    given = {name: patient & _words(proofs.code[name]) for name in ("hypertension", "diabetes", "smoking")}
+    among = case.trial[list(given)].apply(lambda column: column.cat.codes).corr().abs().to_numpy()
+    largest = float(np.max(among[np.triu_indices(len(given), 1)]))
+    centre = _age_without_effect(proofs)
+    return {
+        "statement.listing-1-truncate": Finding(
+            {"values beyond the limits were cut off, not moved onto them": truncated(proofs, "age", "bmi")},
+            f"{sum(rows(proofs.laws)[name]['at_limit'] for name in ('age', 'bmi')):.0f} patients are exactly on a "
+            "limit.",
+        ),
+        "statement.some-correlation": Finding(
+            {"each depends on another covariate": all(given.values())},
+            "In the R code "
+            + "; ".join(f"{name} on {' and '.join(sorted(on)) or 'nothing'}" for name, on in given.items())
+            + f". Among themselves they have no connection (largest correlation in the trial {largest:.2f}).",
+        ),
+        "statement.age-centred": Finding(
+            {"age adds nothing to the effect at 55 years": abs(centre - 55) < FLOAT_NOISE},
+            f"The part of the true effects that goes with age is zero at {centre:.1f} years.",
         ),
         "statement.listing-1-harm": Finding(
             {"some effects are harm": bool((effect > 0).any())},
@@ -202,9 +214,18 @@ def listing_1(case: Case, proofs: Proofs) -> dict[str, Finding]:
             "Coefficients found from the effects: "
             f"{', '.join(f'{name} {value:+.1f}' for name, value in found.items())}.",
         ),
-        "statement.caption-listing-1": Finding(
-            {"it gives Table 1": tables[TABLE_1] == 90, "it gives Table 3": tables[TABLE_3] == 60},
-            f"{tables[TABLE_1]} of 90 numbers of Table 1 and {tables[TABLE_3]} of 60 cells of Table 3, with 2000 "
-            "patients; the listing's default is 1000.",
-        ),
     }
+
+
+def _words(expressions: tuple[str, ...]) -> set[str]:
+    return set(re.findall(r"\w+", " ".join(expressions)))
+
+
+def _age_without_effect(proofs: Proofs) -> float:
+    """The age at which an R patient without any of the factors has the base effect of the R code."""
+    x = proofs.r_trial
+    base = float(proofs.code["treatment_effect"][0].split()[0])
+    terms = x[["age", "anticoagulant", "diabetes", "prior_bleeding"]].assign(constant=1.0, obese=x["bmi"] > 30)
+    found = np.linalg.lstsq(terms.to_numpy(np.float64), x["true_te"].to_numpy())[0]
+    slope, constant = found[0], found[list(terms).index("constant")]
+    return float((base - constant) / slope)

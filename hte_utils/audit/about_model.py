@@ -1,51 +1,46 @@
-"""Findings on section 2.2 and Listing 2: the model as described, against the variables of the model that was run."""
+"""Findings on section 2.2 and Listing 2: the model as described, against the text that JAGS was given."""
 
 from __future__ import annotations
 
-from math import isclose, sqrt
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-import numpy as np
-
-from hte_utils import baseline
+from hte_utils import baseline, paper_sampler
 from hte_utils.audit.common import rows
-from hte_utils.audit.data_variants import TABLE_4
-from hte_utils.audit.listing_2 import INDIVIDUAL, POPULATION, SUBGROUP, TRIAL_PRECISION
+from hte_utils.audit.listings import INDIVIDUAL, POPULATION, SUBGROUP
+from hte_utils.ledger.entries import Reproduced, judge
 from hte_utils.ledger.statements import Finding
-from hte_utils.paper import printed_number
-from hte_utils.trial import TrialVariant
+from hte_utils.paper import entries_of, printed_number
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from hte_utils.audit.case import Case
+    from hte_utils.audit.listings import JagsModel
     from hte_utils.audit.proofs import Proofs
 
-MEANS_OF_TABLE_4 = 12
+LEVEL: Final = 0.01
+"""Of the joint test of a table of diagnostics: so often a run of JAGS is taken for another sampler's."""
 
 
 def model(case: Case, proofs: Proofs) -> dict[str, Finding]:
     """Findings on section 2.2."""
-    return _run(proofs) | _levels(case, proofs) | _equations(case, proofs) | _priors(proofs)
+    return _run(proofs) | _levels(proofs) | _parameters(case, proofs) | _equations(proofs) | _priors(proofs)
 
 
 def listing_2(case: Case, proofs: Proofs) -> dict[str, Finding]:
     """Findings on Appendix B."""
-    runs, gives = int(proofs.sampler["runs"].sum()), _gives_table_4(proofs)
-    men = case.design.group == 0
-    average = float(case.as_implied.cate[men].mean())
+    average = float(case.as_implied.cate[case.design.group == 0].mean())
     printed = printed_number("table4.te_gender[1].Mean")
-    reference = float(case.posterior["posterior"]["te_group"].isel(group=0).mean())
+    posterior = proofs.jags_posterior
     return {
         "statement.caption-listing-2": Finding(
-            {"JAGS runs it": runs > 0, **gives.claims},
-            f"Its runs with JAGS are recorded with their script. {gives.evidence}",
+            {
+                "JAGS runs it": set(proofs.jags.nodes.index) - {"y"}
+                <= {name.partition("[")[0] for name in posterior.index}
+            },
+            f"JAGS's run of it is recorded with its script: {len(posterior)} quantities, at least "
+            f"{posterior['ess'].min():.0f} effective draws.",
         ),
         "statement.gender-specific-effects": Finding(
-            {
-                "it is the effect of a reference patient of that gender": abs(reference - printed) < 0.001,
-                "it is the average effect of that gender": abs(average - printed) < 0.01,
-            },
+            {"te_gender is the average effect of that gender": abs(average - printed) < 0.01},
             f"te_gender[1] is {printed:+.3f} in Table 4: a man of average age without anticoagulants and diabetes. "
             f"The average over the men of the trial is {average:+.2f} (log odds ratio of bleeding).",
         ),
@@ -53,129 +48,161 @@ def listing_2(case: Case, proofs: Proofs) -> dict[str, Finding]:
 
 
 def _run(proofs: Proofs) -> dict[str, Finding]:
-    ratio = (proofs.sampler["distance"] / proofs.sampler["typical"]).to_numpy()
-    nearest = int(ratio.argmin())
-    sampler, thinning = proofs.sampler.index[nearest]
-    best = proofs.sampler.iloc[nearest]
+    slow = paper_sampler.recorded_runs(paper_sampler.JagsSampler.SLICE)
+    runs = paper_sampler.at_thinning(slow, paper_sampler.PAPER_THINNING)
+    found = {table: paper_sampler.joint_test(table, runs).probability for table in paper_sampler.TABLES}
+    means = _means_of_jags(proofs)
     return {
         "statement.implemented-in-jags": Finding(
-            {"runs of JAGS have the time-series errors of Table 4": best["distance"] < 2 * best["typical"]},
-            f"Runs of JAGS ({sampler} sampler, thinned by {thinning}) are as far from Table 4 as from one another: "
-            f"distance {best['distance']:.1f}, typical {best['typical']:.1f}.",
+            {"Tables 5 and 6 are such as runs of JAGS print": min(found.values()) >= LEVEL},
+            f"All numbers of a table together, among independent runs of JAGS's default samplers: "
+            f"{' and '.join(f'p = {p:.2f} ({table})' for table, p in found.items())}. Another run of JAGS would fail "
+            f"at {LEVEL} in one or the other in at most {2 * LEVEL:.0%}.",
         ),
-        "statement.listing-2-is-the-model": _gives_table_4(proofs),
+        "statement.listing-2-is-the-model": Finding(
+            {"JAGS, given Listing 2, has the posterior means of Table 4": all(means.values())},
+            f"{sum(means.values())} of {len(means)} agree within Monte Carlo error.",
+        ),
     }
 
 
-def _gives_table_4(proofs: Proofs) -> Finding:
-    means = rows(proofs.variants)[TrialVariant.AS_PRINTED][TABLE_4]
-    return Finding(
-        {"it gives Table 4": means == MEANS_OF_TABLE_4},
-        f"{means} of the {MEANS_OF_TABLE_4} posterior means agree within Monte Carlo error.",
-    )
+def _means_of_jags(proofs: Proofs) -> dict[str, bool]:
+    """Whether each mean of Table 4 is that of the long run of JAGS, by the ledger's rule."""
+    agrees = {}
+    for entry in entries_of("Table 4"):
+        if entry.quantity == "Mean":
+            own = rows(proofs.jags_posterior)[entry.row]
+            error = printed_number(f"table4.{entry.row}.Time.series.SE")
+            found = Reproduced(own["mean"], mcse=own["mcse_mean"], printed_mcse=error)
+            agrees[entry.row] = not judge(entry.id, found).fails
+    return agrees
 
 
-def _levels(case: Case, proofs: Proofs) -> dict[str, Finding]:
-    inside = proofs.variables.query("not observed")
-    there = {level: list(inside.index[inside["level"] == level]) for level in (POPULATION, SUBGROUP, INDIVIDUAL)}
-    individual = bool(there[INDIVIDUAL])
-    columns = [coding.covariate.column for coding in case.design.coding.covariates]
-    absent = [name for name in baseline.COVARIATES if name not in columns and name != case.design.coding.spec.group]
-    group = case.design.coding.spec.group
+def _levels(proofs: Proofs) -> dict[str, Finding]:
+    jags = proofs.jags
+    there = {level: jags.at_level(level) for level in (POPULATION, SUBGROUP, INDIVIDUAL)}
+    named = ", ".join(f"{level}: {' '.join(nodes) or 'none'}" for level, nodes in there.items())
+    columns = set(jags.covariates(of_effect=True)) | set(jags.covariates(of_effect=False))
+    absent = [name for name in baseline.COVARIATES if not {name, name.removesuffix("ulant")} & columns]
+    groups = _groups_of_effects(jags)
     return {
         "statement.three-levels": Finding(
-            {
-                "a population level": bool(there[POPULATION]),
-                "a subgroup level": bool(there[SUBGROUP]),
-                "an individual level": individual,
-            },
-            f"Of the population: {', '.join(there[POPULATION])}. Of the subgroups: {', '.join(there[SUBGROUP])}. Of "
-            f"the individuals: {', '.join(there[INDIVIDUAL]) or 'none'}.",
+            {"Listing 2 has variables of all three": all(there.values())}, f"In the JAGS text, {named}."
         ),
         "statement.population-level": Finding(
-            {
-                "treatment and some covariates have one": {"b_trt", "b_prognostic"} <= set(inside.index),
-                "all have": not absent,
-            },
-            f"Listing 2 has {', '.join(columns)}; it leaves out {', '.join(absent)}. Of these, systolic pressure is "
-            "in equation (1).",
+            {"treatment has one": "b_trt" in jags.fixed_effects, "the baseline covariates have": not absent},
+            f"Listing 2 leaves out {', '.join(absent) or 'none'}. Of these, systolic pressure is in equation (1).",
         ),
         "statement.subgroup-level": Finding(
             {
-                "subgroups have random effects": bool(there[SUBGROUP]),
-                "subgroups by age or anticoagulant use have": group in ("age", "anticoagulant"),
+                "subgroups have random effects of treatment": bool(groups),
+                "subgroups by age or anticoagulant use have": bool(groups & {"age", "anticoag"}),
             },
-            f"The only subgroups are those of {group} ({', '.join(case.design.group_labels)}). Age and anticoagulant "
-            "use modify the effect as fixed interactions.",
-        ),
-        "statement.equation-6": Finding(
-            {
-                "the subgroups' effects are normal": rows(inside)["re_trt"]["law"] == "normal",
-                "their mean and their variance are estimated": {"b_trt", "tau_re_trt"} <= set(inside.index),
-            },
-            "te_gender = b_trt + re_trt, with b_trt in the part of the overall effect and 1/tau_re_trt as variance.",
+            f"The only subgroups are those of {' and '.join(sorted(groups))}. Age and anticoagulant use modify the "
+            "effect as fixed interactions.",
         ),
         "statement.individual-level": Finding(
-            {"Listing 2 has a random effect for each individual": individual},
-            f"Its {len(inside)} variables have {inside['number'].sum()} scalars, none of them one patient's.",
+            {"Listing 2 has a random effect for each individual": bool(there[INDIVIDUAL])},
+            f"In the JAGS text, {named}.",
         ),
     }
 
 
-def _equations(case: Case, proofs: Proofs) -> dict[str, Finding]:
-    inside, cells = proofs.variables, rows(proofs.variables)
-    untreated = np.log(case.as_implied.risk / (1 - case.as_implied.risk))
+def _groups_of_effects(jags: JagsModel) -> set[str]:
+    """The columns by which random effects of treatment are grouped."""
+    with_treatment = [term for term in jags.terms if "treatment" in term and term & set(jags.random_effects)]
+    return set().union(*with_treatment) - set(jags.nodes.index) - {"treatment"}
+
+
+def _fixed_modifiers(jags: JagsModel) -> set[str]:
+    """The columns by which the effect of treatment differs without a random effect."""
+    return set(jags.covariates(of_effect=True)) - _groups_of_effects(jags)
+
+
+def _parameters(case: Case, proofs: Proofs) -> dict[str, Finding]:
+    """The descriptions of equation (6)'s and (7)'s parameters."""
+    jags, average = proofs.jags, float(case.as_implied.cate.mean())
+    printed = printed_number("table4.b_trt.Mean")
+    beside = sorted(_fixed_modifiers(jags))
+    return {
+        "statement.mu-tau": Finding(
+            {"the mean of the subgroups' effects, b_trt, is the average effect": abs(average - printed) < 0.01},
+            f"b_trt is {printed:+.3f} in Table 4; the model's effects of the {case.design.n_patients} patients average "
+            f"{average:+.2f} (log odds ratio of bleeding). b_trt is of patients of average age without anticoagulants "
+            "and diabetes.",
+        ),
+        "statement.sigma-tau": Finding(
+            {"nothing else in Listing 2 lets effects differ between subgroups": not beside},
+            "The variance 1/tau_re_trt is that between the groups by "
+            f"{' and '.join(sorted(_groups_of_effects(jags)))}; between subgroups by "
+            f"{', '.join(beside) or 'nothing else'} effects differ by fixed interactions, outside it.",
+        ),
+        "statement.sigma-eta": Finding(
+            {"Listing 2 has a variance of effects within subgroups": bool(jags.at_level(INDIVIDUAL))},
+            "Two patients with the same age, anticoagulants, diabetes and gender have the same effect in it.",
+        ),
+    }
+
+
+def _equations(proofs: Proofs) -> dict[str, Finding]:
+    jags = proofs.jags
+    without_treatment = sum("treatment" not in term for term in jags.terms)
+    interactions = [term for term in jags.terms if "treatment" in term and len(term) > 2 and "re_trt" not in term]
+    as_printed = bool(jags.at_level(INDIVIDUAL)) and not interactions
+    own_effect = (
+        jags.have_law(["re_trt"], "dnorm", "0", "tau_re_trt") and jags.sums.get("te_gender") == "b_trt + re_trt"
+    )
+    estimated = jags.have_law(["b_trt"], "dnorm", "0", "1") and "tau_re_trt" in jags.nodes.index
     return {
         "statement.equation-5": Finding(
-            {
-                "Listing 2 has these terms": {"b_intercept", "b_trt", "b_prognostic"} <= set(inside.index),
-                "it is a treatment effect: zero without treatment": bool(np.allclose(untreated, 0)),
-            },
-            f"Without treatment it is the log odds of bleeding, on average {untreated.mean():.1f} in the trial; the "
-            "treatment effect in it is its second term.",
+            {"it is a treatment effect: nothing is in it without treatment": without_treatment == 0},
+            f"{without_treatment} of the {len(jags.terms)} terms of Listing 2's predictor are there without "
+            "treatment. It is the log odds of bleeding; the treatment effect in it is its second term.",
+        ),
+        "statement.equation-6": Finding(
+            {"the subgroups' effects are normal about a common mean": own_effect and estimated},
+            "te_gender = b_trt + re_trt, with b_trt in the part of the mean and 1/tau_re_trt as variance.",
+        ),
+        "statement.logistic-regression": Finding(
+            {"the log odds of the outcome are the sum of effects": jags.sums.get("p") == "mu"},
+            "In the JAGS text logit(p[i]) <- mu[i].",
         ),
         "statement.equation-8": Finding(
-            {
-                "intercept, treatment and covariates": {"b_intercept", "b_trt", "b_prognostic"} <= set(inside.index),
-                "an effect of the subgroup": bool((inside["level"] == SUBGROUP).any()),
-                "an effect of the individual": bool((inside.query("not observed")["level"] == INDIVIDUAL).any()),
-                "and no other term": "b_interaction" not in inside.index,
-            },
-            f"Listing 2 has no effect of the individual, and {cells['b_interaction']['number']} interactions with "
-            "treatment that the equation lacks. As printed, the subgroup's effect also acts without treatment.",
+            {"these are the terms of Listing 2": as_printed},
+            f"Listing 2 has {'an' if jags.at_level(INDIVIDUAL) else 'no'} effect of the individual, and "
+            f"{len(interactions)} interactions with treatment that the equation lacks. As printed, the subgroup's "
+            "effect also acts without treatment.",
         ),
         "statement.equation-9": Finding(
-            {"the outcome is Bernoulli": cells["event"]["law"] == "bernoulli"},
-            f"{cells['event']['number']} outcomes with the law {cells['event']['law']}.",
+            {"the outcome is Bernoulli in Listing 2": jags.have_law(["y"], "dbern", "p[i]", "")},
+            f"y[i] ~ {_law(jags, 'y')}",
         ),
     }
+
+
+def _law(jags: JagsModel, name: str) -> str:
+    node = rows(jags.nodes)[name]
+    return f"{node['law']}({', '.join(filter(None, (node['first'], node['second'])))})"
 
 
 def _priors(proofs: Proofs) -> dict[str, Finding]:
-    inside = proofs.variables
-    fixed = inside[inside.index.str.startswith("b_")]
-    random, precisions = inside.loc[["re", "re_trt"]], inside.loc[["tau_re", "tau_re_trt"]]
-    sd = 1 / sqrt(TRIAL_PRECISION)
+    jags = proofs.jags
+    both = [f"tau_{name}" for name in ("re", "re_trt")]
     return {
         "statement.equation-10": Finding(
-            {"every fixed effect has it": _all_have(fixed, "normal", 0, 1)},
-            f"{fixed['number'].sum()} fixed effects, intercept, treatment and interactions among them: normal, mean "
-            "0, standard deviation 1.",
+            {"every fixed effect of Listing 2 has it": jags.have_law(jags.fixed_effects, "dnorm", "0", "1")},
+            f"{len(jags.fixed_effects)} fixed effects: "
+            f"{', '.join(sorted({_law(jags, name) for name in jags.fixed_effects}))}, mean and precision.",
         ),
         "statement.equation-11": Finding(
-            {"both have it": _all_have(random, "normal", 0, sd)},
-            f"With both precisions at {TRIAL_PRECISION:g}: normal, mean 0, standard deviation "
-            f"{random['second'].max():g}.",
+            {
+                "both random effects of Listing 2 have it": jags.have_law(["re"], "dnorm", "0", "tau_re")
+                and jags.have_law(["re_trt"], "dnorm", "0", "tau_re_trt")
+            },
+            f"re[k] ~ {_law(jags, 're')}, re_trt[k] ~ {_law(jags, 're_trt')}; dnorm's second argument is a precision.",
         ),
         "statement.hyperpriors": Finding(
-            {"both have it": _all_have(precisions, "gamma", 2, 1 / 2)},
-            f"Gamma with shape {precisions['first'].max():g} and rate {1 / precisions['second'].max():g}.",
+            {"both precisions of Listing 2 have it": jags.have_law(both, "dgamma", "2", "2")},
+            ", ".join(f"{name} ~ {_law(jags, name)}" for name in both) + "; shape and rate.",
         ),
     }
-
-
-def _all_have(variables: pd.DataFrame, law: str, first: float, second: float) -> bool:
-    return all(
-        found["law"] == law and isclose(found["first"], first) and isclose(found["second"], second)
-        for found in rows(variables).values()
-    )

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import statsmodels.api as sm
 from scipy.special import expit, logit
+from scipy.stats import norm
 
 from hte_utils.baseline import covariate_table
 
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from hte_utils.trial import TrialTruth
 
 SIGNIFICANT: Final = 0.05
+BALANCED_WITHIN: Final = 0.5
+"""Chance has left the arms alike when their risks without treatment differ by less than this many standard errors of
+the trial's result: what is left is then small beside what the trial cannot know anyway."""
 _PREFERENCE: Final = 1.0  # log odds ratio of being treated: patients above the median risk, or per SD of what is hidden
 
 
@@ -72,7 +76,7 @@ def by_hidden_factor(trial: pd.DataFrame, truth: TrialTruth, trials: int, rng: n
 
 
 def _summarise(trial: pd.DataFrame, made: list[tuple[NDArray[np.bool_], NDArray[np.float64]]]) -> Allocation:
-    differences = [100 * float(risk[treated].mean() - risk[~treated].mean()) for treated, risk in made]
+    differences = [imbalance(risk, treated) for treated, risk in made]
     covariates = covariate_table(trial)
     p_values = [joint_test(covariates, treated) for treated, _ in made]
     return Allocation(
@@ -81,6 +85,31 @@ def _summarise(trial: pd.DataFrame, made: list[tuple[NDArray[np.bool_], NDArray[
         found=float(np.mean(np.array(p_values) < SIGNIFICANT)),
         trials=len(made),
     )
+
+
+def imbalance(risk: NDArray[np.float64], treated: NDArray[np.bool_]) -> float:
+    """Return by how much the treated would bleed more often than the others without treatment, in percentage points."""
+    return 100 * float(risk[treated].mean() - risk[~treated].mean())
+
+
+def error_of_the_difference(risk: NDArray[np.float64], treated: NDArray[np.bool_]) -> float:
+    """Return the standard error of the difference between the arms' shares of bleeders, in percentage points."""
+    arms = 1 / treated.sum() + 1 / (~treated).sum()
+    return float(100 * np.sqrt(risk.mean() * (1 - risk.mean()) * arms))
+
+
+def is_balanced(risk: NDArray[np.float64], treated: NDArray[np.bool_]) -> bool:
+    """Whether what chance has left between the arms is small, see `BALANCED_WITHIN`."""
+    return abs(imbalance(risk, treated)) < BALANCED_WITHIN * error_of_the_difference(risk, treated)
+
+
+def chance_of_imbalance(risk: NDArray[np.float64]) -> float:
+    """Return the share of trials of these patients that a fair coin leaves not balanced.
+
+    The difference of the arms is normal with the patients' SD where the trial's error has that of the outcomes.
+    """
+    spread = np.sqrt(risk.mean() * (1 - risk.mean())) / risk.std(ddof=1)
+    return float(2 * norm.sf(BALANCED_WITHIN * spread))
 
 
 def joint_test(covariates: pd.DataFrame, treated: NDArray[np.bool_]) -> float:

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 TREAT_NOBODY = "treat nobody"
 TREAT_ALL = "treat everybody"
-LOW_QUINTILES = "treat Q1 and Q2"
-HIGH_QUINTILES = "treat Q4 and Q5"
+LOW_QUINTILES = "treat Q1 and Q2 of Table 8"
+HIGH_QUINTILES = "treat Q4 and Q5 of Table 8"
 BY_SIGN = "treat where the predicted risk difference is below 0"
 ORACLE = "treat where the true risk difference is below 0"
 
@@ -49,14 +49,14 @@ def bleeds_by_rule(case: Case) -> pd.DataFrame:
     -------
     pandas.DataFrame
         Index: the rule. Columns: `treated`, the number of patients treated, and `bleeds`, the true expected number of
-        bleeds among all patients. Quintiles and predictions are those of the model with its gender effects in.
+        bleeds among all patients. Quintiles are those of Table 8; predictions are the model's, gender effects in.
     """
     model, n = case.as_implied, case.design.n_patients
     rules = {
         TREAT_NOBODY: np.zeros(n, dtype=bool),
         TREAT_ALL: np.ones(n, dtype=bool),
-        LOW_QUINTILES: model.group <= 2,
-        HIGH_QUINTILES: model.group >= 4,
+        LOW_QUINTILES: case.as_computed.group <= 2,
+        HIGH_QUINTILES: case.as_computed.group >= 4,
         BY_SIGN: model.risk_difference < 0,
         ORACLE: case.truth.risk_difference < 0,
     }

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import pandas as pd
 
     from hte_utils.audit.confounding import Allocation
-    from hte_utils.baseline import Propensity
+    from hte_utils.audit.listings import JagsModel
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -22,24 +24,23 @@ class Proofs:
         `data_variants.tables_by_variant`.
     laws
         `table_2_laws.against_the_trial`.
-    variables
-        `listing_2.variables`.
+    code, r_trial
+        `listings.listing_1_code` and `listings.listing_1_trial`: Listing 1's R code, and the trial that R made with it.
+    jags, jags_posterior
+        `listings.listing_2_model` and `listings.listing_2_posterior`: Listing 2, and JAGS's posterior of it.
     bleeds
         `decisions.bleeds_by_rule`.
     randomised, by_risk, by_hidden_factor
         The functions of `confounding`.
-    propensity
-        `hte_utils.baseline.propensity` of the trial.
-    sampler
-        `hte_utils.paper_sampler.compare_settings`.
     """
 
     variants: pd.DataFrame
     laws: pd.DataFrame
-    variables: pd.DataFrame
+    code: Mapping[str, tuple[str, ...]]
+    r_trial: pd.DataFrame
+    jags: JagsModel
+    jags_posterior: pd.DataFrame
     bleeds: pd.DataFrame
     randomised: Allocation
     by_risk: Allocation
     by_hidden_factor: Allocation
-    propensity: Propensity
-    sampler: pd.DataFrame

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from hte_utils.audit.about_results import QUINTILES, table_8
+from hte_utils.audit.common import QUINTILES, table_8
 from hte_utils.trial import AGE_LIMITS, BMI_LIMITS, simulate_truth
 from hte_utils.trial.as_described import simulate_truth_as_described
 
@@ -35,7 +35,7 @@ def table_8_by_reading(case: Case) -> pd.DataFrame:
 
 
 def truth_by_quintile(case: Case) -> pd.DataFrame:
-    """Lay what the model says of each risk quintile (gender effects in) beside what is true of its patients.
+    """Lay what the model says of the patients of each group of Table 8 (gender effects in) beside what is true.
 
     Returns
     -------
@@ -43,11 +43,12 @@ def truth_by_quintile(case: Case) -> pd.DataFrame:
         Index: quintile. Predicted and true risk difference (percentage points, positive = more bleeds), and the share
         of patients (%) whose risk treatment truly raises.
     """
-    true = case.as_implied.true
+    true, groups = case.as_computed.true, range(1, len(QUINTILES) + 1)
+    predicted = [case.as_implied.risk_difference[case.as_computed.group == group].mean() for group in groups]
     return pd.DataFrame(
         {
             "Table 8 (log odds ratio)": table_8("mean_te"),
-            "predicted difference": 100 * case.as_implied.points["mean_te"].to_numpy(),
+            "predicted difference": 100 * np.array(predicted),
             "true difference": 100 * true["risk_difference"].to_numpy(),
             "truly harmed (%)": 100 * true["share_harmed"].to_numpy(),
         },

@@ -17,8 +17,8 @@ trials <- lapply(CASES, function(case) {
 })
 write_values(do.call(rbind, trials), path(1, "r_trials.csv.gz"))
 
-# The values behind the rounded columns, for one trial.
-write_values(data.frame(lapply(attr(simulate_trial(400, 77), "unrounded"), exact)), path(2, "r_trial_unrounded.csv.gz"))
+# The values behind the rounded columns, for the paper's trial.
+write_values(data.frame(lapply(attr(simulate_trial(2000, 123), "unrounded"), exact)), path(2, "r_trial_unrounded.csv.gz"))
 
 # Whole numbers only, so that sums are exact in any order; the sums weighted by subject_id see an exchange of rows as well.
 LARGE <- list(n = 1000000L, seed = 31)

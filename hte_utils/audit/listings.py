@@ -1,0 +1,164 @@
+"""Listings 1 and 2 as R and JAGS read them: their text, what it says, and what R and JAGS made of it.
+
+The texts and the recorded outputs are in ``tests/reference`` (with the scripts that wrote them). What the book says of
+the listings rests on these, so that no code of this package is compared with itself.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import pandas as pd
+from scipy.special import expit
+
+from hte_utils.ledger.recorded import Project
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+POPULATION, SUBGROUP, INDIVIDUAL = "population", "subgroup", "individual"
+_LEVEL_OF_INDEX: Final = {"": POPULATION, "k": SUBGROUP, "i": INDIVIDUAL}
+_NAME: Final = re.compile(r"[A-Za-z_][\w.]*")
+_INDEX: Final = re.compile(r"\[[^][]*(\[[^][]*\])?[^][]*\]")  # [i], [k], [gender[i] + 1]
+
+
+def _reference(name: str) -> Path:
+    return Project.find().root / "tests" / "reference" / name
+
+
+def _names(expression: str) -> set[str]:
+    return set(_NAME.findall(expression))
+
+
+def listing_1_code(text: str | None = None) -> dict[str, tuple[str, ...]]:
+    """Return what Listing 1's R code assigns to each name, in order; `text` is ``listing_1.R`` if None."""
+    text = _reference("listing_1.R").read_text(encoding="utf-8") if text is None else text
+    code: dict[str, tuple[str, ...]] = {}
+    for name, expression in re.findall(r"^\s*(\w+) <- ([^{\n]*)$", text, flags=re.MULTILINE):
+        code[name] = (*code.get(name, ()), expression)
+    return code
+
+
+def listing_1_trial() -> pd.DataFrame:
+    """Read the trial that R made with Listing 1 (2000 patients, seed 123).
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a patient: the columns of the listing's data frame (categories as 0 and 1), with `age`, `bmi`, `sbp` and
+        `dbp` unrounded; and R's `baseline_risk` and `event_prob` (probabilities).
+    """
+    table = pd.read_csv(_reference("r_trials.csv.gz"), comment="#")
+    of_paper = (table["n"] == 2000) & (table["seed"] == 123) & (table["variant"] == "as-printed")
+    trial = table[of_paper].drop(columns=["n", "seed", "variant"]).reset_index(drop=True)
+    unrounded = pd.read_csv(_reference("r_trial_unrounded.csv.gz"), comment="#").map(float.fromhex)
+    trial["true_te"] = trial["true_te"].map(float.fromhex)
+    return trial.assign(**{str(name): column for name, column in unrounded.items()})
+
+
+def evaluated(formula: str, trial: pd.DataFrame) -> NDArray[np.float64]:
+    """Evaluate a sum as the paper prints it, within ``plogis(...)`` or not, for the patients of a trial."""
+    inside = re.fullmatch(r"plogis\((.*)\)", formula)
+    values = np.asarray(trial.eval(inside[1] if inside else formula, engine="python"), dtype=np.float64)
+    return np.asarray(expit(values)) if inside else values
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class JagsModel:
+    """A model in JAGS's language, taken apart.
+
+    Attributes
+    ----------
+    nodes
+        Index: the stochastic nodes. Columns: `level` (of the paper's three, by the node's index: none, k, i), `law`,
+        `first` and `second` (its arguments, as written), `observed` (whether R hands it over as data).
+    terms
+        The names in each term of the linear predictor ``mu[i]``.
+    sums
+        What is computed and not drawn: right-hand side by name, without indices.
+    """
+
+    nodes: pd.DataFrame
+    terms: tuple[frozenset[str], ...]
+    sums: Mapping[str, str]
+
+    @property
+    def random_effects(self) -> list[str]:
+        """Unobserved nodes whose law has a node among its arguments: what makes a model hierarchical."""
+        hidden = self.nodes[~self.nodes["observed"]]
+        drawn = set(self.nodes.index)
+        return [str(name) for name in hidden.index if drawn & _names(" ".join(hidden.loc[name, ["first", "second"]]))]
+
+    @property
+    def fixed_effects(self) -> list[str]:
+        """Unobserved nodes of the linear predictor whose law is given."""
+        return [name for name in self.in_predictor if name not in self.random_effects]
+
+    @property
+    def in_predictor(self) -> list[str]:
+        """Nodes that the linear predictor has, in the listing's order."""
+        return [str(name) for name in self.nodes.index if any(name in term for term in self.terms)]
+
+    def covariates(self, *, of_effect: bool) -> list[str]:
+        """Columns that have a term with treatment (`of_effect`) or without it."""
+        drawn = set(self.nodes.index) | {"treatment"}
+        chosen = [term for term in self.terms if ("treatment" in term) == of_effect]
+        return sorted(set().union(*chosen) - drawn)
+
+    def at_level(self, level: str) -> list[str]:
+        """Unobserved nodes of a level."""
+        return [str(name) for name in self.nodes.index[(self.nodes["level"] == level) & ~self.nodes["observed"]]]
+
+    def have_law(self, names: list[str], law: str, *arguments: str) -> bool:
+        """Whether each of these nodes has this law with these arguments."""
+        found = self.nodes.reindex(names)[["law", "first", "second"]]
+        return bool(names) and found.to_numpy().tolist() == [[law, *arguments]] * len(names)
+
+
+def listing_2_model(text: str | None = None) -> JagsModel:
+    """Take Listing 2 apart; `text` is what JAGS was given, ``jags_listing2.txt``, if None."""
+    text = _reference("jags_listing2.txt").read_text(encoding="utf-8") if text is None else text
+    text = re.sub(r"#.*", "", text)
+    text = re.sub(r"\+\s*\n\s*", "+ ", text)  # a sum that goes on in the next line
+    laws = re.findall(r"^\s*(\w+)(?:\[(\w)\])? ~ (\w+)\(([^,\n]*)(?:, ([^,\n]*))?\)$", text, flags=re.MULTILINE)
+    data = _data_of_listing_2()
+    rows = {
+        name: {
+            "level": _LEVEL_OF_INDEX[index],
+            "law": law,
+            "first": first,
+            "second": second,
+            "observed": name in data,
+        }
+        for name, index, law, first, second in laws
+    }
+    assigned = re.findall(r"^\s*([\w()]+)\[\w\]\)? <- (.*)$", text, flags=re.MULTILINE)
+    sums = {name.removeprefix("logit("): _INDEX.sub("", expression) for name, expression in assigned}
+    predictor = next(expression for name, expression in assigned if name == "mu")
+    # What is in the brackets of re[gender[i] + 1] is part of the term, and its plus sign is no sum.
+    terms = re.sub(r"\+ 1\]", "]", predictor).split(" + ")
+    return JagsModel(
+        pd.DataFrame.from_dict(rows, orient="index"),
+        tuple(frozenset(_names(re.sub(r"\[i\]", "", term))) for term in terms),
+        sums,
+    )
+
+
+def _data_of_listing_2() -> set[str]:
+    """Names of what R hands over to JAGS."""
+    script = _reference("jags_model.R").read_text(encoding="utf-8")
+    handed_over = re.search(r"with\(trial, list\((.*?)\n\}", script, flags=re.DOTALL)
+    if handed_over is None:
+        raise ValueError("jags_model.R has no data of Listing 2: with(trial, list(...)) is looked for")
+    return set(re.findall(r"(\w+) = ", handed_over[1]))
+
+
+def listing_2_posterior() -> pd.DataFrame:
+    """Read JAGS's posterior of Listing 2: mean, sd, quantiles and Monte Carlo error (`mcse_mean`) by parameter."""
+    return pd.read_csv(_reference("jags_listing2_summary.csv"), comment="#", index_col="parameter")
