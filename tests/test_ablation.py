@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
@@ -14,9 +16,11 @@ from hte_utils.ablation import (
     PAPER_ANALYSIS,
     PAPER_TRIAL,
     QUINTILE_COLUMNS,
+    AblationTable,
     Choice,
     ablation_table,
 )
+from hte_utils.candidate_models import ALL_MODIFIERS_MODEL
 from hte_utils.cate import EffectScale, GroupEffects, baseline_risk_draws, cate_draws
 from hte_utils.evaluation import evaluate_cate
 from hte_utils.figures import audit
@@ -160,6 +164,27 @@ def test_what_the_reader_sees_and_what_the_replay_holds(table):
     found = guarded["ablation.as_in_the_paper.rmse"]
     assert (found.value, found.mcse) == (table.estimates.loc[AS_IN_PAPER, "rmse"], table.mcse.loc[AS_IN_PAPER, "rmse"])
     assert "ablation.first_draw_removed_as_in_the_paper.rmse" in guarded
+
+
+def test_changes_carry_their_error_and_their_word(table):
+    changes = table.changes()
+    assert len(changes) == len(table.estimates) - 1
+    where = (PAPER_TRIAL, Choice.GENDER_LEFT_OUT.value)
+    gap = table.estimates.loc[where, "coverage"] - table.estimates.loc[AS_IN_PAPER, "coverage"]
+    error = np.hypot(table.mcse.loc[where, "coverage"], table.mcse.loc[AS_IN_PAPER, "coverage"])
+    assert changes.loc[where, "coverage"] == f"−{abs(gap):.3f} ± {error:.3f}"
+    for name, column in (("correlation", "correlation"), ("rmse", "RMSE"), ("coverage", "coverage")):
+        gaps = (table.estimates[name] - table.estimates[name].iloc[0]).abs().iloc[1:]
+        errors = np.hypot(table.mcse[name], table.mcse[name].iloc[0]).iloc[1:]
+        assert (changes[column].str.endswith("not told apart") == (gaps <= 2 * errors)).all()
+
+
+def test_the_all_modifiers_model_is_said_to_be_the_worst_where_it_is(table):
+    only_paper = AblationTable(table.estimates.loc[[PAPER_TRIAL]], table.mcse.loc[[PAPER_TRIAL]])
+    assert only_paper.worst_in(ALL_MODIFIERS_MODEL.label) == ["correlation", "RMSE", "coverage"]
+    assert only_paper.worst_in("as in the paper") == []
+    unsure = replace(only_paper, mcse=only_paper.mcse + 1)
+    assert unsure.worst_in(ALL_MODIFIERS_MODEL.label) == []
 
 
 def test_the_result_does_not_depend_on_the_threads(table):

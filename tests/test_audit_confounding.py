@@ -6,7 +6,16 @@ import pytest
 from scipy.special import expit
 
 from hte_utils import simulate_trial
-from hte_utils.audit.confounding import by_hidden_factor, by_risk, joint_test, randomised
+from hte_utils.audit.confounding import (
+    by_hidden_factor,
+    by_risk,
+    chance_of_imbalance,
+    error_of_the_difference,
+    imbalance,
+    is_balanced,
+    joint_test,
+    randomised,
+)
 from hte_utils.baseline import COVARIATES, propensity
 from hte_utils.trial import simulate_truth
 
@@ -47,3 +56,18 @@ def test_the_joint_test_is_that_of_the_propensity_score():
     covariates = pd.get_dummies(trial[list(COVARIATES)], drop_first=True, dtype=float)
     treated = (trial["treatment"] == "Treatment").to_numpy()
     assert joint_test(covariates, treated) == pytest.approx(propensity(trial).p_value, rel=1e-6)
+
+
+def test_sound_randomisations_fail_the_balance_as_seldom_as_said():
+    """A fair coin, 20 000 times: the claim on balance fails in half a per cent, as the evidence says."""
+    risk, rng = simulate_truth().baseline_risk, np.random.default_rng(11)
+    failed = np.mean([not is_balanced(risk, rng.random(risk.size) < 0.5) for _ in range(20_000)])
+    said = chance_of_imbalance(risk)
+    assert said < 0.01
+    assert failed == pytest.approx(said, abs=4 * np.sqrt(said / 20_000))
+
+
+def test_the_error_of_the_difference_is_that_of_two_proportions():
+    risk, treated = np.full(8, 0.25), np.arange(8) < 4
+    assert error_of_the_difference(risk, treated) == pytest.approx(100 * np.sqrt(0.25 * 0.75 / 2))
+    assert imbalance(np.where(treated, 0.3, 0.1), treated) == pytest.approx(20)

@@ -20,6 +20,10 @@ def test_truth_by_quintile_is_in_percentage_points():
     case, table = paper_case(), tables.truth_by_quintile(paper_case())
     true = 100 * case.truth.risk_difference
     assert table["true difference"].mean() == pytest.approx(true.mean())
+    assert table["predicted difference"].mean() == pytest.approx(100 * case.as_implied.risk_difference.mean())
+    in_q5 = case.as_computed.group == 5  # the patients of Table 8, in every column
+    assert table.loc["Q5", "true difference"] == pytest.approx(true[in_q5].mean())
+    assert table.loc["Q5", "predicted difference"] == pytest.approx(100 * case.as_implied.risk_difference[in_q5].mean())
     assert table["truly harmed (%)"].mean() == pytest.approx(100 * np.mean(true > 0))
 
 

@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from hte_utils.ledger.recorded import Project
 from hte_utils.paper import paper_entries
 from hte_utils.paper.statements import Statement, statement, statements, statements_of
 
@@ -34,7 +35,7 @@ def test_every_statement_is_whole_and_named_once():
         ("Abstract", ["0.78", "0.53", "0.547", "-0.359"]),
         ("Section 3", ["0.78", "0.53", "1.04", "within 2"]),
         ("Section 2.1", ["0.52", "σ = 12", "σ = 5", "0.2 + 0.2", "0.25 - 0.1", "p = 0.3", "p = 0.1"]),
-        ("Section 2.2", ["N(0, 1)", "Gamma(2, 2)", "three levels"]),
+        ("Section 2.2", ["N(0, 1)", "Gamma(2, 2)", "three levels", "μ_τ", "σ_τ²", "σ_η²"]),
         ("Appendix A", ["-3.5", "0.02", "0.8", "1.2", "0.01", "-0.2", "0.5", "0.4", "-0.3"]),
     ],
 )
@@ -59,3 +60,28 @@ def test_unknown_names_are_refused_with_the_known_ones():
         statement("statement.x")
     with pytest.raises(KeyError, match=r"there are Abstract, Section 1\.1"):
         statements_of("Section 5")
+
+
+def test_every_caption_of_a_table_figure_and_listing_is_there():
+    places = {one.place for one in statements()}
+    for what in (*(f"Table {k}" for k in range(1, 9)), *(f"Figure {k}" for k in range(1, 7)), "Listing 1", "Listing 2"):
+        assert f"caption of {what}" in places
+
+
+def test_every_claim_in_the_comments_of_listing_1_is_there():
+    words = " ".join(one.quote for one in statements_of("Appendix A"))
+    harm = "possibility of harm"
+    for comment in (
+        "Truncate age",
+        "Truncate BMI",
+        "some correlation",
+        "possibility of harm",
+        "centered at 55",
+        "Positive effect",
+    ):
+        assert comment in words
+
+
+def test_the_readme_counts_the_statements():
+    readme = (Project.find().root / "README.md").read_text(encoding="utf-8")
+    assert re.findall(r"Every statement \((\d+)\)", readme) == [str(len(statements()))]
