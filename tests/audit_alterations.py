@@ -120,9 +120,9 @@ def _another_code(proofs: Proofs) -> dict[str, tuple[str, ...]]:
 
 
 def _another_run(trial: pd.DataFrame) -> pd.DataFrame:
-    """A trial whose risks are not logistic in the covariates, and whose controls bleed by no effect."""
+    """A trial whose risks are not logistic in the covariates, and whose controls bleed without cause."""
     risk = trial["baseline_risk"] ** 1.1
-    return trial.assign(baseline_risk=risk, true_te=0.01 * trial["age"], event_prob=risk + 0.001, treatment=0)
+    return trial.assign(baseline_risk=risk, true_te=0.01 * trial["age"], event_prob=risk + 0.001)
 
 
 def _hardly_any_effect(trial: pd.DataFrame) -> pd.DataFrame:

@@ -128,7 +128,7 @@ def test_with_the_true_effects_reversed_the_reading_would_have_been_right():
     ours, other = verdicts(paper_case()), verdicts(reversed_case())
     for name in ("high-risk-benefit", "low-risk-harmed", "low-risk-no-benefit", "q1-harmful", "efficacy-increases"):
         assert ours[f"statement.{name}"] != Verdict.HOLDS
-        assert other[f"statement.{name}"] == Verdict.HOLDS
+        assert other[f"statement.{name}"] in {Verdict.HOLDS, Verdict.HOLDS_IN_PART} - {ours[f"statement.{name}"]}
     assert ours["statement.gamma-2"] == Verdict.HOLDS
     assert other["statement.gamma-2"] == Verdict.DOES_NOT_HOLD
 

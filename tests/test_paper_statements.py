@@ -70,7 +70,6 @@ def test_every_caption_of_a_table_figure_and_listing_is_there():
 
 def test_every_claim_in_the_comments_of_listing_1_is_there():
     words = " ".join(one.quote for one in statements_of("Appendix A"))
-    harm = "possibility of harm"
     for comment in (
         "Truncate age",
         "Truncate BMI",
