@@ -10,6 +10,7 @@ from study_results import results
 from hte_utils.paper import printed_number
 from hte_utils.study import findings
 from hte_utils.study.generate import population
+from hte_utils.study.plan import planned_replicates
 from hte_utils.study.scenarios import SCENARIOS
 
 
@@ -73,3 +74,35 @@ def test_flags_and_failures_are_counted_once_a_replicate():
     row = findings.flagged(joined(trial, elsewhere)).loc[("as-printed", "a")]
     assert row[["replicates", "failed", "separation", "not_converged", "nuts_fallback"]].tolist() == [4, 1, 2, 1, 0]
     assert row["errors"] == "ValueError 1"
+
+
+def test_runs_are_counted_beside_the_plan():
+    table = joined(
+        *(results(3).assign(method=name) for name in findings.METHOD_GROUPS["ridge and lasso"]),
+        *(
+            results(2, error=["", "ValueError"]).assign(method=name)
+            for name in findings.METHOD_GROUPS["causal forests"]
+        ),
+    )
+    here = findings.runs(table).loc[SCENARIOS["as-printed"].label]
+    planned = planned_replicates()
+    assert here["ridge and lasso"] == f"3 / {planned['as-printed', 'interactions_lasso']}"
+    assert here["causal forests"] == f"2 / {planned['as-printed', 'bcf']}, 2 failed"
+    assert here["regressions"] == f"0 / {planned['as-printed', 'path']}"
+
+
+def test_every_planned_method_is_in_one_group():
+    grouped = [method for methods in findings.METHOD_GROUPS.values() for method in methods]
+    assert sorted(grouped) == sorted({method for _, method in planned_replicates()})
+
+
+def test_intervals_of_effects_are_summed_up_by_table_6_of_morris_et_al():
+    lower, upper = np.array([0.0, 0.01, 0.02, 0.03]), np.array([0.04, 0.05, 0.06, 0.07])
+    table = results(ate_lower=lower, ate_estimate=(lower + upper) / 2, ate_upper=upper, ate_truth=0.015)
+    row = findings.effect_intervals(table.assign(method="path"), ["path"], ["trial"]).iloc[0]
+    empirical = np.std([0.02, 0.03, 0.04, 0.05], ddof=1)
+    model = 0.02 / 1.959964
+    assert row["bias"] == f"2.00 ± {100 * empirical / 2:.2f}"
+    assert row["relative SE error"].startswith(f"{100 * (model / empirical - 1):.1f} ±")
+    assert row["coverage"].startswith("50.0 ±")
+    assert row["bias-eliminated"].startswith("100.0 ±")

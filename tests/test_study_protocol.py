@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hte_utils.study import plan, protocol
+from hte_utils.study import protocol
 from hte_utils.study.generate import PROFILE_NAMES, simulate
 from hte_utils.study.scenarios import SCENARIOS
 
@@ -46,15 +46,6 @@ def test_profiles_are_described():
     assert table.loc["high-risk", "conditions"] == "hypertension, diabetes, anticoagulant, prior bleeding"
     assert table.loc["young", "conditions"] == "none"
     assert table["risk"].idxmax() == "high-risk"
-
-
-def test_replicates_are_the_plans():
-    table, planned = protocol.replicates(), plan.planned_replicates()
-    assert (
-        table.loc[SCENARIOS["as-printed"].label, "regressions and hierarchical models"]
-        == planned["as-printed", "all_modifiers"]
-    )
-    assert table.loc[SCENARIOS["no-effect"].label, "causal forests"] == 0
 
 
 def test_every_measure_has_its_monte_carlo_error():

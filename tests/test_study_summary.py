@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+from study_results import results as made_up
 
 from hte_utils.study.measures import MEASURES
 from hte_utils.study.summary import (
@@ -157,3 +158,18 @@ def test_what_is_not_there_is_said() -> None:
         paired_differences(results(5), "nope")
     with pytest.raises(ValueError, match="every replicate failed"):
         average_effect_performance(results(5).assign(ate_estimate=np.nan))
+
+
+def test_the_error_of_the_relative_se_error_is_its_spread_over_studies():
+    """Intervals whose standard errors vary and are 10 % too small: the stated error against that of 400 studies."""
+    rng = np.random.default_rng(5)
+    found, stated = [], []
+    for _ in range(400):
+        estimate = rng.normal(0.0, 1.0, 150)
+        half = 1.959964 * 0.9 * np.sqrt(rng.chisquare(20, 150) / 20)
+        table = made_up(150, ate_estimate=estimate, ate_lower=estimate - half, ate_upper=estimate + half, ate_truth=0.0)
+        row = average_effect_performance(table).loc[("as-printed", "a", "trial", "relative_error_of_model_se")]
+        found.append(row["value"])
+        stated.append(row["mcse"])
+    assert np.mean(found) == pytest.approx(-10.0, abs=1.0)
+    assert np.mean(stated) == pytest.approx(np.std(found, ddof=1), rel=0.1)

@@ -17,13 +17,14 @@ from hte_utils.comparators import METHODS
 from hte_utils.ledger.entries import Reproduced
 from hte_utils.paper import printed_number
 from hte_utils.study.generate import population
+from hte_utils.study.plan import FORESTS, LEARNERS, PAPER_METHODS, PENALISED, RUNGS, planned_replicates
 from hte_utils.study.protocol import POINTS
 from hte_utils.study.replicate import FLAGS, POPULATION, TRIAL
 from hte_utils.study.scenarios import PAPER_DESIGN, SCENARIOS
-from hte_utils.study.summary import failures, mean_measures, paired_differences
+from hte_utils.study.summary import average_effect_performance, failures, mean_measures, paired_differences
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 PER_THOUSAND: Final = 1000.0
 TABLE_7: Final = {"correlation": "lor_correlation", "rmse": "lor_rmse", "mae": "lor_mae", "coverage": "lor_coverage"}
@@ -194,6 +195,81 @@ def flagged(results: pd.DataFrame) -> pd.DataFrame:
 
 def _count(flags: pd.Series, flag: str) -> int:
     return sum(flag in text.split(";") for text in flags)
+
+
+METHOD_GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
+    "regressions": ("constant", "path", "interactions_ml", "interactions_firth"),
+    "Listing 2's terms": RUNGS,
+    "hierarchical models": (*PAPER_METHODS, "all_modifiers"),
+    "ridge and lasso": PENALISED,
+    "S-, T-, X-learner": LEARNERS,
+    "causal forests": FORESTS,
+}
+"""Methods that are planned and run together."""
+
+
+def runs(results: pd.DataFrame) -> pd.DataFrame:
+    """Lay out what was planned, what was run and what failed.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row for each scenario, a column for each of `METHOD_GROUPS`: "run / planned" trials of each method of the
+        group (the least, if they differ), and the number that failed where any did; "–" where nothing was planned.
+    """
+    found, planned = failures(results), planned_replicates()
+    rows = {}
+    for scenario in SCENARIOS.values():
+        cells = {}
+        for group, methods in METHOD_GROUPS.items():
+            keys = [(scenario.name, method) for method in methods]
+            met = found.reindex(keys)[["replicates", "failed"]].fillna(0).astype(int)
+            wanted = min(planned.get(key, 0) for key in keys)
+            failed = f", {met['failed'].sum()} failed" if met["failed"].any() else ""
+            cells[group] = f"{met['replicates'].min()} / {wanted}{failed}" if wanted else "–"
+        rows[scenario.label] = cells
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(index="scenario")
+
+
+def effect_intervals(results: pd.DataFrame, methods: Sequence[str], places: Sequence[str]) -> pd.DataFrame:
+    """Lay out how the intervals of single effects keep their promise over the trials of the paper's design.
+
+    Parameters
+    ----------
+    methods
+        With intervals.
+    places
+        Populations: the trial (average effect), profile patients (their own effect).
+
+    Returns
+    -------
+    pandas.DataFrame
+        Index ``effect, method``; columns ``bias`` (percentage points), ``relative SE error`` (per cent; below 0: the
+        intervals are too narrow for the spread of the estimates), ``coverage`` and ``bias-eliminated`` (coverage of the
+        mean estimate in place of the truth, per cent), each as "value ± MCSE".
+    """
+    wanted = results["method"].isin(list(methods)) & results["population"].isin(list(places))
+    found = average_effect_performance(results[wanted & (results["scenario"] == PAPER_DESIGN)])
+    wide = found.xs(PAPER_DESIGN, level="scenario").unstack("measure")  # noqa: PD010
+    value, mcse = wide["value"], wide["mcse"]
+    rows = {}
+    for place in places:
+        for method in methods:
+            effect = "average" if place == TRIAL else place.removeprefix("profile-")
+            mean, error = (table.xs((method, place)) for table in (value, mcse))
+            rows[effect, METHODS[method].label] = {
+                label: f"{factor * mean[name]:.{digits}f} ± {factor * error[name]:.{digits}f}"
+                for label, (name, factor, digits) in _INTERVAL_COLUMNS.items()
+            }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(index=["effect", "method"])
+
+
+_INTERVAL_COLUMNS: Final = {
+    "bias": ("bias", POINTS, 2),
+    "relative SE error": ("relative_error_of_model_se", 1.0, 1),
+    "coverage": ("coverage", POINTS, 1),
+    "bias-eliminated": ("bias_eliminated_coverage", POINTS, 1),
+}
 
 
 def performance_table(table: pd.DataFrame, scenario: str, place: str = POPULATION) -> pd.DataFrame:

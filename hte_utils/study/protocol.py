@@ -7,13 +7,11 @@ data-generating mechanisms, estimands, methods, performance measures.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 import pandas as pd
 
 from hte_utils.study.generate import PROFILE_NAMES, population, profiles
-from hte_utils.study.plan import CORE, FORESTS, LEARNERS, PENALISED, STAGES, planned_replicates
 from hte_utils.study.scenarios import PAPER_DESIGN, SCENARIOS
 
 if TYPE_CHECKING:
@@ -53,13 +51,6 @@ PERFORMANCE: Final[tuple[tuple[str, str, str], ...]] = (
     ("paired difference", "one method's measure minus another's on the same trials, mean", _SD_OVER_ROOT_N),
 )
 """The performance measures: name, definition, and formula of the Monte Carlo standard error over n replicates."""
-
-_GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
-    "regressions and hierarchical models": CORE,
-    "ridge and lasso": PENALISED,
-    "S-, T-, X-learner": LEARNERS,
-    "causal forests": FORESTS,
-}
 
 
 def mechanisms() -> pd.DataFrame:
@@ -123,19 +114,6 @@ def performance_measures() -> pd.DataFrame:
     """`PERFORMANCE` as a table: index `measure`, columns `definition` and `monte_carlo_se`."""
     names, definitions, errors = zip(*PERFORMANCE, strict=True)
     return pd.DataFrame({"definition": definitions, "monte_carlo_se": errors}, index=pd.Index(names, name="measure"))
-
-
-def replicates() -> pd.DataFrame:
-    """Planned number of simulated trials: a row for each scenario, a column for each group of methods; 0: not run."""
-    planned = planned_replicates(STAGES)
-    rows = {
-        scenario.label: {
-            group: min(planned.get((scenario.name, method), 0) for method in methods)
-            for group, methods in _GROUPS.items()
-        }
-        for scenario in SCENARIOS.values()
-    }
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(index="scenario")
 
 
 def replicates_for_coverage(mcse: float = WANTED_COVERAGE_MCSE, coverage: float = NOMINAL_COVERAGE) -> int:

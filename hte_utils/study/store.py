@@ -275,6 +275,27 @@ def published_bits(folder: Path) -> int:
     return int(_record(folder)["bits"])
 
 
+def published_runs(folder: Path) -> pd.DataFrame:
+    """What made the published results: one row for each start of a command, in the order of time.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns ``began`` (UTC, to the minute), ``commit`` (short), ``command`` and ``cells`` (pairs of scenario and
+        method).
+    """
+    rows = [
+        {
+            "began": run["began"][:16].replace("T", " "),
+            "commit": run["commit"][:7] + run["commit"][40:],
+            "command": run["command"],
+            "cells": len(run["cells"]),
+        }
+        for run in sorted(_record(folder)["runs"], key=lambda run: run["began"])
+    ]
+    return pd.DataFrame(rows)
+
+
 def rounded(values: FloatArray, bits: int) -> FloatArray:
     """Round to so many bits; infinities and NaN stay."""
     mantissa, exponent = np.frexp(values)

@@ -1,0 +1,113 @@
+"""Two methods compared on the same trials, in words that the numbers decide.
+
+A method is "larger by" or "smaller by" in a measure only where the paired difference exceeds twice its Monte Carlo
+standard error; else the two are "not told apart". The chapters compare nothing in any other way.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from hte_utils.study.findings import SHOWN, fixed_rules, of_trial
+from hte_utils.study.replicate import POPULATION
+from hte_utils.study.scenarios import PAPER_DESIGN
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+    from numpy.typing import NDArray
+
+ERRORS_NEEDED: Final = 2.0
+"""A difference is called one where it is larger than so many of its Monte Carlo standard errors."""
+
+
+def in_words(difference: float, mcse: float, digits: int = 2) -> str:
+    """Say a difference: "larger by 0.94 ± 0.15", "smaller by …" or "not told apart (+0.02 ± 0.05)".
+
+    Raises
+    ------
+    ValueError
+        If the difference has no Monte Carlo error (fewer than two trials), so that nothing can be said.
+    """
+    if not (math.isfinite(difference) and math.isfinite(mcse)):
+        raise ValueError(f"a difference of {difference} ± {mcse} cannot be judged; compare at least two common trials")
+    if abs(difference) > ERRORS_NEEDED * mcse:
+        word = "larger" if difference > 0.0 else "smaller"
+        return f"{word} by {abs(difference):.{digits}f} ± {mcse:.{digits}f}"
+    return f"not told apart ({difference:+.{digits}f} ± {mcse:.{digits}f})"
+
+
+def common_trials(results: pd.DataFrame, methods: Sequence[str]) -> pd.DataFrame:
+    """Results of these methods on the trials that all of them have met without failure, scenario by scenario."""
+    chosen = results[results["method"].isin(list(methods)) & (results["error"] == "")]
+    met = chosen.groupby(["scenario", "replicate"], observed=True)["method"].transform("nunique")
+    return chosen[met == len(methods)]
+
+
+def compare(
+    results: pd.DataFrame,
+    method: str,
+    reference: str,
+    measure: str,
+    scenario: str = PAPER_DESIGN,
+    digits: int = 2,
+) -> str:
+    """Say how a method's measure stands to a reference's in new patients, on the trials that both have met.
+
+    Parameters
+    ----------
+    measure
+        Name from `hte_utils.study.findings.SHOWN`; the difference is in the units of the figures (percentage points;
+        regret: bleeds per 1000).
+    """
+    values, others = _paired(results, [method, reference], measure, scenario)
+    return in_words(*_mean_and_error(values - others), digits)
+
+
+def compare_with_fixed_rule(results: pd.DataFrame, method: str, scenario: str, digits: int = 2) -> str:
+    """Say how a method's mean regret stands to that of treating all or none, whichever is better (known exactly)."""
+    (regret,) = _paired(results, [method], "regret", scenario)
+    best = float(fixed_rules([scenario]).min(axis="columns").item())
+    return in_words(*_mean_and_error(regret - best), digits)
+
+
+def share_of_gain(
+    results: pd.DataFrame, start: str, halfway: str, end: str, measure: str = "rd_rmse", scenario: str = PAPER_DESIGN
+) -> tuple[float, float]:
+    """Which part of what `end` gains over `start` a method in between has already, with its Monte Carlo error.
+
+    Returns
+    -------
+    tuple of float
+        The ratio of the two mean paired differences, and its standard error by linearisation (delta method).
+
+    Raises
+    ------
+    ValueError
+        If `end` is not told apart from `start`: a ratio to nothing.
+    """
+    first, between, last = _paired(results, [start, halfway, end], measure, scenario)
+    part, whole = first - between, first - last
+    gain, error = _mean_and_error(whole)
+    if abs(gain) <= ERRORS_NEEDED * error:
+        raise ValueError(f"{end!r} is not told apart from {start!r} in {measure}; there is no gain to share")
+    ratio = float(part.mean()) / gain
+    return ratio, _mean_and_error(part - ratio * whole)[1] / abs(gain)
+
+
+def _paired(results: pd.DataFrame, methods: Sequence[str], measure: str, scenario: str) -> list[NDArray[np.float64]]:
+    """Return the measure of each method on the trials that all have met, in shown units, each of shape (trials,)."""
+    columns = [of_trial(results, scenario, method, POPULATION)[measure] for method in methods]
+    shared = columns[0].index
+    for column in columns[1:]:
+        shared = shared.intersection(column.index)
+    return [SHOWN[measure] * column.loc[shared].to_numpy(np.float64) for column in columns]
+
+
+def _mean_and_error(values: NDArray[np.float64]) -> tuple[float, float]:
+    spread = float(values.std(ddof=1)) if values.size > 1 else math.nan
+    return float(values.mean()), spread / math.sqrt(values.size)
