@@ -71,7 +71,7 @@ def paper_among_trials(results: pd.DataFrame, method: str) -> pd.DataFrame:
     Parameters
     ----------
     results
-        As `hte_utils.study.published.read_published` gives them.
+        As `hte_utils.study.store.read_published` gives them.
     method
         Who computed the effects.
 
