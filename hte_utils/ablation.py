@@ -153,28 +153,24 @@ class AblationTable:
         The analyses are of the same patients, so that what is random between two of them is Monte Carlo error (±: one
         standard error; rows that share draws have less). A change not larger than twice it says "not told apart".
         """
-        first, others = self.estimates.iloc[0], self.estimates.iloc[1:]
-        change, error = others - first, np.hypot(self.mcse.iloc[1:], self.mcse.iloc[0])
-        text = {
-            _HEADINGS[name]: [
-                f"{d:+.3f} ± {e:.3f}".replace("-", "−") + ("" if abs(d) > 2 * e else ", not told apart")
-                for d, e in zip(change[name], error[name], strict=True)
-            ]
-            for name in ("correlation", "rmse", "coverage")
-        }
-        return pd.DataFrame(text, index=others.index)
+        text = {}
+        for name in ("correlation", "rmse", "coverage"):
+            values, errors = self.estimates[name].to_numpy(), self.mcse[name].to_numpy()
+            pairs = zip(values[1:] - values[0], np.hypot(errors[1:], errors[0]), strict=True)
+            text[_HEADINGS[name]] = [_change(gap, error) for gap, error in pairs]
+        return pd.DataFrame(text, index=self.estimates.index[1:])
 
     def worst_in(self, analysis: str) -> list[str]:
         """Name the measures among correlation, RMSE and coverage in which an analysis is the worst of the table.
 
         Each by more than twice the Monte Carlo error of its difference from the next.
         """
-        estimates, mcse = self.estimates.droplevel("trial"), self.mcse.droplevel("trial")
         found = []
         for name, badness in (("correlation", -1.0), ("rmse", 1.0), ("coverage", -1.0)):
-            others = (badness * estimates[name]).drop(analysis)
-            lead = badness * estimates.loc[analysis, name] - others.max()
-            if lead > 2 * np.hypot(mcse.loc[analysis, name], mcse.loc[others.idxmax(), name]):
+            values = (badness * self.estimates[name].droplevel("trial")).to_dict()
+            errors = self.mcse[name].droplevel("trial").to_dict()
+            next_worst = max((label for label in values if label != analysis), key=lambda label: values[label])
+            if values[analysis] - values[next_worst] > 2 * np.hypot(errors[analysis], errors[next_worst]):
                 found.append(_HEADINGS[name])
         return found
 
@@ -283,6 +279,11 @@ def _as_text(column: pd.Series[float]) -> pd.Series[str]:
     text = column.map(("{:+.2f}" if signed else "{:.2f}").format).str.replace("-", "−")
     text.iloc[-1] = f"{column.iloc[-1]:.3f}"
     return text
+
+
+def _change(gap: float, error: float) -> str:
+    told_apart = "" if abs(gap) > 2 * error else ", not told apart"
+    return f"{gap:+.3f} ± {error:.3f}".replace("-", "−") + told_apart
 
 
 def _slug(trial: str, analysis: str) -> str:
