@@ -1,211 +1,142 @@
-"""Labelled diagnostics of a posterior: what R's coda prints (Tables 4, 5 and 6) and what is used today.
+"""Labelled diagnostics of a posterior: what R's coda prints (Tables 4 and 5), and what is used today (ArviZ's).
 
-Every function takes a posterior, an xarray DataTree with a group ``posterior`` or a Dataset, whose variables
-have the dims ``chain`` and ``draw``; further dims are spread out into scalars, as in ``te_group[Male]``.
-Results are pandas objects labelled by parameter. The arithmetic is in :mod:`hte_utils.coda_spectrum`,
-:mod:`hte_utils.coda_gelman_rubin` and :mod:`hte_utils.coda_geweke`; today's diagnostics are ArviZ's.
+Every function takes a posterior, an xarray DataTree with a group ``posterior`` or a Dataset, whose variables have the
+dims ``chain`` and ``draw``; further dims are spread out into scalars, as in ``te_group[Male]``. Results are labelled
+by parameter.
 """
 
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from math import prod
+from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
 import pandas as pd
+import xarray as xr
 
-from hte_utils import coda_gelman_rubin, coda_geweke, coda_spectrum
-from hte_utils.scalar_draws import PARAMETER, Posterior, scalar_draws
+from hte_utils import coda
 
 if TYPE_CHECKING:
-    import numpy as np
-    import xarray as xr
     from numpy.typing import NDArray
+
+Posterior = xr.DataTree | xr.Dataset
+
+PARAMETER: Final = "parameter"
+MINIMUM_DRAWS: Final = 10
+"""The shortest chain that is analysed: below it an autoregression is guesswork."""
+_SAMPLE_DIMS: Final = ("chain", "draw")
+
+
+def scalar_draws(posterior: Posterior) -> xr.DataArray:
+    """Spread a posterior out into scalar parameters.
+
+    Returns
+    -------
+    xarray.DataArray
+        Dims (parameter, chain, draw), float64; parameters in the order of the variables.
+
+    Raises
+    ------
+    ValueError
+        If a variable lacks ``chain`` or ``draw``, or a chain is too short, constant or not finite.
+    """
+    dataset = posterior["posterior"].to_dataset() if isinstance(posterior, xr.DataTree) else posterior
+    labels: list[str] = []
+    arrays: list[NDArray[np.float64]] = []
+    for name, variable in dataset.data_vars.items():
+        if not set(_SAMPLE_DIMS) <= set(variable.dims):
+            raise ValueError(f"variable {name!r} has the dims {variable.dims}, not 'chain' and 'draw': leave it out")
+        other = [str(dim) for dim in variable.dims if dim not in _SAMPLE_DIMS]
+        labels += _scalar_labels(str(name), variable, other)
+        ordered = variable.transpose(*other, *_SAMPLE_DIMS)
+        arrays.append(ordered.to_numpy().astype(np.float64).reshape(prod(ordered.shape[:-2]), *ordered.shape[-2:]))
+    values = np.concatenate(arrays)
+    chains = dataset["chain"].to_numpy()  # 0, 1, ... where the dataset has no coordinate
+    _require_sound(values, labels, chains)
+    return xr.DataArray(
+        values,
+        dims=(PARAMETER, *_SAMPLE_DIMS),
+        coords={PARAMETER: labels, "chain": chains, "draw": dataset["draw"].to_numpy()},
+        name="draws",
+    )
+
+
+def _scalar_labels(name: str, variable: xr.DataArray, dims: list[str]) -> list[str]:
+    if not dims:
+        return [name]
+    levels = [variable[dim].to_numpy() for dim in dims]
+    return [f"{name}[{', '.join(map(str, combination))}]" for combination in pd.MultiIndex.from_product(levels)]
+
+
+def _require_sound(values: NDArray[np.float64], labels: list[str], chains: NDArray[Any]) -> None:
+    """Refuse chains without diagnostics by their names; the array layer could only give an index."""
+
+    def first(bad: NDArray[np.bool_]) -> str:
+        parameter, chain = np.argwhere(bad)[0]
+        return f"parameter {labels[parameter]!r}, chain {chains[chain]}"
+
+    if values.shape[-2] == 0 or values.shape[-1] < MINIMUM_DRAWS:
+        raise ValueError(
+            f"the posterior has {values.shape[-2]} chains of {values.shape[-1]} draws: at least one chain of "
+            f"{MINIMUM_DRAWS} draws is needed; sample longer"
+        )
+    unsound = ~np.isfinite(values).all(axis=-1)
+    if unsound.any():
+        raise ValueError(
+            f"{first(unsound)} holds NaN or infinite draws: diagnostics need finite draws; find out why the sampler "
+            "made them, or leave that chain out"
+        )
+    constant = coda.is_constant(values)
+    if constant.any():
+        raise ValueError(
+            f"{first(constant)} does not vary: a fixed quantity has no diagnostics, leave it out; a chain that should "
+            "vary is stuck"
+        )
 
 
 def summary_statistics(posterior: Posterior) -> pd.DataFrame:
-    """Mean, SD and the two standard errors of coda's ``summary``: Table 4.
-
-    Parameters
-    ----------
-    posterior
-        Draws with the dims ``chain`` and ``draw``.
+    """Mean, SD and the two standard errors of coda's ``summary``, Table 4.
 
     Returns
     -------
     pandas.DataFrame
-        One row a parameter; columns ``mean``, ``sd`` (n-1), ``naive_se``, ``time_series_se``, in the
-        parameter's unit.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As `scalar_draws`.
+        One row a parameter; columns ``mean``, ``sd`` (n-1), ``naive_se``, ``time_series_se``, in the parameter's unit.
     """
     draws = scalar_draws(posterior)
     values = draws.to_numpy()
     pooled = values.reshape(len(values), -1)
+    sd = pooled.std(axis=-1, ddof=1)
     return _table(
         draws,
         mean=pooled.mean(axis=-1),
-        sd=pooled.std(axis=-1, ddof=1),
-        naive_se=coda_spectrum.naive_se(values),
-        time_series_se=coda_spectrum.time_series_se(values),
+        sd=sd,
+        naive_se=sd / np.sqrt(pooled.shape[-1]),
+        time_series_se=coda.time_series_se(values),
     )
 
 
-def effective_size(posterior: Posterior) -> pd.Series[float]:
-    """Effective sample size for the mean as coda's ``effectiveSize``, from the autoregressive spectrum.
-
-    Parameters
-    ----------
-    posterior
-        Draws with the dims ``chain`` and ``draw``.
-
-    Returns
-    -------
-    pandas.Series
-        One value a parameter. The estimate takes no notice of chains that disagree; the bulk ESS of
-        `modern_diagnostics` does.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As `scalar_draws`.
-    """
-    draws = scalar_draws(posterior)
-    return _table(draws, effective_size=coda_spectrum.effective_size(draws.to_numpy()))["effective_size"]
-
-
-def geweke(posterior: Posterior, first: float = 0.1, last: float = 0.5, thin: int = 1) -> pd.DataFrame:
-    """Geweke's z of every parameter and chain: Table 6.
-
-    Parameters
-    ----------
-    posterior
-        Draws with the dims ``chain`` and ``draw``.
-    first, last
-        The early and the late part of each chain that are compared, as fractions.
-    thin
-        Iterations between draws; it moves the windows by a draw at most, see `coda_geweke.geweke_windows`.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row a parameter, one column a chain.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As `scalar_draws`; ValueError also for windows that are not sensible.
-    """
-    draws = scalar_draws(posterior)
-    z = coda_geweke.geweke_z(draws.to_numpy(), first, last, thin)
-    return pd.DataFrame(z, index=_index(draws), columns=pd.Index(draws["chain"].to_numpy(), name="chain"))
-
-
-def gelman_rubin(
-    posterior: Posterior,
-    confidence: float = 0.95,
-    *,
-    autoburnin: bool = False,
-    first_iteration: int = 1,
-    thin: int = 1,
-) -> pd.DataFrame:
-    """Gelman and Rubin's potential scale reduction factors as coda's ``gelman.diag``: Table 5.
-
-    Parameters
-    ----------
-    posterior
-        Draws with the dims ``chain`` and ``draw``, of at least two chains. Draws are not transformed.
-    confidence
-        Coverage of the interval whose upper end is given.
-    autoburnin
-        Whether to use the second half of the iterations only, as coda does unless told otherwise.
-    first_iteration, thin
-        Iteration number of the first draw and iterations between draws: what counts as second half depends on
-        them, see `coda_gelman_rubin.second_half`.
+def gelman_rubin(posterior: Posterior) -> pd.DataFrame:
+    """Gelman and Rubin's potential scale reduction factors as coda's ``gelman.diag`` on full chains, Table 5.
 
     Returns
     -------
     pandas.DataFrame
         One row a parameter; columns ``point`` and ``upper``.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As `scalar_draws`; ValueError also for a single chain or a confidence outside (0, 1).
     """
     draws = scalar_draws(posterior)
-    values = _used_by_gelman_rubin(draws, autoburnin, first_iteration, thin)
-    return _table(
-        draws,
-        point=coda_gelman_rubin.potential_scale_reduction(values),
-        upper=coda_gelman_rubin.potential_scale_reduction_limit(values, confidence),
-    )
-
-
-def multivariate_gelman_rubin(
-    posterior: Posterior,
-    *,
-    autoburnin: bool = False,
-    first_iteration: int = 1,
-    thin: int = 1,
-    as_published: bool = False,
-) -> float:
-    """Multivariate potential scale reduction factor as coda's ``gelman.diag``: caption of Table 5.
-
-    Parameters
-    ----------
-    posterior
-        Draws with the dims ``chain`` and ``draw``, of at least two chains and two parameters, none of which
-        is a linear function of others.
-    autoburnin, first_iteration, thin
-        As in `gelman_rubin`.
-    as_published
-        Whether to use Brooks & Gelman's factor ``1 + 1/chains`` in place of coda's ``1 + 1/parameters``.
-
-    Returns
-    -------
-    float
-        The factor; not below that of any single parameter, but for the corrections which only those get.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As `gelman_rubin`; ValueError also for parameters that are linear functions of others.
-    """
-    values = _used_by_gelman_rubin(scalar_draws(posterior), autoburnin, first_iteration, thin)
-    return float(coda_gelman_rubin.multivariate_scale_reduction(values, as_published=as_published))
-
-
-def _used_by_gelman_rubin(
-    draws: xr.DataArray, autoburnin: bool, first_iteration: int, thin: int
-) -> NDArray[np.float64]:
-    values: NDArray[np.float64] = draws.to_numpy()
-    if not autoburnin:
-        return values
-    return values[..., coda_gelman_rubin.second_half(values.shape[-1], first_iteration, thin)]
+    point, upper = coda.scale_reduction(draws.to_numpy())
+    return _table(draws, point=point, upper=upper)
 
 
 def modern_diagnostics(posterior: Posterior) -> pd.DataFrame:
     """Today's diagnostics of every parameter, computed by ArviZ (Vehtari et al. 2021).
 
-    Parameters
-    ----------
-    posterior
-        Draws with the dims ``chain`` and ``draw``.
-
     Returns
     -------
     pandas.DataFrame
-        One row a parameter; columns ``r_hat`` (rank-normalised, split, the larger of bulk and folded; NaN for
-        one chain), ``ess_bulk``, ``ess_tail`` (effective draws), ``mcse_mean`` and ``mcse_sd`` (in the
-        parameter's unit).
-
-    Raises
-    ------
-    TypeError, ValueError
-        As `scalar_draws`.
+        One row a parameter; columns ``r_hat`` (rank-normalised, split, the larger of bulk and folded; NaN for one
+        chain), ``ess_bulk``, ``ess_tail`` (effective draws), ``mcse_mean`` and ``mcse_sd`` (in the parameter's unit).
     """
     arviz_stats = _arviz_stats()
     draws = scalar_draws(posterior)
@@ -221,17 +152,7 @@ def modern_diagnostics(posterior: Posterior) -> pd.DataFrame:
 
 
 def energy_diagnostics(posterior: xr.DataTree) -> pd.Series[float]:
-    """E-BFMI of every chain of a Hamiltonian sampler, computed by ArviZ (Betancourt 2016).
-
-    Parameters
-    ----------
-    posterior
-        DataTree with a group ``sample_stats`` that holds ``energy`` with the dims ``chain`` and ``draw``.
-
-    Returns
-    -------
-    pandas.Series
-        Estimated Bayesian fraction of missing information, one value a chain; below 0.3 is a warning.
+    """E-BFMI of every chain of a Hamiltonian sampler, by ArviZ (Betancourt 2016); below 0.3 is a warning.
 
     Raises
     ------
@@ -249,9 +170,6 @@ def _arviz_stats() -> Any:
     return import_module("arviz_stats")
 
 
-def _index(draws: xr.DataArray) -> pd.Index[str]:
-    return pd.Index([str(label) for label in draws[PARAMETER].to_numpy()], name=PARAMETER)
-
-
 def _table(draws: xr.DataArray, **columns: NDArray[np.float64]) -> pd.DataFrame:
-    return pd.DataFrame(columns, index=_index(draws))
+    labels = pd.Index([str(label) for label in draws[PARAMETER].to_numpy()], name=PARAMETER)
+    return pd.DataFrame(columns, index=labels)

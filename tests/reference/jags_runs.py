@@ -27,14 +27,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from hte_utils.coda_gelman_rubin import (
+from hte_utils.coda import (
+    effective_size,
+    geweke_z,
     multivariate_scale_reduction,
-    potential_scale_reduction,
-    potential_scale_reduction_limit,
+    scale_reduction,
     second_half,
+    time_series_se,
 )
-from hte_utils.coda_geweke import geweke_z
-from hte_utils.coda_spectrum import effective_size, time_series_se
 
 # Table 4's twelve quantities: what the paper monitored.
 REPORTED = [
@@ -81,16 +81,17 @@ def diagnose(runs: np.ndarray, thin: int) -> dict[str, np.ndarray]:
     everywhere = np.ones(runs.shape[1])
     pooled = runs.reshape(*runs.shape[:2], -1)
     z = geweke_z(runs, thin=thin)
+    (psrf, upper), (psrf_half, upper_half) = scale_reduction(runs), scale_reduction(half)
     return {
         "mean": pooled.mean(axis=-1),
         "sd": pooled.std(axis=-1, ddof=1),
         "ts_se": time_series_se(runs),
         "ess": effective_size(runs),
-        "psrf": potential_scale_reduction(runs),
-        "upper": potential_scale_reduction_limit(runs),
+        "psrf": psrf,
+        "upper": upper,
         "mpsrf": multivariate_scale_reduction(runs)[:, np.newaxis] * everywhere,
-        "psrf_half": potential_scale_reduction(half),
-        "upper_half": potential_scale_reduction_limit(half),
+        "psrf_half": psrf_half,
+        "upper_half": upper_half,
         "mpsrf_half": multivariate_scale_reduction(half)[:, np.newaxis] * everywhere,
         **{f"geweke_{chain + 1}": z[..., chain] for chain in range(runs.shape[2])},
     }
