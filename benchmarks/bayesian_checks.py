@@ -2,7 +2,7 @@
 
     python benchmarks/bayesian_checks.py [--directory book/data] [--workers 2] [--only sbc | candidates]
 
-Simulation-based calibration: three scenarios of 1000 trials. Candidate models: six models on 100 simulated trials.
+Simulation-based calibration: six scenarios of 1000 or 4000 trials. Candidate models: six, on 100 simulated trials.
 """
 
 from __future__ import annotations

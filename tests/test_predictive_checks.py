@@ -13,6 +13,7 @@ from sklearn.isotonic import IsotonicRegression
 
 from hte_utils.bayesian_checks.outcome_model import event_probability_draws
 from hte_utils.bayesian_checks.predictive_checks import (
+    PriorPrediction,
     bands,
     calibration_curve,
     differences_by_group,
@@ -123,4 +124,26 @@ def test_prior_of_the_paper_expects_a_coin_toss() -> None:
     assert 0.03 < np.median(better.event_rate) < 0.25
     assert abs(paper.risk_difference.mean()) < 4 * paper.risk_difference.std() / np.sqrt(1000)
     assert np.median(better.effect_spread) < np.median(paper.effect_spread)
-    assert paper.summary()["event rate, median (%)"] == pytest.approx(100 * np.median(paper.event_rate))
+    assert paper.summary().loc["event rate, median (%)", "value"] == pytest.approx(100 * np.median(paper.event_rate))
+
+
+def test_the_error_of_a_prior_probability_is_the_binomial_one() -> None:
+    rng = np.random.default_rng(3)
+    rate, difference = rng.random(20_000) ** 2, rng.normal(0.0, 0.1, 20_000)
+    found = PriorPrediction(rate, difference, rng.random(20_000)).summary()
+    share = np.sqrt(0.1)
+    row = found.loc["probability of an event rate below 10 % (%)"]
+    # Fifty batches give an error to some 10 %; the median's is 1 / (2 density sqrt(n)), with density 1 at rate 1/4.
+    assert row["mcse"] == pytest.approx(100 * np.sqrt(share * (1 - share) / 20_000), rel=0.4)
+    assert abs(row["value"] - 100 * share) < 4 * row["mcse"]
+    assert found.loc["event rate, median (%)", "mcse"] == pytest.approx(100 * 0.5 / np.sqrt(20_000), rel=0.4)
+    sd = found.loc["average risk difference, SD (points)"]
+    assert sd["mcse"] == pytest.approx(10 / np.sqrt(2 * 20_000), rel=0.4)
+
+
+def test_many_prior_draws_are_made_in_blocks_of_the_same_distribution() -> None:
+    design = PAPER_MODEL.design(simulate_trial(40, 1))
+    found = prior_prediction(PAPER_MODEL, design, draws=1201, rng=np.random.default_rng(2))
+    assert found.event_rate.shape == found.risk_difference.shape == found.effect_spread.shape == (1201,)
+    parts = np.array_split(found.risk_difference, 3)
+    assert min(stats.ks_2samp(parts[0], part).pvalue for part in parts[1:]) > 1e-3

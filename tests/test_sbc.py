@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -17,7 +18,9 @@ from hte_utils.bayesian_checks.sbc import (
     GROUP_LEFT_OUT,
     LOG_LIKELIHOOD,
     Calibration,
+    arms_without_event,
     calibrate,
+    simulated_from_prior,
 )
 from hte_utils.candidate_models import ALL_MODIFIERS_MODEL, PAPER_MODEL, CandidateModel
 from hte_utils.priors import Priors
@@ -71,6 +74,26 @@ def test_some_trials_have_the_ranks_they_have_among_all() -> None:
     some = calibrate(design, priors=Priors(), trials=TRIALS, draws=49, seed=2, workers=1, only=[41, 7])
     assert some.ranks["trial"].values.tolist() == [41, 7]
     assert some.ranks.equals(whole.ranks.sel(trial=[41, 7]))
+
+
+def test_the_quick_engine_is_calibrated_where_arms_have_no_event() -> None:
+    model = replace(PAPER_MODEL, priors=Priors(intercept_mean=-4.0))
+    design = model.design(simulate_trial(PATIENTS, 1))
+    calibration = calibrate(design, priors=model.priors, quick=True, trials=300, draws=49, seed=3)
+    _, outcomes = simulated_from_prior(design, model.priors, 300, 3)
+    empty = arms_without_event(design, outcomes)
+    assert empty.sum() > 150
+    assert not calibration.ranks["by_nuts"].any()
+    p_values = calibration.of(empty).table()["p_value"].drop(index=GROUP_LEFT_OUT)
+    assert p_values.min() > 1e-3 / len(p_values), p_values.nsmallest(3)
+
+
+def test_arms_without_event_by_hand() -> None:
+    design = small_design()
+    everybody = np.ones((1, design.n_patients))
+    first = (design.group == 0) & (design.treatment == 0.0)
+    outcomes = np.concatenate([everybody, everybody * ~first, 0.0 * everybody])
+    assert arms_without_event(design, outcomes).tolist() == [False, True, True]
 
 
 def test_table_of_known_ranks() -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from hte_utils.bayesian_checks import stored_checks
@@ -30,7 +32,7 @@ BOOK_DATA = Path(__file__).parents[1] / "book" / "data"
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Six trials a scenario, one evaluated trial, one model."""
-    monkeypatch.setattr(stored_checks, "TRIALS", 6)
+    monkeypatch.setattr(stored_checks, "SCENARIOS", {name: replace(s, trials=6) for name, s in SCENARIOS.items()})
     monkeypatch.setattr(stored_checks, "EVALUATED_SEEDS", (5,))
     monkeypatch.setattr(stored_checks, "CANDIDATES", (PAPER_MODEL,))
 
@@ -41,7 +43,7 @@ def test_calibrations_round_trip(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == [RANKS_FILE]
     stored = stored_calibrations(tmp_path)
     assert list(stored) == list(SCENARIOS)
-    assert prove_calibrations(stored, [1, 4]).passed
+    assert prove_calibrations(stored, 6, np.random.default_rng(1)).passed
 
 
 def changed(stored: dict[str, Calibration], by: int) -> dict[str, Calibration]:
@@ -54,14 +56,14 @@ def changed(stored: dict[str, Calibration], by: int) -> dict[str, Calibration]:
 def test_a_rank_may_move_by_an_acceptance_and_not_by_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store_calibrations(tmp_path)
     stored = stored_calibrations(tmp_path)
-    assert prove_calibrations(changed(stored, 2), [1, 4]).passed
-    failed = prove_calibrations(changed(stored, 3), [1, 4]).failures
+    assert prove_calibrations(changed(stored, 2), 6, np.random.default_rng(1)).passed
+    failed = prove_calibrations(changed(stored, 3), 6, np.random.default_rng(1)).failures
     assert failed[["scenario", "quantity", "trial"]].to_numpy().tolist() == [["paper", "b_age", 4]]
     # The paper's fit in place of the faulty one; and another seed.
     swapped = stored | {"fault": stored["paper"]}
-    assert len(prove_calibrations(swapped, [1, 4]).failures) > 10
-    monkeypatch.setattr(stored_checks, "_SEED", 5)
-    assert len(prove_calibrations({"paper": stored["paper"]}, [1, 4]).failures) > 20
+    assert len(prove_calibrations(swapped, 6, np.random.default_rng(1)).failures) > 10
+    monkeypatch.setattr(stored_checks, "SEED", 5)
+    assert len(prove_calibrations({"paper": stored["paper"]}, 6, np.random.default_rng(1)).failures) > 20
 
 
 @pytest.mark.usefixtures("small")

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from hte_utils.trial_design import TrialDesign
 
 _LIMITS = (0.025, 0.975)
+_BATCHES = 50
+_BLOCK = 500  # draws whose patients are in memory together
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,19 +48,32 @@ class PriorPrediction:
     risk_difference: FloatArray
     effect_spread: FloatArray
 
-    def summary(self) -> pd.Series[float]:
-        """Medians, and probabilities that a clinician can judge."""
+    def summary(self) -> pd.DataFrame:
+        """Medians, and probabilities that a clinician can judge.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Index: quantity. `value`, and its Monte Carlo error `mcse`: the standard deviation over `_BATCHES` batches
+            of the draws, which are independent, divided by the root of their number.
+        """
+        count = min(_BATCHES, self.event_rate.size)
+        batches = [self._summary(np.arange(batch, self.event_rate.size, count)) for batch in range(count)]
+        error = pd.concat(batches, axis=1).std(axis=1) / np.sqrt(count)
+        return pd.DataFrame({"value": self._summary(np.arange(self.event_rate.size)), "mcse": error})
+
+    def _summary(self, chosen: IntArray) -> pd.Series[float]:
+        rate, difference = 100.0 * self.event_rate[chosen], 100.0 * self.risk_difference[chosen]
         return pd.Series(
             {
-                "event rate, median (%)": 100.0 * float(np.median(self.event_rate)),
-                "event rate, 2.5 % quantile (%)": 100.0 * float(np.quantile(self.event_rate, _LIMITS[0])),
-                "event rate, 97.5 % quantile (%)": 100.0 * float(np.quantile(self.event_rate, _LIMITS[1])),
-                "probability of an event rate below 10 % (%)": 100.0 * float(np.mean(self.event_rate < 0.10)),
-                "probability of an event rate above 30 % (%)": 100.0 * float(np.mean(self.event_rate > 0.30)),
-                "average risk difference, SD (points)": 100.0 * float(np.std(self.risk_difference, ddof=1)),
-                "probability that it is beyond ±10 points (%)": 100.0
-                * float(np.mean(np.abs(self.risk_difference) > 0.10)),
-                "spread of the log odds ratios, median": float(np.median(self.effect_spread)),
+                "event rate, median (%)": np.median(rate),
+                "event rate, 2.5 % quantile (%)": np.quantile(rate, _LIMITS[0]),
+                "event rate, 97.5 % quantile (%)": np.quantile(rate, _LIMITS[1]),
+                "probability of an event rate below 10 % (%)": 100.0 * np.mean(rate < 10.0),
+                "probability of an event rate above 30 % (%)": 100.0 * np.mean(rate > 30.0),
+                "average risk difference, SD (points)": np.std(difference, ddof=1),
+                "probability that it is beyond ±10 points (%)": 100.0 * np.mean(np.abs(difference) > 10.0),
+                "spread of the log odds ratios, median": np.median(self.effect_spread[chosen]),
             }
         )
 
@@ -79,15 +94,24 @@ def prior_prediction(
     rng
         Source of randomness.
     """
+    sizes = [len(block) for block in np.array_split(np.arange(draws), -(-draws // _BLOCK))]
+    blocks = [_prior_prediction(model, design, size, rng) for size in sizes]
+    rates, differences, spreads = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
+    return PriorPrediction(rates, differences, spreads)
+
+
+def _prior_prediction(
+    model: CandidateModel, design: TrialDesign, draws: int, rng: np.random.Generator
+) -> tuple[FloatArray, FloatArray, FloatArray]:
     prior = draw_from_prior(model.priors, design, draws=draws, rng=rng)
     outcomes = replicate_outcomes(event_probability_draws(prior, design), rng)
     included = GroupEffects.INCLUDED
     difference = cate_draws(prior, design, scale=EffectScale.RISK_DIFFERENCE, group_effects=included)
     log_odds_ratio = cate_draws(prior, design, scale=EffectScale.LOG_ODDS_RATIO, group_effects=included)
-    return PriorPrediction(
-        event_rate=outcomes.mean("patient").to_numpy().ravel(),
-        risk_difference=difference.mean("patient").to_numpy().ravel(),
-        effect_spread=log_odds_ratio.std("patient", ddof=1).to_numpy().ravel(),
+    return (
+        outcomes.mean("patient").to_numpy().ravel(),
+        difference.mean("patient").to_numpy().ravel(),
+        log_odds_ratio.std("patient", ddof=1).to_numpy().ravel(),
     )
 
 

@@ -27,11 +27,14 @@ from hte_utils.cate import EffectScale, GroupEffects, cate_draws
 from hte_utils.independence import Schedule, run_chains
 from hte_utils.parameters import listing2_draws
 from hte_utils.priors import Priors, draw_split
+from hte_utils.quick_posterior import Engine, quick_posterior
 from hte_utils.sums_density import SumsDensity
 from hte_utils.trial_design import TrialDesign
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from numpy.typing import NDArray
 
     from hte_utils.trial_checks import FloatArray
 
@@ -46,6 +49,9 @@ value that is ranked among them has them."""
 
 # Steps of the chain between kept draws: one in three or so is accepted, so what is kept is nearly independent.
 _STEPS, _BURN_IN = 6, 4
+QUICK_DRAWS: Final = 1000
+"""What a quick posterior is asked for, as in the simulation study; the ranks use some of its draws."""
+_BLOCK = 500  # trials whose derived quantities are in memory together
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,7 +61,8 @@ class Calibration:
     Attributes
     ----------
     ranks
-        One integer variable a quantity, dim `trial`: how many of the draws lie below the truth, 0 to `draws`.
+        One integer variable a quantity, dim `trial`: how many of the draws lie below the truth, 0 to `draws`. The
+        boolean coordinate `by_nuts` marks trials that the quick engine gave up to NUTS.
     draws
         Posterior draws of each trial.
     seed
@@ -70,6 +77,10 @@ class Calibration:
         """Ranks as numbers in (0, 1), uniform if all is well (probability integral transform, randomised)."""
         rng = np.random.default_rng(self.seed)
         return self.ranks.map(lambda ranks: (ranks + rng.random(ranks.shape)) / (self.draws + 1))
+
+    def of(self, chosen: NDArray[np.bool_]) -> Calibration:
+        """Return the calibration of the chosen trials: ranks are uniform given anything that the data show."""
+        return Calibration(self.ranks.isel(trial=np.flatnonzero(chosen)), self.draws, self.seed)
 
     def table(self) -> pd.DataFrame:
         """Test of uniformity for every quantity.
@@ -99,13 +110,14 @@ def calibrate(
     *,
     priors: Priors,
     fitted_priors: Priors | None = None,
+    quick: bool = False,
     trials: int = 500,
     draws: int = 99,
     seed: int = 1,
     workers: int = 2,
     only: Sequence[int] | None = None,
 ) -> Calibration:
-    """Simulate trials from the prior, fit them with the exact independence chain, and rank the truths.
+    """Simulate trials from the prior, fit them, and rank the truths.
 
     Parameters
     ----------
@@ -115,6 +127,8 @@ def calibrate(
         The priors that truths are drawn from.
     fitted_priors
         The priors of the fits; the same if None. Others are a fault on purpose, to see that it is seen.
+    quick
+        Fit with `hte_utils.quick_posterior`, the engine of the simulation study, in place of the exact chain.
     trials, draws
         How many trials, and posterior draws of each.
     seed
@@ -143,26 +157,46 @@ def calibrate(
     chosen = np.arange(trials) if only is None else np.asarray(only, dtype=np.int64)
     if not chosen.size or chosen.min() < 0 or chosen.max() >= trials:
         raise ValueError(f"only must name trials from 0 to {trials - 1}, not {only!r}")
-    for_truths, *for_fits = np.random.SeedSequence(seed).spawn(trials + 1)
-    rng = np.random.default_rng(for_truths)
-    truths = draw_from_prior(priors, design, draws=trials, rng=rng)
-    outcomes = replicate_outcomes(event_probability_draws(truths, design), rng).to_numpy()[0].astype(np.float64)
+    truths, outcomes = simulated_from_prior(design, priors, trials, seed)
+    for_fits = np.random.SeedSequence(seed).spawn(trials + 1)[1:]
+    posterior_draws = _quick_draws if quick else _chain_draws
 
-    def draws_of(trial: int) -> dict[str, FloatArray]:
+    def truth_and_draws(trial: int) -> tuple[dict[str, FloatArray], bool]:
         simulated = _with_outcome(design, outcomes[trial])
-        return _posterior_draws(simulated, fitted_priors or priors, draws, for_fits[trial])
+        found, by_nuts = posterior_draws(simulated, fitted_priors or priors, draws, for_fits[trial])
+        true = {name: truths["posterior"][name].to_numpy()[0, [trial]] for name in found}
+        return {name: np.concatenate([true[name], values]) for name, values in found.items()}, by_nuts
 
+    blocks = []
     # One BLAS thread for each of ours; set once here, because setting it takes longer than a small fit.
     with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(workers) as pool:
-        fits = list(pool.map(draws_of, chosen.tolist()))
-    found = {name: np.stack([fit[name] for fit in fits]) for name in fits[0]}
-    # The truth goes in front of the draws of its trial, so that all go through the same code; chains are trials.
-    together = {
-        name: np.concatenate([truths["posterior"][name].to_numpy()[0, chosen, None], values], axis=1)
-        for name, values in found.items()
-    }
-    quantities = _quantities(labelled_draws(together, design), design, outcomes[chosen])
-    return Calibration(_ranks(quantities).assign_coords(trial=chosen), draws, seed)
+        for block in np.array_split(chosen, -(-chosen.size // _BLOCK)):
+            fits, by_nuts = zip(*pool.map(truth_and_draws, block.tolist()), strict=True)
+            # The truth stands in front of the draws of its trial, so that all go through the same code; chains are
+            # trials.
+            together = {name: np.stack([fit[name] for fit in fits]) for name in fits[0]}
+            quantities = _quantities(labelled_draws(together, design), design, outcomes[block])
+            blocks.append(_ranks(quantities).assign_coords(trial=block, by_nuts=("trial", list(by_nuts))))
+    return Calibration(xr.concat(blocks, "trial"), draws, seed)
+
+
+def simulated_from_prior(design: TrialDesign, priors: Priors, trials: int, seed: int) -> tuple[xr.DataTree, FloatArray]:
+    """Return the truths of `calibrate` (chain 0, one draw a trial) and their outcomes, shape (trials, patients)."""
+    rng = np.random.default_rng(np.random.SeedSequence(seed).spawn(1)[0])
+    truths = draw_from_prior(priors, design, draws=trials, rng=rng)
+    outcomes = replicate_outcomes(event_probability_draws(truths, design), rng).to_numpy()[0].astype(np.float64)
+    return truths, outcomes
+
+
+def arms_without_event(design: TrialDesign, outcomes: FloatArray) -> NDArray[np.bool_]:
+    """Return which trials, of `outcomes` in shape (trials, patients), have a group with an arm without any event."""
+    cells = [
+        (design.group == group) & (design.treatment == arm)
+        for group in range(len(design.group_labels))
+        for arm in (0.0, 1.0)
+    ]
+    without: NDArray[np.bool_] = np.any([outcomes[:, cell].sum(axis=1) == 0.0 for cell in cells], axis=0)
+    return without
 
 
 def _with_outcome(design: TrialDesign, outcome: FloatArray) -> TrialDesign:
@@ -171,10 +205,10 @@ def _with_outcome(design: TrialDesign, outcome: FloatArray) -> TrialDesign:
     )
 
 
-def _posterior_draws(
+def _chain_draws(
     design: TrialDesign, priors: Priors, draws: int, seed: np.random.SeedSequence
-) -> dict[str, FloatArray]:
-    """Nearly independent draws of every variable of the model, shapes (draws,) or (draws, labels)."""
+) -> tuple[dict[str, FloatArray], bool]:
+    """Nearly independent draws of every variable of the model, shapes (draws,) or (draws, labels); whether by NUTS."""
     density = SumsDensity.of(design, priors)
     for_split, *for_chain = seed.spawn(3)
     [chain] = run_chains(density, Schedule(draws, _BURN_IN, _STEPS), for_chain, cores=1)
@@ -195,7 +229,18 @@ def _posterior_draws(
     }
     if priors.interaction_scale is not None:
         found["sd_interaction"] = np.exp(points[:, at.log_scale])
-    return found
+    return found, False
+
+
+def _quick_draws(
+    design: TrialDesign, priors: Priors, draws: int, seed: np.random.SeedSequence
+) -> tuple[dict[str, FloatArray], bool]:
+    """As `_chain_draws`: some of the equal-weight draws, which stand in random order."""
+    posterior = quick_posterior(design, priors=priors, draws=QUICK_DRAWS, seed=seed)
+    by_nuts = posterior.record.engine is Engine.NUTS
+    # NUTS leaves its draws in the order of the chains: they are thinned.
+    step = posterior.n_draws // draws if by_nuts else 1
+    return {name: values[: step * draws : step] for name, values in posterior.draws.items()}, by_nuts
 
 
 def _quantities(draws: xr.DataTree, design: TrialDesign, outcomes: FloatArray) -> xr.Dataset:
