@@ -239,6 +239,11 @@ def test_a_cluster_whose_worker_and_then_whose_scheduler_is_killed(tmp_path: Pat
     assert_completed(study.store, at_least=6)
 
 
+def test_two_studies_at_once() -> None:
+    with study_client(processes=False) as one, study_client(processes=False) as other:
+        assert one.submit(int, 1).result() == other.submit(int, 1).result() == 1
+
+
 def test_a_method_of_a_notebook_s_cell_works_in_a_thread_of_this_process(store: StudyStore) -> None:
     class Local(RiskByArm):
         pass

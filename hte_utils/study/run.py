@@ -98,9 +98,12 @@ def study_client(workers: int | None = None, address: str | None = None, *, proc
     workers
         Of the cluster on this machine, one thread each; None for one on each processor.
     address
-        Of a scheduler (``tcp://host:8786``) whose workers have this package in the same version.
+        Of a scheduler (``tcp://host:8786``) whose workers have this package in the same version. The settings of that
+        cluster are its own; with ``distributed.scheduler.worker-saturation: 1.0`` nothing waits at a worker, where it
+        could be blamed for another block that takes its process down.
     processes
         Whether the workers are processes; if not, one thread of this process computes (for tests and tiny studies).
+        A script that starts processes needs ``if __name__ == "__main__":``.
 
     Raises
     ------
@@ -117,7 +120,7 @@ def study_client(workers: int | None = None, address: str | None = None, *, proc
             n_workers=(workers or CPU_COUNT) if processes else 1,
             threads_per_worker=1,
             processes=processes,
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",  # a free port: several studies at once are welcome
             silence_logs=logging.CRITICAL,  # deaths of workers are ours to report
         ) as cluster,
         Client(cluster, set_as_default=False) as client,
