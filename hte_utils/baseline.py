@@ -164,16 +164,17 @@ def _tested(table: TableOne, name: str, p_value: float) -> float:
 def standardised_differences(table: TableOne) -> pd.Series:
     """Return the standardised mean difference of each row of Table 1.
 
-    For a mean: treatment minus control, in units of the root mean square of the two arms' standard deviations (Austin
-    2009, *Stat Med* 28:3083). For a categorical variable: the size of the difference between the two multinomial
-    distributions (Yang and Dalton 2012, SAS Global Forum 335), which has no sign. NaN if an arm has no value.
+    A size without sign, as R's tableone prints it. For a mean: the difference between the arms in units of the root
+    mean square of their two standard deviations (Austin 2009, *Stat Med* 28:3083). For a categorical variable: the size
+    of the difference between the two multinomial distributions (Yang and Dalton 2012, SAS Global Forum 335). NaN if an
+    arm has no value.
 
     Returns
     -------
     pandas.Series
         Indexed by row; no unit.
     """
-    differences: pd.Series = table.smd_table.iloc[:, 0].astype(float)
+    differences: pd.Series = table.smd_table.iloc[:, 0].astype(float).abs()
     # As in R's tableone: two constants that are equal differ by 0, not by 0/0.
     means, spread = table.cont_describe["mean"].astype(float), table.cont_describe["std"].astype(float)
     constant = (means[ARMS[0]] == means[ARMS[1]]) & spread.eq(0.0).all(axis=1)

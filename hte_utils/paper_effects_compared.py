@@ -16,6 +16,7 @@ from hte_utils.evaluation import CateEvaluation, Metric, PointMetrics, point_met
 from hte_utils.ledger.entries import Reproduced, judge
 from hte_utils.paper import entries_of, printed, printed_number
 from hte_utils.paper_computation import Margin, cate_from_means, match_margins, table_7_candidates, table_8_candidates
+from hte_utils.truth_on_model_scale import implied_coefficients
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from hte_utils.monte_carlo import FloatArray
     from hte_utils.spec import TrialDesign
     from hte_utils.strata import RiskStrata
+    from hte_utils.trial import TrialTruth
 
 LEFT_OUT_LABEL: Final = "gender effects left out"
 INCLUDED_LABEL: Final = "gender effects in"
@@ -98,6 +100,65 @@ def table_7_from_table_4(design: TrialDesign, truth: FloatArray) -> pd.DataFrame
     return pd.DataFrame.from_dict(rows, orient="index").rename(
         columns={"correlation": "correlation", "rmse": "RMSE", "mae": "MAE"}
     )
+
+
+def error_by_component(design: TrialDesign, truth: FloatArray) -> pd.DataFrame:
+    """Set the parts of Table 4's effects right, one at a time: which of them costs what.
+
+    Parameters
+    ----------
+    design
+        The paper's trial.
+    truth
+        Its true effects (log odds ratio), shape (patients,).
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row for each change to the effects computed from Table 4 without the gender effects. Columns: correlation with
+        the truth; RMSE; RMSE once the mean error is taken off (log odds ratios); slope of the truth on the prediction.
+    """
+    [age] = (coding for coding in design.coding.covariates if coding.covariate.label == "age")
+    true = {label: float(implied_coefficients(age.sd)[f"b_trt_{label}"]) for label in design.modifier_labels}
+    found = {label: _table_4(f"b_trt_{label}", "Mean") for label in design.modifier_labels}
+    mended = {
+        "true slope of age": ["age"],
+        "true effect of anticoagulants": ["anticoag"],
+        "true effect of diabetes": ["diabetes"],
+        "true age and diabetes": ["age", "diabetes"],
+        "all three true": ["age", "anticoag", "diabetes"],
+    }
+    effects = {"as in Table 4": cate_of_table_4(design, gender_effects=False)}
+    effects |= {"with the gender effects": cate_of_table_4(design, gender_effects=True)}
+    for words, labels in mended.items():
+        parts = found | {label: true[label] for label in labels}
+        effects[words] = cate_from_means(design, _table_4("b_trt", "Mean"), parts)
+    rows = {words: point_metrics(predicted, truth) for words, predicted in effects.items()}
+    return pd.DataFrame(
+        {
+            words: {
+                "correlation": metrics.correlation,
+                "RMSE": metrics.rmse,
+                "without mean error": metrics.rmse * np.sqrt(1 - metrics.bias_share),
+                "slope": metrics.calibration_slope,
+            }
+            for words, metrics in rows.items()
+        }
+    ).T
+
+
+def slope_within_bands(design: TrialDesign, truth: TrialTruth) -> float:
+    """Slope of the true on Table 4's effects among patients who differ in age alone.
+
+    A band holds those who agree in all that modifies the true effect but age: anticoagulants, diabetes, prior bleeding,
+    BMI above 30. 1 where the effect of age has the right size; above 1 where it is too small.
+    """
+    patients, predicted = truth.covariates, cate_of_table_4(design, gender_effects=False)
+    columns = (patients.anticoagulant, patients.diabetes, patients.prior_bleeding, patients.bmi > 30.0)
+    effects = pd.DataFrame({"predicted": predicted, "true": truth.treatment_effect})
+    within = effects - effects.groupby([*columns]).transform("mean")
+    x, y = within["predicted"].to_numpy(), within["true"].to_numpy()
+    return float((x @ y) / (x @ x))
 
 
 def table_7_alternatives(

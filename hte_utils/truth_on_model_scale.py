@@ -1,10 +1,12 @@
-"""The coefficients that Listing 1 implies for the model of Listing 2: what a perfect analysis would find."""
+"""The coefficients of Listing 1 on the scale of Listing 2, and what Listing 2's terms would give without any chance."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
+import statsmodels.api as sm
 
 from hte_utils.parameters import listing2_draws
 from hte_utils.trial import LISTING_COEFFICIENTS
@@ -12,7 +14,8 @@ from hte_utils.trial import LISTING_COEFFICIENTS
 if TYPE_CHECKING:
     import xarray as xr
 
-    from hte_utils.trial import ListingCoefficients
+    from hte_utils.spec import TrialDesign
+    from hte_utils.trial import ListingCoefficients, TrialTruth
 
 
 def implied_coefficients(age_sd: float, coefficients: ListingCoefficients = LISTING_COEFFICIENTS) -> pd.Series:
@@ -49,25 +52,53 @@ def implied_coefficients(age_sd: float, coefficients: ListingCoefficients = LIST
     )
 
 
-def beside_the_truth(posterior: xr.DataTree, age_sd: float, probability: float = 0.95) -> pd.DataFrame:
+def best_fit(design: TrialDesign, truth: TrialTruth) -> pd.Series:
+    """Fit Listing 2's terms to the true risks themselves: what infinitely many outcomes of these patients would give.
+
+    Every patient counts with both true risks, without and with treatment. A term of Listing 1 that Listing 2 lacks is
+    taken up by those that it has, so that these "pseudo-true" coefficients are not Listing 1's (White 1982).
+
+    Parameters
+    ----------
+    design, truth
+        The same patients.
+
+    Returns
+    -------
+    pandas.Series
+        Log odds ratios of bleeding, named as in :func:`implied_coefficients`.
+    """
+    labels = [f"b_{label}" for label in design.prognostic_labels]
+    labels += [f"b_trt_{label}" for label in design.modifier_labels]
+    groups = np.eye(len(design.group_labels))[design.group]
+    arms = [np.column_stack([design.prognostic, arm * design.modifiers, groups, arm * groups]) for arm in (0, 1)]
+    risks = np.concatenate([truth.baseline_risk, truth.baseline_risk + truth.risk_difference])
+    fitted = sm.GLM(risks, np.vstack(arms), family=sm.families.Binomial()).fit()
+    return pd.Series(fitted.params[: len(labels)], index=labels, name="best fit")
+
+
+def beside_the_truth(
+    posterior: xr.DataTree, design: TrialDesign, truth: TrialTruth, probability: float = 0.95
+) -> pd.DataFrame:
     """Lay posterior means and central intervals beside the coefficients that the listing implies.
 
     Parameters
     ----------
     posterior
         Draws of Listing 2.
-    age_sd
-        As for :func:`implied_coefficients`.
+    design, truth
+        The same patients.
     probability
         Of the interval.
 
     Returns
     -------
     pandas.DataFrame
-        One row per coefficient; columns truth, mean, lower, upper (log odds ratios of bleeding).
+        One row per coefficient; columns truth, best fit, mean, lower, upper (log odds ratios of bleeding).
     """
-    truth = implied_coefficients(age_sd)
-    draws = listing2_draws(posterior)[list(truth.index)]
+    [age] = (coding for coding in design.coding.covariates if coding.covariate.label == "age")
+    implied = implied_coefficients(age.sd)
+    draws = listing2_draws(posterior)[list(implied.index)]
     tail = (1 - probability) / 2
     columns = {
         "mean": draws.mean(),
@@ -75,4 +106,4 @@ def beside_the_truth(posterior: xr.DataTree, age_sd: float, probability: float =
         "upper": draws.quantile(1 - tail).drop_vars("quantile"),
     }
     estimates = {name: dataset.to_array().to_pandas() for name, dataset in columns.items()}
-    return pd.DataFrame({"truth": truth, **estimates})
+    return pd.DataFrame({"truth": implied, "best fit": best_fit(design, truth)[implied.index], **estimates})

@@ -42,6 +42,7 @@ def test_a_standardised_difference_is_the_closed_form(trial, table):
     p, q = ((trial.loc[trial["treatment"] == arm, "diabetes"] == "Yes").mean() for arm in baseline.ARMS)
     expected = abs(p - q) / np.sqrt((p * (1 - p) + q * (1 - q)) / 2)
     assert differences["diabetes"] == pytest.approx(expected, rel=1e-3)
+    assert (differences >= 0).all()  # sizes, also where the control arm has the larger mean, as in age
 
 
 def test_the_displayed_table_has_every_line_and_no_bracket(table):
@@ -119,7 +120,7 @@ def test_incomplete_constant_and_empty_rows_are_those_of_rs_tableone():
         if quantity == "missing":
             ours = missing.loc[name, arm_name]
         elif quantity == "smd":
-            ours = abs(smd[name])
+            ours = smd[name]
         else:
             level = LEVELS.get(name, ("No", "Yes"))[int(row["level"])] if row["level"] else ""
             parts = ["table1", name, level, quantity, arm_name]

@@ -18,6 +18,8 @@ from hte_utils.paper_effects_compared import (
     LEFT_OUT_LABEL,
     at_table_4_margins,
     cate_of_table_4,
+    error_by_component,
+    slope_within_bands,
     table_7_alternatives,
     table_7_beside_the_paper,
     table_7_from_table_4,
@@ -26,7 +28,7 @@ from hte_utils.paper_effects_compared import (
 )
 from hte_utils.parameters import table4_draws
 from hte_utils.strata import stratify_by_risk
-from hte_utils.trial import simulate_trial
+from hte_utils.trial import simulate_trial, simulate_truth
 
 LOG_ODDS = EffectScale.LOG_ODDS_RATIO
 
@@ -53,6 +55,29 @@ def test_table_4_gives_table_7_without_the_gender_effects_alone(truth: np.ndarra
     assert table.index[2].endswith(INCLUDED_LABEL)
     assert left_out == paper == [printed(f"table7.{name}") for name in ("correlation", "rmse", "mae")]
     assert all(ours != theirs for ours, theirs in zip(included, paper, strict=True))
+
+
+def test_the_parts_of_the_error_are_those_computed_from_outside(truth: np.ndarray) -> None:
+    """Correlations that were measured apart from this code, from the same printed means; the other columns by hand."""
+    table = error_by_component(paper_design(), truth)
+    expected = {
+        "as in Table 4": 0.784,
+        "with the gender effects": 0.727,
+        "true slope of age": 0.890,
+        "true effect of diabetes": 0.897,
+        "true age and diabetes": 0.967,
+    }
+    for row, correlation in expected.items():
+        assert table.loc[row, "correlation"] == pytest.approx(correlation, abs=0.0005), row
+    error = cate_of_table_4(paper_design(), gender_effects=False) - truth
+    assert table.loc["as in Table 4", "without mean error"] == pytest.approx(np.std(error))
+    assert table.loc["as in Table 4", "slope"] == pytest.approx(np.polyfit(error + truth, truth, 1)[0])
+
+
+def test_within_a_band_the_slope_is_the_ratio_of_the_slopes_of_age() -> None:
+    design, truth = paper_design(), simulate_truth()
+    ratio = 0.05 * simulate_trial()["age"].std() / printed_number("table4.b_trt_age.Mean")
+    assert slope_within_bands(design, truth) == pytest.approx(ratio, abs=0.001)  # ages are rounded to tenths
 
 
 def test_men_and_women_differ_by_te_gender_only_with_the_gender_effects() -> None:

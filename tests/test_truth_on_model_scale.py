@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import statsmodels.api as sm
 
-from hte_utils.trial import simulate_truth
-from hte_utils.truth_on_model_scale import implied_coefficients
+from hte_utils import PAPER_SPEC
+from hte_utils.trial import BaselineCoefficients, EffectCoefficients, ListingCoefficients, simulate_truth, trial_table
+from hte_utils.truth_on_model_scale import best_fit, implied_coefficients
 
 
 def test_age_is_per_standard_deviation():
@@ -29,3 +30,34 @@ def test_a_regression_on_the_full_truth_returns_the_coefficients():
     truth = implied_coefficients(age_sd)
     for name in truth.index.drop("b_bmi"):
         assert fitted[name] == pytest.approx(truth[name], abs=1e-8)
+
+
+def best_fit_of(coefficients, n, seed):
+    truth = simulate_truth(n, seed, coefficients=coefficients)
+    design = PAPER_SPEC.design(trial_table(truth))
+    return design, best_fit(design, truth)
+
+
+def test_the_best_fit_is_the_truth_where_the_model_has_all_its_terms():
+    """Without pressure, and without obesity and prior bleeding as modifiers, Listing 2 can be exactly right."""
+    right = ListingCoefficients(BaselineCoefficients(sbp=0.0), EffectCoefficients(obese=0.0, prior_bleeding=0.0))
+    design, found = best_fit_of(right, 3000, 4)
+    expected = implied_coefficients(design.coding.covariates[0].sd, right)[found.index]
+    np.testing.assert_allclose(found, expected, atol=2e-3)  # the table's ages are rounded to tenths of a year
+
+
+def test_the_best_fit_takes_up_what_the_model_lacks():
+    """R 4.2's glm(family = quasibinomial) on the true risks of the paper's patients, made by listing_1.R."""
+    _, found = best_fit_of(ListingCoefficients(), 2000, 123)
+    of_r = {
+        "b_age": 0.230083,
+        "b_anticoag": 0.811973,
+        "b_bmi": -0.037090,
+        "b_diabetes": 0.311051,
+        "b_prior": 1.369273,
+        "b_trt_age": 0.586488,
+        "b_trt_anticoag": 0.387256,
+        "b_trt_diabetes": -0.327123,
+    }
+    for name, value in of_r.items():
+        assert found[name] == pytest.approx(value, abs=2e-6), name
