@@ -20,7 +20,6 @@ from hte_utils.study.generate import (
 from hte_utils.study.scenarios import PAPER_DESIGN, SCENARIOS, Scenario
 from hte_utils.trial import baseline_log_odds, draw_covariates, simulate_trial, simulate_truth, treatment_effect
 from hte_utils.trial.as_described import (
-    REALISTIC_BLOOD_PRESSURE,
     described_effect,
     draw_described_covariates,
     simulate_trial_as_described,
@@ -64,7 +63,7 @@ def test_the_described_mechanism_is_that_of_its_own_module() -> None:
     expected, its_error = _means(simulate_trial_as_described(100_000, 11))
     mean, error = _means(ours.table)
     assert (np.abs(mean - expected) / np.maximum(np.hypot(error, its_error), 1e-12)).max() < 4.0
-    patients = draw_described_covariates(np.random.default_rng(8), 2000, REALISTIC_BLOOD_PRESSURE)
+    patients = draw_described_covariates(np.random.default_rng(8), 2000)
     again = simulate(scenario, np.random.default_rng(8)).truth
     effect = described_effect(patients, scenario.effect)  # type: ignore[arg-type]
     np.testing.assert_allclose(again.risk_difference, effect, atol=1e-15)

@@ -28,7 +28,6 @@ from hte_utils.trial import (
     trial_table,
 )
 from hte_utils.trial.as_described import (
-    REALISTIC_BLOOD_PRESSURE,
     DescribedEffects,
     described_effect,
     draw_described_covariates,
@@ -114,9 +113,9 @@ class NumPyStream:
         """Normal random numbers, shape (n,)."""
         return mean + sd * self._rng.standard_normal(n)
 
-    def rbinom(self, n: int, size: int, prob: FloatArray | float) -> NDArray[np.bool_]:  # noqa: ARG002 - always 1
+    def rbinom(self, n: int, size: int, prob: FloatArray | float) -> Binary:  # noqa: ARG002 - always 1
         """Whether each patient has the condition, shape (n,); Listing 1 never asks for more than one trial."""
-        return self._rng.random(n) < prob
+        return (self._rng.random(n) < prob).astype(np.int8)
 
     def mvrnorm(
         self, n: int, mu: tuple[float, float], Sigma: tuple[tuple[float, float], tuple[float, float]]
@@ -225,7 +224,7 @@ def _typical_patients() -> Covariates:
 
 def _simulate(scenario: Scenario, rng: np.random.Generator, n: int) -> SimulatedTrial:
     if isinstance(scenario.effect, DescribedEffects):
-        patients = draw_described_covariates(rng, n, REALISTIC_BLOOD_PRESSURE)
+        patients = draw_described_covariates(rng, n)
     else:
         patients = draw_covariates(cast("RRandom", NumPyStream(rng)), n)
     treatment = (rng.random(n) < 0.5).astype(np.int8)

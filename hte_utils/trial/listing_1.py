@@ -14,24 +14,22 @@ What the listing does, and the paper's text does not say:
 
 from __future__ import annotations
 
+import operator
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, Protocol, SupportsIndex
+from typing import Final, SupportsIndex
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from scipy.special import expit, logit
 
-from hte_utils.r_arguments import checked_count
-from hte_utils.trial.r_stream import RRandom, round_to_tenths
+from hte_utils.trial.r_stream import FloatArray, RRandom, round_to_tenths
 
-type FloatArray = NDArray[np.float64]
 type Binary = NDArray[np.int8]
 
 MAX_SUBJECTS: Final = 100_000_000
 """Largest trial: about 11 gigabytes of working memory; whatever is larger is more likely a slip than a plan."""
-
 P_TREATED: Final = 0.5
 """Probability of treatment: how Listing 1 randomises (lines 33 and 52)."""
 AGE_LIMITS: Final = (25.0, 85.0)
@@ -41,37 +39,24 @@ BLOOD_PRESSURE_COVARIANCE: Final = ((200.0, 100.0), (100.0, 100.0))
 
 
 class TrialVariant(StrEnum):
-    """Which treatment draw of Listing 1 counts.
-
-    Attributes
-    ----------
-    AS_PRINTED
-        The listing as it stands: drawn in line 33, drawn again in line 52. The data of Tables 1 and 4-8.
-    FIRST_DRAW_REMOVED
-        Without lines 32-33, the first draw. The first five records are Table 3.
-    FIRST_DRAW_KEPT
-        Both draws are made, and the first counts. Table 3 cannot tell it from `FIRST_DRAW_REMOVED`: all columns but
-        the event are the same for every patient, and with the paper's seed the events are the same up to record 12.
-    """
+    """Which treatment draw of Listing 1 counts."""
 
     AS_PRINTED = "as-printed"
+    """The listing as it stands: drawn in line 33, drawn again in line 52. The data of Tables 1 and 4-8."""
     FIRST_DRAW_REMOVED = "first-draw-removed"
+    """Without lines 32-33, the first draw. The first five records are Table 3."""
     FIRST_DRAW_KEPT = "first-draw-kept"
+    """Both draws are made, and the first counts. Table 3 cannot tell it from `FIRST_DRAW_REMOVED`: all columns but the
+    event are the same for every patient, and with the paper's seed the events are the same up to record 12."""
 
 
 class EffectScale(StrEnum):
-    """What a treatment effect is added to (on both scales a positive effect is harm).
-
-    Attributes
-    ----------
-    LOG_ODDS
-        The log-odds of bleeding: Listing 1, line 63.
-    RISK_DIFFERENCE
-        The probability of bleeding: equation (4), taken literally.
-    """
+    """What a treatment effect is added to (on both scales a positive effect is harm)."""
 
     LOG_ODDS = "log-odds"
+    """The log-odds of bleeding: Listing 1, line 63."""
     RISK_DIFFERENCE = "risk difference"
+    """The probability of bleeding: equation (4), taken literally."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,33 +125,20 @@ class Covariates:
 
 @dataclass(frozen=True, slots=True)
 class TrialTruth:
-    """A simulated trial with what no real trial shows: every patient's risks. All arrays have shape (n,).
-
-    Attributes
-    ----------
-    covariates : Covariates
-        The patients, unrounded.
-    treatment : numpy.ndarray
-        1 = Treatment, 0 = Control.
-    baseline_risk : numpy.ndarray
-        Probability of bleeding without treatment, equation (2).
-    treatment_effect : numpy.ndarray
-        The patient's effect on `scale`; the table's ``true_te``.
-    scale : EffectScale
-        The scale of `treatment_effect`.
-    event_probability : numpy.ndarray
-        Probability of bleeding under the treatment that was assigned, line 63.
-    event : numpy.ndarray
-        1 = bled, 0 = did not.
-    """
+    """A simulated trial with what no real trial shows: every patient's risks. All arrays have shape (n,)."""
 
     covariates: Covariates
     treatment: Binary
+    """1 = Treatment, 0 = Control."""
     baseline_risk: FloatArray
+    """Probability of bleeding without treatment, equation (2)."""
     treatment_effect: FloatArray
+    """The patient's effect on `scale`; the table's ``true_te``."""
     scale: EffectScale
     event_probability: FloatArray
+    """Probability of bleeding under the treatment that was assigned, line 63."""
     event: Binary
+    """1 = bled, 0 = did not."""
 
     @property
     def risk_difference(self) -> FloatArray:
@@ -175,14 +147,6 @@ class TrialTruth:
             return self.treatment_effect
         treated: FloatArray = expit(logit(self.baseline_risk) + self.treatment_effect)
         return treated - self.baseline_risk
-
-
-class Draws(Protocol):
-    """R's three drawing functions, as Listing 1 calls them; `RRandom` has them, and so may another generator."""
-
-    def rnorm(self, n: int, mean: float, sd: float) -> FloatArray: ...  # noqa: D102
-    def rbinom(self, n: int, size: int, prob: ArrayLike) -> NDArray[np.integer] | NDArray[np.bool_]: ...  # noqa: D102
-    def mvrnorm(self, n: int, mu: tuple[float, float], sigma: tuple[tuple[float, float], ...]) -> FloatArray: ...  # noqa: D102
 
 
 def simulate_trial(
@@ -201,7 +165,7 @@ def simulate_trial(
     seed : int
         R's seed, -2147483647 to 2147483647. The listing sets 123.
     variant : TrialVariant or str
-        Which treatment draw counts; see `TrialVariant`.
+        Which treatment draw counts.
     coefficients : ListingCoefficients
         The coefficients of the risks; the listing's unless you ask "what if".
 
@@ -216,7 +180,7 @@ def simulate_trial(
     Raises
     ------
     TypeError, ValueError
-        If an argument is not what is described above.
+        If a number is no integer or out of range, or there is no such variant.
 
     Notes
     -----
@@ -240,35 +204,23 @@ def simulate_truth(
 ) -> TrialTruth:
     """Simulate the same trial as `simulate_trial` (parameters and errors are its), unrounded and with all risks.
 
-    Returns
-    -------
-    TrialTruth
-        The columns of Listing 1 before line 67 makes a table of them. They equal R's up to rounding; how ``logit`` is
-        written, and with it the last digits of ``event_probability``, the listing does not say.
+    These are the columns of Listing 1 before line 67 makes a table of them. They equal R's up to rounding; how
+    ``logit`` is written, and with it the last digits of ``event_probability``, the listing does not say.
     """
-    n = checked_count("n_subjects", n_subjects, least=1, most=MAX_SUBJECTS)
-    which = checked_variant(variant)
-    random = RRandom(seed)
+    n, variant, random = checked_count(n_subjects), TrialVariant(variant), RRandom(seed)
     covariates = draw_covariates(random, n)
-    treatment = _draw_treatment(random, n, which)
+    treatment = _draw_treatment(random, n, variant)
     baseline_risk: FloatArray = expit(baseline_log_odds(covariates, coefficients.baseline))
     effect = treatment_effect(covariates, coefficients.effect)
     event_probability: FloatArray = expit(logit(baseline_risk) + treatment * effect)  # line 63
-    return TrialTruth(
-        covariates=covariates,
-        treatment=treatment,
-        baseline_risk=baseline_risk,
-        treatment_effect=effect,
-        scale=EffectScale.LOG_ODDS,
-        event_probability=event_probability,
-        event=_bernoulli(random, n, event_probability),  # line 64
-    )
+    event = random.rbinom(n, 1, event_probability)  # line 64
+    return TrialTruth(covariates, treatment, baseline_risk, effect, EffectScale.LOG_ODDS, event_probability, event)
 
 
-def draw_covariates(random: Draws, n: int) -> Covariates:
+def draw_covariates(random: RRandom, n: int) -> Covariates:
     """Listing 1, lines 5-30: n patients, unrounded, drawn in the listing's order; `random` moves on."""
     age = np.clip(random.rnorm(n, 55.0, 12.0), *AGE_LIMITS)  # lines 5-6
-    gender = _bernoulli(random, n, 0.5)  # line 8
+    gender = random.rbinom(n, 1, 0.5)  # line 8
     sbp, dbp = random.mvrnorm(n, BLOOD_PRESSURE_MEAN, BLOOD_PRESSURE_COVARIANCE).T  # lines 11-17
     bmi = np.clip(random.rnorm(n, 28.0, 5.0), *BMI_LIMITS)  # lines 20-21
     return Covariates(
@@ -278,10 +230,10 @@ def draw_covariates(random: Draws, n: int) -> Covariates:
         dbp=dbp,
         bmi=bmi,
         hypertension=((sbp >= 140.0) | (dbp >= 90.0)).astype(np.int8),  # line 24
-        diabetes=_bernoulli(random, n, 0.2 + 0.2 * (bmi > 30.0)),  # line 25
-        smoking=_bernoulli(random, n, 0.25 - 0.1 * (age > 65.0)),  # line 26
-        anticoagulant=_bernoulli(random, n, 0.3),  # line 29
-        prior_bleeding=_bernoulli(random, n, 0.1),  # line 30
+        diabetes=random.rbinom(n, 1, 0.2 + 0.2 * (bmi > 30.0)),  # line 25
+        smoking=random.rbinom(n, 1, 0.25 - 0.1 * (age > 65.0)),  # line 26
+        anticoagulant=random.rbinom(n, 1, 0.3),  # line 29
+        prior_bleeding=random.rbinom(n, 1, 0.1),  # line 30
     )
 
 
@@ -335,25 +287,20 @@ def trial_table(truth: TrialTruth) -> pd.DataFrame:
     return table
 
 
-def checked_variant(variant: TrialVariant | str) -> TrialVariant:
-    """Return the variant as a `TrialVariant`, or say in a ``ValueError`` which there are."""
-    try:
-        return TrialVariant(variant)
-    except ValueError as error:
-        known = ", ".join(repr(member.value) for member in TrialVariant)
-        raise ValueError(f"variant must be a TrialVariant or one of {known}; got {variant!r}. Choose one") from error
+def checked_count(n_subjects: SupportsIndex) -> int:
+    """Return the number of patients as an int; ``TypeError`` if it is none, ``ValueError`` if out of range."""
+    n = operator.index(n_subjects)
+    if not 1 <= n <= MAX_SUBJECTS:
+        raise ValueError(f"n_subjects must be from 1 to {MAX_SUBJECTS:,}; got {n}")
+    return n
 
 
 def _draw_treatment(random: RRandom, n: int, variant: TrialVariant) -> Binary:
-    first = _bernoulli(random, n, P_TREATED)  # line 33
+    first = random.rbinom(n, 1, P_TREATED)  # line 33
     if variant is TrialVariant.FIRST_DRAW_REMOVED:  # one draw is left, and takes the first one's place
         return first
-    second = _bernoulli(random, n, P_TREATED)  # line 52
+    second = random.rbinom(n, 1, P_TREATED)  # line 52
     return second if variant is TrialVariant.AS_PRINTED else first
-
-
-def _bernoulli(random: Draws, n: int, prob: ArrayLike) -> Binary:
-    return random.rbinom(n, 1, prob).astype(np.int8, copy=False)
 
 
 def _factor(codes: Binary, zero: str, one: str) -> pd.Categorical[str]:

@@ -1,18 +1,14 @@
 """R's random numbers in NumPy: what ``set.seed``, ``rnorm``, ``rbinom(n, 1, p)`` and ``MASS::mvrnorm`` draw.
 
-The kinds are R's defaults: Mersenne Twister for uniforms, inversion for normals; all methods of one `RRandom` share one
-stream, as all calls in one R session do. Normals and binary draws equal R's to the last bit: sums, products and roots
-are exactly rounded everywhere (IEEE 754), and the logarithm in the tails of the normal quantile is the C library's
-(``math.log``), as in R, since NumPy's own differs in the last bit on some processors. Pairs from `mvrnorm` equal R's
-but for the last digits of the eigenvectors (3e-14 in Listing 1's blood pressures, which are rounded to whole numbers).
-
-No library has R's stream.
+The kinds are R's defaults: Mersenne Twister for uniforms, inversion for normals. Normals and binary draws equal R's to
+the last bit: sums, products and roots are exactly rounded everywhere (IEEE 754), and the logarithm in the tails of the
+normal quantile is the C library's (``math.log``), as in R: NumPy differs in the last bit on some processors. Pairs
+from `mvrnorm` equal R's but for the last digits of the eigenvectors (3e-14 in Listing 1's blood pressures, which are
+rounded to whole numbers). No library has R's stream.
 
 References
 ----------
-Matsumoto, M. and Nishimura, T. (1998). Mersenne Twister. *ACM Transactions on Modeling and Computer Simulation*, 8(1),
-3-30. R's way of seeding and of combining two uniforms into one is described in its help page ``?RNG``; ``?Round`` has
-the algorithm of ``round`` since version 4.0.0.
+R's help pages ``?RNG`` (seeding; one normal from two uniforms) and ``?Round`` (the algorithm since version 4.0.0).
 Wichura, M. J. (1988). Algorithm AS 241: The percentage points of the normal distribution. *Applied Statistics*, 37(3),
 477-484.
 """
@@ -20,13 +16,12 @@ Wichura, M. J. (1988). Algorithm AS 241: The percentage points of the normal dis
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Iterator
 from typing import Final, SupportsIndex
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-
-from hte_utils.r_arguments import whole_number
 
 type FloatArray = NDArray[np.float64]
 
@@ -34,7 +29,7 @@ LARGEST_SEED: Final = 2**31 - 1  # of R's integers; the one below its negative i
 _STATE_WORDS: Final = 624
 _SMALLEST_UNIFORM: Final = 0.5 * 2.328306437080797e-10  # R's stand-in for 0: half of 1 / (2³² - 1)
 _HIGH_BITS: Final = 27  # a normal takes 27 bits of one uniform and 32 of the next
-_BLOCK: Final = 16_384  # draws at a time: the scratch arrays of a block stay in the processor's cache
+_BLOCK: Final = 16_384  # numbers at a time: the scratch arrays of a block stay in the processor's cache
 
 # AS 241, PPND16: numerator and denominator of each rational function, highest power first.
 _CENTRE_HALF_WIDTH: Final = 0.425
@@ -64,17 +59,9 @@ _FAR_TAIL: Final = (
 
 
 class RRandom:
-    """R's random number generator after ``set.seed(seed)``.
+    """R's random number generator after ``set.seed(seed)``; all methods share one stream, as in an R session.
 
-    Parameters
-    ----------
-    seed : int
-        What ``set.seed`` takes: a whole number from -2147483647 to 2147483647.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If the seed is no integer, or does not fit.
+    Raises ``ValueError`` for a seed outside -2147483647 to 2147483647.
 
     Examples
     --------
@@ -82,13 +69,18 @@ class RRandom:
     [-0.5605, -0.2302, 1.5587]
     """
 
-    __slots__ = ("_bits",)
-
     def __init__(self, seed: SupportsIndex) -> None:
+        word = operator.index(seed)
+        if abs(word) > LARGEST_SEED:
+            raise ValueError(f"seed must be from {-LARGEST_SEED} to {LARGEST_SEED}, as for R's set.seed; got {word}")
+        words = []
+        for _ in range(51 + _STATE_WORDS):  # R's scrambling: a congruential generator, its first 51 values skipped
+            word = (69069 * word + 1) % 2**32
+            words.append(word)
         self._bits = np.random.MT19937(0)  # any seed: the state is replaced
         self._bits.state = {
             "bit_generator": "MT19937",
-            "state": {"key": _scrambled_key(_checked_seed(seed)), "pos": _STATE_WORDS},
+            "state": {"key": np.array(words[51:], dtype=np.uint32), "pos": _STATE_WORDS},
         }
 
     def rnorm(self, n: int, mean: float = 0.0, sd: float = 1.0) -> FloatArray:
@@ -96,10 +88,7 @@ class RRandom:
         draws = np.empty(n)
         for block in _blocks(draws):
             pairs = self._words(2 * block.size).reshape(-1, 2)
-            _to_uniform(pairs[:, 1], out=block)
-            block += pairs[:, 0] >> (32 - _HIGH_BITS)
-            block *= 2.0**-_HIGH_BITS
-            block[:] = normal_quantile(block)
+            block[:] = normal_quantile((_uniform(pairs[:, 1]) + (pairs[:, 0] >> (32 - _HIGH_BITS))) * 2.0**-_HIGH_BITS)
         draws *= sd
         draws += mean
         return draws
@@ -108,22 +97,14 @@ class RRandom:
         """Draw zeros and ones, R's ``rbinom(n, 1, prob)``, for a probability or one for each draw; shape (n,).
 
         A probability above one half is mirrored, and the probabilities 0 and 1 take nothing from the stream, as in R.
-
-        Raises
-        ------
-        ValueError
-            If `size` is not 1 (nothing here draws larger binomials), or a probability is none.
+        Raises ``ValueError`` if `size` is not 1 (nothing here draws larger binomials), or a probability is none.
         """
         p = np.asarray(prob, dtype=np.float64)
         if size != 1 or not ((p >= 0.0) & (p <= 1.0)).all():
             raise ValueError("rbinom draws with size 1 and probabilities from 0 to 1; mend the call")
         undecided = np.broadcast_to((p > 0.0) & (p < 1.0), n)
         uniforms = np.zeros(n)  # 0 gives the certain outcomes
-        drawn = uniforms if undecided.all() else np.empty(np.count_nonzero(undecided))
-        for block in _blocks(drawn):
-            _to_uniform(self._words(block.size), out=block)
-        if drawn is not uniforms:
-            uniforms[undecided] = drawn
+        uniforms[undecided] = _uniform(self._words(int(undecided.sum())))
         no_success = uniforms < 1.0 - np.minimum(p, 1.0 - p)
         outcomes: NDArray[np.int8] = (no_success == (p > 0.5)).astype(np.int8)
         return outcomes
@@ -132,23 +113,17 @@ class RRandom:
         """Draw pairs of normals as ``MASS::mvrnorm(n, mu, Sigma)`` does, by eigen-decomposition; shape (n, 2).
 
         An eigenvector is determined up to its sign, which the draws show. Where the covariance is positive and the
-        first variance the larger, as in Listing 1, R's end in a negative coordinate.
-
-        Raises
-        ------
-        ValueError
-            For another covariance matrix, whose signs are others.
+        first variance the larger, as in Listing 1, R's end in a negative coordinate; other matrices are refused with a
+        ``ValueError``.
         """
         covariance = np.asarray(sigma, dtype=np.float64)
         if not (covariance[0, 0] > covariance[1, 1] > 0.0 and 0.0 < covariance[0, 1] == covariance[1, 0]):
             raise ValueError(f"sigma must have a positive covariance and the larger variance first; got {covariance}")
         values, vectors = np.linalg.eigh(covariance)
         root = (-np.copysign(1.0, vectors[1]) * vectors * np.sqrt(values))[:, ::-1]  # largest first, as R
-        normals = self.rnorm(2 * n).reshape(2, n)
+        z = self.rnorm(2 * n).reshape(2, n)
         # Product by product: a tuned matrix product would round differently on each machine.
-        return np.stack(
-            [normals[0] * a + normals[1] * b + m for (a, b), m in zip(root, np.asarray(mu), strict=True)], 1
-        )
+        return np.stack([z[0] * a + z[1] * b + m for (a, b), m in zip(root, np.asarray(mu), strict=True)], 1)
 
     def _words(self, n: int) -> NDArray[np.int64]:
         # 32-bit words in 64-bit cells: read as signed, which is safe, they convert to floats faster.
@@ -160,13 +135,15 @@ def normal_quantile(p: FloatArray) -> FloatArray:
     q = p - 0.5
     tail = np.flatnonzero(np.abs(q) > _CENTRE_HALF_WIDTH)
     # The central formula is cheap enough to be evaluated everywhere; the tails (15 %) are then overwritten.
-    quantiles = q * _polynomial(_CENTRE[0], r := _CENTRE_CONSTANT - q * q)
+    r = _CENTRE_CONSTANT - q * q
+    quantiles = q * _polynomial(_CENTRE[0], r)
     quantiles /= _polynomial(_CENTRE[1], r)
     nearer_end = np.where(q[tail] < 0.0, p[tail], 0.5 - p[tail] + 0.5)  # R forms 1 - p as 0.5 - p + 0.5
     r = np.sqrt(-np.fromiter(map(math.log, nearer_end.tolist()), np.float64, tail.size))
-    beyond = _ratio(_TAIL, r - _TAIL_START)
-    far = np.flatnonzero(r > _FAR_TAIL_START)
-    beyond[far] = _ratio(_FAR_TAIL, r[far] - _FAR_TAIL_START)
+    beyond = _polynomial(_TAIL[0], r - _TAIL_START) / _polynomial(_TAIL[1], r - _TAIL_START)
+    far = r > _FAR_TAIL_START
+    r = r[far] - _FAR_TAIL_START
+    beyond[far] = _polynomial(_FAR_TAIL[0], r) / _polynomial(_FAR_TAIL[1], r)
     quantiles[tail] = np.copysign(beyond, q[tail])
     return quantiles
 
@@ -192,38 +169,13 @@ def round_to_tenths(x: FloatArray) -> FloatArray:
     return rounded
 
 
-def _checked_seed(seed: SupportsIndex) -> int:
-    value = whole_number("seed", seed)
-    if not -LARGEST_SEED <= value <= LARGEST_SEED:
-        missing = " (R's missing value)" if value == -LARGEST_SEED - 1 else ""
-        raise ValueError(
-            f"seed must be from {-LARGEST_SEED} to {LARGEST_SEED}, as for R's set.seed; got {value}{missing}. "
-            "Choose another number"
-        )
-    return value
-
-
-def _scrambled_key(seed: int) -> NDArray[np.uint32]:
-    """R's initial scrambling: the congruential generator x -> 69069 x + 1 (mod 2³²), its first 51 values skipped."""
-    word = seed % 2**32
-    words = []
-    for _ in range(51 + _STATE_WORDS):
-        word = (69069 * word + 1) % 2**32
-        words.append(word)
-    return np.array(words[51:], dtype=np.uint32)
-
-
-def _to_uniform(words: NDArray[np.int64], out: FloatArray) -> None:
-    np.multiply(words, 2.0**-32, out=out)
-    np.maximum(out, _SMALLEST_UNIFORM, out=out)
-
-
 def _blocks(draws: FloatArray) -> Iterator[FloatArray]:
     return (draws[start : start + _BLOCK] for start in range(0, draws.size, _BLOCK))
 
 
-def _ratio(coefficients: tuple[tuple[float, ...], tuple[float, ...]], r: FloatArray) -> FloatArray:
-    return _polynomial(coefficients[0], r) / _polynomial(coefficients[1], r)
+def _uniform(words: NDArray[np.int64]) -> FloatArray:
+    uniforms = words * 2.0**-32
+    return np.asarray(np.maximum(uniforms, _SMALLEST_UNIFORM, out=uniforms))
 
 
 def _polynomial(coefficients: tuple[float, ...], r: FloatArray) -> FloatArray:
