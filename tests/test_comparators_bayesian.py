@@ -11,7 +11,7 @@ from scipy.special import expit, logit
 
 from hte_utils.cate import EffectScale, GroupEffects, baseline_risk_draws, cate_draws
 from hte_utils.comparators import METHODS
-from hte_utils.comparators.posterior_effects import effects_from_risk_draws, monte_carlo_notes
+from hte_utils.comparators.learners_and_forests import effects_from_risk_draws, monte_carlo_notes
 from hte_utils.fit_record import FitWarning
 from hte_utils.fit_settings import IndependenceSettings
 from hte_utils.quick_posterior import Engine, QuickFallbackWarning, QuickPosterior, quick_posterior

@@ -10,7 +10,7 @@ from comparator_trials import numbers_of, trial_of
 from scipy.stats import kstest
 from statsmodels.formula.api import logit
 
-from hte_utils.comparators.covariates import COVARIATES
+from hte_utils.comparators.estimates import COVARIATES
 from hte_utils.comparators.interaction_tests import (
     LikelihoodRatioTest,
     all_interactions,

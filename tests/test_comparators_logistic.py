@@ -10,10 +10,15 @@ import statsmodels.api as sm
 from comparator_trials import LINEAR, SAME_FOR_ALL, numbers_of, rng, trial_of, truth_of, with_events
 
 from hte_utils.comparators import METHODS, EffectEstimates
-from hte_utils.comparators.covariates import COVARIATES
-from hte_utils.comparators.interactions import _covariance, _firth_coefficients
-from hte_utils.comparators.likelihood import fit_logistic, is_separated
-from hte_utils.comparators.logistic_effects import interaction_terms, main_effect_terms
+from hte_utils.comparators.estimates import COVARIATES
+from hte_utils.comparators.logistic import (
+    firth_coefficients,
+    fit_logistic,
+    interaction_terms,
+    inverse_information,
+    is_separated,
+    main_effect_terms,
+)
 
 Z = 1.959963984540054
 
@@ -74,17 +79,19 @@ def test_interactions_and_path_against_r(tmp_path) -> None:
 def test_individual_risk_difference_gradient_by_finite_differences() -> None:
     numbers = numbers_of(500)
     ours = trial_effects("interactions_ml", 500)
-    fitted = fit_logistic(interaction_terms(numbers.covariates, numbers.treatment), numbers.outcome).coefficients
+    fitted = fit_logistic(interaction_terms(numbers.covariates, numbers.treatment), numbers.outcome)
     untreated, treated = (interaction_terms(numbers.covariates[:4], arm) for arm in (0.0, 1.0))
 
     def difference(coefficients: np.ndarray) -> np.ndarray:
         risks = [1 / (1 + np.exp(-terms @ coefficients)) for terms in (untreated, treated)]
         return risks[1] - risks[0]
 
-    step = 1e-6 * np.eye(fitted.value.size)
-    gradient = np.array([(difference(fitted.value + h) - difference(fitted.value - h)) / 2e-6 for h in step]).T
+    step = 1e-6 * np.eye(fitted.coefficients.size)
+    gradient = np.array(
+        [(difference(fitted.coefficients + h) - difference(fitted.coefficients - h)) / 2e-6 for h in step]
+    ).T
     se = np.sqrt(np.diag(gradient @ fitted.covariance @ gradient.T))
-    expected = np.minimum(difference(fitted.value) + Z * se, 1.0)
+    expected = np.minimum(difference(fitted.coefficients) + Z * se, 1.0)
     np.testing.assert_allclose(ours.risk_difference.upper[:4], expected, rtol=1e-5)
 
 
@@ -95,13 +102,15 @@ class TestFirth:
         arm = np.repeat([0.0, 1.0], n)
         outcome = np.concatenate([np.arange(k) < e for k, e in zip(n, events, strict=True)]).astype(float)
         terms = np.column_stack([np.ones(arm.size), arm])
-        found, converged = _firth_coefficients(terms, outcome)
+        found, converged = firth_coefficients(terms, outcome)
         log_odds = np.log((events + 0.5) / (n - events + 0.5))
         assert converged
         np.testing.assert_allclose(found, [log_odds[0], log_odds[1] - log_odds[0]], rtol=1e-5)
         risk = (events + 0.5) / (n + 1.0)
         variance = 1 / (n * risk * (1 - risk))
-        np.testing.assert_allclose(_covariance(found, terms).diagonal(), [variance[0], variance.sum()], rtol=1e-4)
+        np.testing.assert_allclose(
+            inverse_information(found, terms).diagonal(), [variance[0], variance.sum()], rtol=1e-4
+        )
 
     def test_mean_predicted_risk_is_the_observed_rate(self) -> None:
         trial, ours = trial_of(500), trial_effects("interactions_firth", 500)

@@ -12,7 +12,7 @@ from sklearn.metrics import log_loss
 from sklearn.model_selection import StratifiedKFold
 
 from hte_utils.comparators import METHODS
-from hte_utils.comparators.penalised import _FOLDS, _RIDGE_PENALTIES, PenalisedFit, fit_penalised
+from hte_utils.comparators.ridge_and_lasso import FOLDS, RIDGE_PENALTIES, PenalisedFit, fit_penalised
 
 
 @pytest.fixture(scope="module", params=["ridge", "lasso"])
@@ -23,13 +23,13 @@ def fitted(request: pytest.FixtureRequest) -> tuple[str, PenalisedFit]:
 def gradient(fit: PenalisedFit) -> np.ndarray:
     """Of the log likelihood in the coefficients: 1, T, X, T x X."""
     numbers = numbers_of()
-    terms = fit.scaling.terms(numbers.covariates, numbers.treatment)
-    return terms.T @ (numbers.outcome - expit(terms @ fit.coefficients.value))
+    terms = fit.terms(numbers.covariates, numbers.treatment)
+    return terms.T @ (numbers.outcome - expit(terms @ fit.coefficients))
 
 
 def test_first_order_conditions(fitted: tuple[str, PenalisedFit]) -> None:
     penalty, fit = fitted
-    score, slopes = gradient(fit)[2:] * fit.inverse_penalty, fit.coefficients.value[2:]
+    score, slopes = gradient(fit)[2:] * fit.inverse_penalty, fit.coefficients[2:]
     if penalty == "ridge":
         np.testing.assert_allclose(score, slopes, atol=2e-4)
         return
@@ -43,7 +43,7 @@ def test_first_order_conditions(fitted: tuple[str, PenalisedFit]) -> None:
 def test_intercept_and_treatment_are_not_penalised(fitted: tuple[str, PenalisedFit]) -> None:
     # Unpenalised coefficients have score zero: mean predicted risk = observed rate, in each arm.
     numbers, (_, fit) = numbers_of(), fitted
-    risk = expit(fit.scaling.terms(numbers.covariates, numbers.treatment) @ fit.coefficients.value)
+    risk = expit(fit.terms(numbers.covariates, numbers.treatment) @ fit.coefficients)
     for arm in (0.0, 1.0):
         mine = numbers.treatment == arm
         assert risk[mine].mean() == pytest.approx(numbers.outcome[mine].mean(), abs=2e-4)
@@ -51,7 +51,7 @@ def test_intercept_and_treatment_are_not_penalised(fitted: tuple[str, PenalisedF
 
 def test_ridge_by_a_general_optimiser() -> None:
     numbers, fit = numbers_of(500), fit_penalised("ridge", numbers_of(500), 1)
-    terms = fit.scaling.terms(numbers.covariates, numbers.treatment)
+    terms = fit.terms(numbers.covariates, numbers.treatment)
 
     def objective(coefficients: np.ndarray) -> tuple[float, np.ndarray]:
         linear = terms @ coefficients
@@ -64,16 +64,16 @@ def test_ridge_by_a_general_optimiser() -> None:
         )
 
     best = minimize(objective, np.zeros(terms.shape[1]), jac=True, method="BFGS", options={"gtol": 1e-8})
-    np.testing.assert_allclose(fit.coefficients.value, best.x, atol=2e-3)
+    np.testing.assert_allclose(fit.coefficients, best.x, atol=2e-3)
 
 
 def test_ridge_penalty_has_the_best_cross_validated_log_loss() -> None:
     numbers, seed = numbers_of(1000), 1
     fit = fit_penalised("ridge", numbers, seed)
-    terms = fit.scaling.terms(numbers.covariates, numbers.treatment)
-    folds = list(StratifiedKFold(_FOLDS, shuffle=True, random_state=seed).split(terms, numbers.outcome))
+    terms = fit.terms(numbers.covariates, numbers.treatment)
+    folds = list(StratifiedKFold(FOLDS, shuffle=True, random_state=seed).split(terms, numbers.outcome))
     losses = []
-    for penalty in _RIDGE_PENALTIES:
+    for penalty in RIDGE_PENALTIES:
         model = LogisticRegression(C=penalty, solver="newton-cholesky", fit_intercept=False)
         losses.append(
             np.mean(
@@ -86,7 +86,7 @@ def test_ridge_penalty_has_the_best_cross_validated_log_loss() -> None:
                 ]
             )
         )
-    assert fit.inverse_penalty == _RIDGE_PENALTIES[int(np.argmin(losses))]
+    assert fit.inverse_penalty == RIDGE_PENALTIES[int(np.argmin(losses))]
 
 
 @pytest.mark.parametrize("name", ["interactions_ridge", "interactions_lasso"])

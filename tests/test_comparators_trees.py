@@ -8,8 +8,7 @@ from comparator_trials import SAME_FOR_ALL, numbers_of, rng, trial_of, truth_of,
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
 from hte_utils.comparators import METHODS, EffectEstimates
-from hte_utils.comparators.bart import _risk_draws, _sampled
-from hte_utils.comparators.meta_learners import _BOOSTING
+from hte_utils.comparators.learners_and_forests import BOOSTING, risk_draws, sampled_forest
 
 
 def trial_effects(name: str, *trial: object) -> EffectEstimates:
@@ -24,7 +23,7 @@ class TestMetaLearners:
         risks = []
         for arm in (0.0, 1.0):
             mine = numbers.treatment == arm
-            model = HistGradientBoostingClassifier(**_BOOSTING).fit(numbers.covariates[mine], numbers.outcome[mine])
+            model = HistGradientBoostingClassifier(**BOOSTING).fit(numbers.covariates[mine], numbers.outcome[mine])
             risks.append(model.predict_proba(numbers.covariates)[:, 1])
         return numbers.covariates, risks[0], risks[1]
 
@@ -39,7 +38,7 @@ class TestMetaLearners:
     def test_s_learner_is_one_model(self) -> None:
         numbers = numbers_of()
         features = np.column_stack([numbers.covariates, 1 - numbers.treatment, numbers.treatment])
-        model = HistGradientBoostingClassifier(**_BOOSTING).fit(features, numbers.outcome)
+        model = HistGradientBoostingClassifier(**BOOSTING).fit(features, numbers.outcome)
         risks = []
         for arm in (0.0, 1.0):
             features[:, -2:] = 1 - arm, arm
@@ -52,10 +51,10 @@ class TestMetaLearners:
         numbers = numbers_of()
         covariates, untreated, treated = self.arms()
         is_treated = numbers.treatment == 1.0
-        from_controls = HistGradientBoostingRegressor(**_BOOSTING).fit(
+        from_controls = HistGradientBoostingRegressor(**BOOSTING).fit(
             covariates[~is_treated], (treated - numbers.outcome)[~is_treated]
         )
-        from_treated = HistGradientBoostingRegressor(**_BOOSTING).fit(
+        from_treated = HistGradientBoostingRegressor(**BOOSTING).fit(
             covariates[is_treated], (numbers.outcome - untreated)[is_treated]
         )
         share = is_treated.mean()
@@ -118,8 +117,8 @@ class TestCausalForest:
 class TestBayesianCausalForest:
     def test_risks_are_those_the_library_predicts(self) -> None:
         numbers = numbers_of(500)
-        model = _sampled(numbers, 3)
-        risks = _risk_draws(model, numbers.covariates[:20])
+        model = sampled_forest(numbers, 3)
+        risks = risk_draws(model, numbers.covariates[:20])
         for arm, ours in enumerate(risks):
             theirs = model.predict(
                 X=numbers.covariates[:20],

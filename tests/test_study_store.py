@@ -141,7 +141,7 @@ def test_whatever_decides_a_number_keeps_results_apart(store: StudyStore) -> Non
 def test_the_ladder_s_methods_are_defined_by_their_own_code() -> None:
     scenario = SCENARIOS["patients-500"]
     cell, other = (definition_of(scenario, LADDER[name], 1) for name in ("constant", "interactions_lasso"))
-    assert cell["method"]["module"] == "hte_utils.comparators.constant"
+    assert cell["method"]["module"] == "hte_utils.comparators.logistic"
     assert "label" not in cell["method"]
     assert cell["code"] != other["code"]
     assert "scikit-learn" in other["versions"]

@@ -6,13 +6,7 @@ it needs when it is called.
 
 from __future__ import annotations
 
-from hte_utils.comparators.estimates import (
-    INTERVAL,
-    EffectEstimates,
-    IntervalEstimate,
-    Method,
-    MethodResult,
-)
+from hte_utils.comparators.estimates import INTERVAL, EffectEstimates, IntervalEstimate, Method, MethodResult
 from hte_utils.comparators.registry import METHODS, RegisteredMethod
 
 __all__ = [

@@ -2,6 +2,9 @@
 
 "Its way" leaves the gender effects out of risk and effect, which is what Tables 7 and 8 show; "corrected" puts them in,
 as the model implies. Both are of the same posterior. Intervals are equal-tailed credible intervals.
+
+Notes: ``pareto_k`` and ``ess`` of the fit, ``mcse_average`` (Monte Carlo standard error of the first population's
+average risk difference), ``nuts_fallback`` and ``not_converged``, each 1 if so.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ from hte_utils.comparators.estimates import INTERVAL, EffectEstimates, IntervalE
 from hte_utils.effect_summaries import EffectSummaries, PosteriorSummary, effect_summaries
 from hte_utils.fit_record import FitWarning
 from hte_utils.predictors import GroupEffects
-from hte_utils.quick_posterior import Engine, QuickFallbackWarning, QuickPosterior, quick_posterior
+from hte_utils.quick_posterior import Engine, QuickFallbackWarning, quick_posterior
 from hte_utils.trial_checks import TrialWarning
 
 if TYPE_CHECKING:
@@ -24,27 +27,25 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from hte_utils.trial_design import TrialDesign
-
 _DRAWS = 1000
 
 
 def fit_paper_way(trial: pd.DataFrame, populations: Sequence[pd.DataFrame], rng: np.random.Generator) -> MethodResult:
-    """Listing 2, gender effects left out afterwards; see `hte_utils.comparators.estimates.Method`."""
+    """Listing 2, gender effects left out afterwards."""
     return _fit(PAPER_MODEL, GroupEffects.LEFT_OUT, trial, populations, rng)
 
 
 def fit_paper_corrected(
     trial: pd.DataFrame, populations: Sequence[pd.DataFrame], rng: np.random.Generator
 ) -> MethodResult:
-    """Listing 2 as it stands; see `hte_utils.comparators.estimates.Method`."""
+    """Listing 2 as it stands."""
     return _fit(PAPER_MODEL, GroupEffects.INCLUDED, trial, populations, rng)
 
 
 def fit_all_modifiers(
     trial: pd.DataFrame, populations: Sequence[pd.DataFrame], rng: np.random.Generator
 ) -> MethodResult:
-    """The all-modifiers model of this book; see `hte_utils.comparators.estimates.Method`."""
+    """The all-modifiers model of this book."""
     return _fit(ALL_MODIFIERS_MODEL, GroupEffects.INCLUDED, trial, populations, rng)
 
 
@@ -55,36 +56,26 @@ def _fit(
     populations: Sequence[pd.DataFrame],
     rng: np.random.Generator,
 ) -> MethodResult:
-    """Fit and summarise.
-
-    Notes of the result: ``pareto_k`` and ``ess`` of the fit, ``mcse_average`` (Monte Carlo standard error of the first
-    population's average risk difference), ``nuts_fallback`` and ``not_converged``, each 1 if so.
-    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", TrialWarning)  # a small trial is no surprise in a study
         design = model.design(trial)
-    posterior, notes = _posterior(design, model, int(rng.integers(2**31)))
-    summaries = [
-        effect_summaries(posterior, design.apply(each), interval=INTERVAL, group_effects=group_effects)
-        for each in populations
-    ]
-    notes["mcse_average"] = float(summaries[0].average_risk_difference.sd) / float(np.sqrt(notes["ess"]))
-    return MethodResult(tuple(_estimates(each) for each in summaries), notes)
-
-
-def _posterior(design: TrialDesign, model: CandidateModel, seed: int) -> tuple[QuickPosterior, dict[str, float]]:
-    """Draws from the posterior, and what must be known of them."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("error")  # what we do not expect
         warnings.simplefilter("always", FitWarning)
         warnings.simplefilter("always", QuickFallbackWarning)
-        posterior = quick_posterior(design, priors=model.priors, draws=_DRAWS, seed=seed)
-    notes = {"pareto_k": posterior.record.pareto_k, "ess": posterior.record.ess}
+        posterior = quick_posterior(design, priors=model.priors, draws=_DRAWS, seed=int(rng.integers(2**31)))
+    summaries = [
+        effect_summaries(posterior, design.apply(each), interval=INTERVAL, group_effects=group_effects)
+        for each in populations
+    ]
+    ess = posterior.record.ess
+    mcse = float(summaries[0].average_risk_difference.sd) / float(np.sqrt(ess))
+    notes = {"pareto_k": posterior.record.pareto_k, "ess": ess, "mcse_average": mcse}
     if posterior.record.engine is Engine.NUTS:
         notes["nuts_fallback"] = 1.0
     if any(issubclass(each.category, FitWarning) for each in caught):
         notes["not_converged"] = 1.0
-    return posterior, notes
+    return MethodResult(tuple(_estimates(each) for each in summaries), notes)
 
 
 def _estimates(summaries: EffectSummaries) -> EffectEstimates:

@@ -1,4 +1,4 @@
-"""What every method hands back: effects for each patient and on average, with intervals where the method has them.
+"""The interface of the methods: what they see of a trial, and what they hand back.
 
 The event is bleeding, so a positive effect is harm. Risks and risk differences are probabilities; percentage points are
 for tables and figures.
@@ -6,39 +6,78 @@ for tables and figures.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from hte_utils.candidate_models import ALL_MODIFIERS_SPEC
+from hte_utils.trial_checks import FloatArray, TrialWarning
+
 if TYPE_CHECKING:
     import pandas as pd
-    from numpy.typing import NDArray
 
-    FloatArray = NDArray[np.float64]
+    from hte_utils.spec import Patients, TrialDesign, TrialSpec
 
 INTERVAL = 0.95
 """Probability of every interval of every method."""
 
+COVARIATES = (*(covariate.column for covariate in ALL_MODIFIERS_SPEC.prognostic), ALL_MODIFIERS_SPEC.group)
+"""What the frequentist methods know of a patient: the same as the all-modifiers Bayesian model."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrialNumbers:
+    """What a frequentist method sees of a trial.
+
+    Attributes
+    ----------
+    covariates
+        Shape (patients, covariates), columns as `COVARIATES`: age, BMI and blood pressure in SD from the trial's mean,
+        the others 0 or 1.
+    treatment, outcome
+        0/1, shape (patients,).
+    design
+        Puts other patients on the same scale.
+    """
+
+    covariates: FloatArray
+    treatment: FloatArray
+    outcome: FloatArray
+    design: TrialDesign
+
+    @classmethod
+    def of(cls, trial: pd.DataFrame, spec: TrialSpec = ALL_MODIFIERS_SPEC) -> TrialNumbers:
+        """Read a trial; errors as for `TrialSpec.design`, so a constant covariate is refused by name."""
+        with warnings.catch_warnings():
+            # It speaks of priors, which these methods do not have; what an arm without events does to them they say.
+            warnings.simplefilter("ignore", TrialWarning)
+            design = spec.design(trial)
+        # Copies, because some libraries refuse read-only arrays.
+        return cls(_matrix(design), design.treatment.copy(), design.outcome.copy(), design)
+
+    def encode(self, patients: pd.DataFrame) -> FloatArray:
+        """Covariates of other patients, shape (patients, covariates), on the scale of the trial."""
+        return _matrix(self.design.apply(patients))
+
+
+def _matrix(patients: Patients) -> FloatArray:
+    return np.column_stack([patients.prognostic, patients.group.astype(np.float64)])
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class IntervalEstimate:
-    """An estimate with its 95 % interval, confidence or credible as the method has it.
+    """An estimate with its 95 % interval, confidence or credible as the method has it; arrays of one shape.
 
-    Parameters
-    ----------
-    value
-        Any shape; finite.
-    lower, upper
-        The interval's ends, of the shape of `value`; both None if the method gives no interval. An end may be infinite:
-        that is what maximum likelihood says where the data are separated.
+    Both ends are None if the method gives no interval. An end may be infinite: that is what maximum likelihood says
+    where the data are separated.
 
     Raises
     ------
     ValueError
-        If only one end is given, a shape differs, an end is NaN, a value is not finite, or an interval is reversed.
+        If an estimate is not finite, or an interval reversed or NaN: a method that fails must not go unnoticed.
     """
 
     value: FloatArray
@@ -46,21 +85,10 @@ class IntervalEstimate:
     upper: FloatArray | None = None
 
     def __post_init__(self) -> None:
-        value = _own(self.value)
-        object.__setattr__(self, "value", value)
-        if not np.isfinite(value).all():
-            raise ValueError(f"{np.count_nonzero(~np.isfinite(value))} of {value.size} estimates are not finite")
-        if (self.lower is None) != (self.upper is None):
-            raise ValueError("an interval has two ends: give both lower and upper, or neither")
-        if self.lower is None or self.upper is None:
-            return
-        lower, upper = _own(self.lower), _own(self.upper)
-        if lower.shape != value.shape or upper.shape != value.shape:
-            raise ValueError(f"interval ends have shapes {lower.shape} and {upper.shape}, the estimate {value.shape}")
-        if not (lower <= upper).all():  # also false where an end is NaN
-            raise ValueError(f"{np.count_nonzero(~(lower <= upper))} of {value.size} intervals are reversed or NaN")
-        object.__setattr__(self, "lower", lower)
-        object.__setattr__(self, "upper", upper)
+        if not np.isfinite(self.value).all():
+            raise ValueError(f"{np.count_nonzero(~np.isfinite(self.value))} of {np.size(self.value)} are not finite")
+        if self.lower is not None and self.upper is not None and not np.all(self.lower <= self.upper):
+            raise ValueError(f"{np.count_nonzero(~(self.lower <= self.upper))} intervals are reversed or NaN")
 
     @property
     def has_interval(self) -> bool:
@@ -72,7 +100,7 @@ class IntervalEstimate:
 class EffectEstimates:
     """What one method says about the patients of one population.
 
-    Parameters
+    Attributes
     ----------
     baseline_risk
         Probability of a bleed without treatment, shape (patients,); None if the method does not estimate it.
@@ -82,34 +110,12 @@ class EffectEstimates:
         Individual effect as risk difference (a probability), shape (patients,).
     average_risk_difference
         Its mean over these patients, shape (); the interval takes the patients as given.
-
-    Raises
-    ------
-    ValueError
-        If shapes do not fit, a risk lies outside [0, 1], or a risk difference outside [-1, 1].
     """
 
     baseline_risk: FloatArray | None
     log_odds_ratio: IntervalEstimate | None
     risk_difference: IntervalEstimate
     average_risk_difference: IntervalEstimate
-
-    def __post_init__(self) -> None:
-        shape = self.risk_difference.value.shape
-        if len(shape) != 1 or shape[0] == 0:
-            raise ValueError(f"risk differences must have shape (patients,), not {shape}")
-        if self.average_risk_difference.value.shape != ():
-            raise ValueError(f"an average must have shape (), not {self.average_risk_difference.value.shape}")
-        _require_range("risk difference", self.risk_difference.value, -1.0)
-        _require_range("average risk difference", self.average_risk_difference.value, -1.0)
-        if self.log_odds_ratio is not None and self.log_odds_ratio.value.shape != shape:
-            raise ValueError(f"log odds ratios have shape {self.log_odds_ratio.value.shape}, the patients {shape}")
-        if self.baseline_risk is not None:
-            risk = _own(self.baseline_risk)
-            if risk.shape != shape:
-                raise ValueError(f"baseline risks have shape {risk.shape}, the patients {shape}")
-            _require_range("baseline risk", risk, 0.0)
-            object.__setattr__(self, "baseline_risk", risk)
 
     @property
     def n_patients(self) -> int:
@@ -119,35 +125,13 @@ class EffectEstimates:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MethodResult:
-    """What one method says after one trial.
+    """What one method says after one trial: `estimates` of each population, in their order.
 
-    Parameters
-    ----------
-    estimates
-        One for each population, in their order.
-    notes
-        What a reader must know of the fit, as numbers by name: ``not_converged``, ``separation``, ``pareto_k``, ...;
-        empty if there is nothing to say.
-
-    Raises
-    ------
-    ValueError
-        If there are no estimates.
+    `notes` are what a reader must know of the fit, as numbers by name: ``not_converged``, ``separation``, ...
     """
 
     estimates: tuple[EffectEstimates, ...]
     notes: Mapping[str, float]
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "estimates", tuple(self.estimates))
-        notes = {str(name): float(value) for name, value in self.notes.items()}
-        object.__setattr__(self, "notes", MappingProxyType(notes))
-        if not self.estimates:
-            raise ValueError("a result needs the estimates of at least one population")
-
-    def __reduce__(self) -> tuple[type[MethodResult], tuple[tuple[EffectEstimates, ...], dict[str, float]]]:
-        # Results travel between processes, and a mapping proxy cannot be pickled.
-        return MethodResult, (self.estimates, dict(self.notes))
 
 
 class Method(Protocol):
@@ -168,33 +152,8 @@ class Method(Protocol):
     def __call__(
         self, trial: pd.DataFrame, populations: Sequence[pd.DataFrame], rng: np.random.Generator
     ) -> MethodResult:
-        """Learn from `trial`, and estimate the effects of the patients of each population.
+        """Learn from `trial` (as `simulate_trial` makes it), and estimate the effects of each population's patients.
 
-        Parameters
-        ----------
-        trial
-            As `hte_utils.trial.simulate_trial` makes it; ``true_te`` is not looked at.
-        populations
-            Tables with the covariates of the trial; usually the trial itself is the first.
-        rng
-            Source of all randomness.
-
-        Raises
-        ------
-        TypeError, ValueError
-            If a table is not what it must be, or the trial cannot support the method (the message says why).
+        ``true_te`` is not looked at. `rng` is the source of all randomness. A trial that cannot support the method is a
+        ValueError, whose message says why.
         """
-
-
-def _own(values: FloatArray) -> FloatArray:
-    array = np.array(values, dtype=np.float64)
-    array.setflags(write=False)
-    return array
-
-
-def _require_range(what: str, values: FloatArray, least: float) -> None:
-    slack = 1e-9  # rounding in the sum of many trees
-    if not ((values >= least - slack) & (values <= 1.0 + slack)).all():
-        raise ValueError(
-            f"a {what} must lie in [{least:g}, 1], but they range from {values.min():.4g} to {values.max():.4g}"
-        )

@@ -12,33 +12,28 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.stats import chi2, norm
+from scipy.stats import chi2
 
-from hte_utils.comparators.covariates import COVARIATES, TrialNumbers
-from hte_utils.comparators.estimates import INTERVAL
-from hte_utils.comparators.likelihood import LikelihoodFit, fit_logistic
-from hte_utils.comparators.logistic_effects import interaction_terms, main_effect_terms
-from hte_utils.comparators.risk_modelling import predicted_log_odds
+from hte_utils.comparators.estimates import COVARIATES, TrialNumbers
+from hte_utils.comparators.logistic import (
+    Z,
+    fit_logistic,
+    interaction_terms,
+    listing_2_terms,
+    main_effect_terms,
+    risk_model,
+)
 from hte_utils.spec import PAPER_SPEC
 
 if TYPE_CHECKING:
     import pandas as pd
-    from numpy.typing import NDArray
 
-    FloatArray = NDArray[np.float64]
+    from hte_utils.trial_checks import FloatArray
 
 
 @dataclass(frozen=True, slots=True)
 class LikelihoodRatioTest:
-    """Two nested models compared.
-
-    Attributes
-    ----------
-    statistic
-        Twice the difference of the log likelihoods.
-    df
-        Number of coefficients by which the models differ.
-    """
+    """Two nested models compared: twice the difference of their log likelihoods, and that of their coefficients."""
 
     statistic: float
     df: int
@@ -52,29 +47,21 @@ class LikelihoodRatioTest:
 def all_interactions(trial: pd.DataFrame) -> LikelihoodRatioTest:
     """One odds ratio for everybody against every treatment-covariate interaction (8 of them)."""
     numbers = TrialNumbers.of(trial)
-    constant = fit_logistic(main_effect_terms(numbers.covariates, numbers.treatment), numbers.outcome)
-    full = fit_logistic(interaction_terms(numbers.covariates, numbers.treatment), numbers.outcome)
-    return _compare(constant, full, len(COVARIATES))
+    return _test(numbers, numbers.covariates, interaction_terms(numbers.covariates, numbers.treatment))
 
 
 def listing_2_interactions(trial: pd.DataFrame) -> LikelihoodRatioTest:
     """One odds ratio for everybody against the four interactions of Listing 2: age, anticoagulant, diabetes, gender."""
-    design = PAPER_SPEC.design(trial)
-    group = np.eye(len(design.group_labels))[design.group]
-    arm = design.treatment[:, None]
-    common = [group, design.prognostic, arm]
-    varying = [group[:, 1:] * arm, design.modifiers * arm]
-    constant, full = (fit_logistic(np.hstack(terms), design.outcome) for terms in (common, [*common, *varying]))
-    return _compare(constant, full, sum(each.shape[1] for each in varying))
+    numbers = TrialNumbers.of(trial, PAPER_SPEC)
+    terms = listing_2_terms(numbers.covariates, numbers.treatment, gender=True)
+    return _test(numbers, numbers.covariates, terms)
 
 
 def risk_interaction(trial: pd.DataFrame) -> LikelihoodRatioTest:
     """One odds ratio for everybody against one that depends on the predicted risk (the PATH statement's model)."""
     numbers = TrialNumbers.of(trial)
-    predicted = predicted_log_odds(numbers)(numbers.covariates)[:, None]
-    constant = fit_logistic(main_effect_terms(predicted, numbers.treatment), numbers.outcome)
-    varying = fit_logistic(interaction_terms(predicted, numbers.treatment), numbers.outcome)
-    return _compare(constant, varying, 1)
+    predicted = risk_model(numbers)[0](numbers.covariates)
+    return _test(numbers, predicted, interaction_terms(predicted, numbers.treatment))
 
 
 def interactions_one_at_a_time(trial: pd.DataFrame) -> pd.DataFrame:
@@ -94,20 +81,17 @@ def interactions_one_at_a_time(trial: pd.DataFrame) -> pd.DataFrame:
     main = main_effect_terms(numbers.covariates, numbers.treatment)
     constant = fit_logistic(main, numbers.outcome)
     rows = []
-    for column in range(len(COVARIATES)):
-        product = numbers.treatment * numbers.covariates[:, column]
-        single = fit_logistic(np.column_stack([main, product]), numbers.outcome)
-        rows.append({**_last_coefficient(single), "p_value": _compare(constant, single, 1).p_value})
+    for covariate in numbers.covariates.T:
+        single = fit_logistic(np.column_stack([main, numbers.treatment * covariate]), numbers.outcome)
+        value, reach = single.coefficients[-1], Z * np.sqrt(single.covariance[-1, -1])
+        p_value = LikelihoodRatioTest(2.0 * (single.log_likelihood - constant.log_likelihood), 1).p_value
+        rows.append({"interaction": value, "lower": value - reach, "upper": value + reach, "p_value": p_value})
     table = pd.DataFrame(rows, index=pd.Index(COVARIATES, name="covariate"))
     return table.assign(p_holm=multipletests(table["p_value"], method="holm")[1])
 
 
-def _compare(smaller: LikelihoodFit, larger: LikelihoodFit, df: int) -> LikelihoodRatioTest:
-    return LikelihoodRatioTest(2.0 * (larger.log_likelihood - smaller.log_likelihood), df)
-
-
-def _last_coefficient(fitted: LikelihoodFit) -> dict[str, float]:
-    value = float(fitted.coefficients.value[-1])
-    covariance = fitted.coefficients.covariance
-    reach = norm.isf((1.0 - INTERVAL) / 2.0) * float(np.sqrt(np.nan if covariance is None else covariance[-1, -1]))
-    return {"interaction": value, "lower": value - reach, "upper": value + reach}
+def _test(numbers: TrialNumbers, covariates: FloatArray, terms: FloatArray) -> LikelihoodRatioTest:
+    """The covariates' main effects alone against these terms."""
+    main = main_effect_terms(covariates, numbers.treatment)
+    smaller, larger = (fit_logistic(each, numbers.outcome).log_likelihood for each in (main, terms))
+    return LikelihoodRatioTest(2.0 * (larger - smaller), terms.shape[1] - main.shape[1])

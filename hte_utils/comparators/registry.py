@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from types import MappingProxyType
 from typing import TYPE_CHECKING, cast
@@ -28,10 +29,10 @@ class RegisteredMethod:
         Key in `METHODS`; name in tables and figures.
     home
         ``module:function`` inside `hte_utils.comparators`; imported at the first call.
-    library
-        What does the fitting.
     assumes
         The method's model of the effect, in a few words.
+    library
+        What does the fitting.
     estimates
         What it estimates directly.
     intervals
@@ -48,10 +49,10 @@ class RegisteredMethod:
     name: str
     label: str
     home: str
-    library: str
     assumes: str
-    estimates: str
-    intervals: str
+    library: str = "this project"
+    estimates: str = "log odds ratio"
+    intervals: str = ""
     slow: bool = False
     exact: bool = False
     stream: str = ""
@@ -75,168 +76,100 @@ class RegisteredMethod:
 
 
 _WALD = "confidence (Wald, delta method)"
+_LINEAR = "log odds ratio linear in the covariates"
+_LISTING_2 = "log odds ratio linear in the paper's three modifiers"
+
+_Likelihood = partial(RegisteredMethod, library="statsmodels", intervals=_WALD, exact=True)
+_Penalised = partial(RegisteredMethod, library="scikit-learn")
+_Learner = partial(RegisteredMethod, library="econml, scikit-learn", estimates="risks")
+_Forest = partial(RegisteredMethod, slow=True)
+_Bayes = partial(RegisteredMethod, intervals="credible")
+
 _LADDER = (
-    RegisteredMethod(
-        name="constant",
-        label="constant odds ratio",
-        home="constant:fit_constant",
-        library="statsmodels",
-        assumes="one odds ratio for everybody",
-        estimates="log odds ratio",
-        intervals=_WALD,
-        exact=True,
-    ),
-    RegisteredMethod(
-        name="path",
-        label="risk model x treatment (PATH)",
-        home="risk_modelling:fit_risk_model",
-        library="statsmodels",
-        assumes="log odds ratio linear in the predicted log odds of the event",
-        estimates="log odds ratio",
+    _Likelihood("constant", "constant odds ratio", "logistic:fit_constant", "one odds ratio for everybody"),
+    _Likelihood(
+        "path",
+        "risk model x treatment (PATH)",
+        "logistic:fit_risk_model",
+        "log odds ratio linear in the predicted log odds of the event",
         intervals=f"{_WALD}; the risk model taken as known",
-        exact=True,
     ),
-    RegisteredMethod(
-        name="interactions_ml",
-        label="interactions, maximum likelihood",
-        home="interactions:fit_maximum_likelihood",
-        library="statsmodels",
-        assumes="log odds ratio linear in the covariates",
-        estimates="log odds ratio",
-        intervals=_WALD,
-        exact=True,
-    ),
-    RegisteredMethod(
-        name="interactions_firth",
-        label="interactions, Firth",
-        home="interactions:fit_firth",
+    _Likelihood("interactions_ml", "interactions, maximum likelihood", "logistic:fit_interactions", _LINEAR),
+    _Likelihood(
+        "interactions_firth",
+        "interactions, Firth",
+        "logistic:fit_firth",
+        "the same; bias-reduced, intercept corrected (FLIC)",
         library="firthmodels",
-        assumes="the same; bias-reduced, intercept corrected (FLIC)",
-        estimates="log odds ratio",
-        intervals=_WALD,
+    ),
+    _Penalised(
+        "interactions_ridge", "interactions, ridge", "ridge_and_lasso:fit_ridge", "the same; all coefficients small"
+    ),
+    _Penalised(
+        "interactions_lasso", "interactions, lasso", "ridge_and_lasso:fit_lasso", "the same; most coefficients zero"
+    ),
+    _Likelihood(
+        "listing_2_ml", "Listing 2's terms, maximum likelihood", "logistic:fit_listing_2", f"{_LISTING_2} and gender"
+    ),
+    _Likelihood(
+        "listing_2_ml_no_gender", "the same without gender", "logistic:fit_listing_2_without_gender", _LISTING_2
+    ),
+    _Penalised(
+        "listing_2_ridge",
+        "the same, Normal(0, 1) priors, mode",
+        "ridge_and_lasso:fit_listing_2_mode",
+        "the same; all coefficients of order 1",
         exact=True,
     ),
-    RegisteredMethod(
-        name="interactions_ridge",
-        label="interactions, ridge",
-        home="penalised:fit_ridge",
-        library="scikit-learn",
-        assumes="the same; all coefficients small",
-        estimates="log odds ratio",
-        intervals="",
+    _Learner(
+        "s_learner",
+        "S-learner, boosted trees",
+        "learners_and_forests:fit_s_learner",
+        "one smooth-enough risk function of covariates and arm",
     ),
-    RegisteredMethod(
-        name="interactions_lasso",
-        label="interactions, lasso",
-        home="penalised:fit_lasso",
-        library="scikit-learn",
-        assumes="the same; most coefficients zero",
-        estimates="log odds ratio",
-        intervals="",
+    _Learner(
+        "t_learner",
+        "T-learner, boosted trees",
+        "learners_and_forests:fit_t_learner",
+        "a risk function for each arm",
     ),
-    RegisteredMethod(
-        name="listing_2_ml",
-        label="Listing 2's terms, maximum likelihood",
-        home="listing_2_terms:fit_with_gender",
-        library="statsmodels",
-        assumes="log odds ratio linear in the paper's three modifiers and gender",
-        estimates="log odds ratio",
-        intervals=_WALD,
-        exact=True,
-    ),
-    RegisteredMethod(
-        name="listing_2_ml_no_gender",
-        label="the same without gender",
-        home="listing_2_terms:fit_without_gender",
-        library="statsmodels",
-        assumes="log odds ratio linear in the paper's three modifiers",
-        estimates="log odds ratio",
-        intervals=_WALD,
-        exact=True,
-    ),
-    RegisteredMethod(
-        name="listing_2_ridge",
-        label="the same, Normal(0, 1) priors, mode",
-        home="listing_2_terms:fit_mode",
-        library="scikit-learn",
-        assumes="the same; all coefficients of order 1",
-        estimates="log odds ratio",
-        intervals="",
-        exact=True,
-    ),
-    RegisteredMethod(
-        name="s_learner",
-        label="S-learner, boosted trees",
-        home="meta_learners:fit_s_learner",
-        library="econml, scikit-learn",
-        assumes="one smooth-enough risk function of covariates and arm",
-        estimates="risks",
-        intervals="",
-    ),
-    RegisteredMethod(
-        name="t_learner",
-        label="T-learner, boosted trees",
-        home="meta_learners:fit_t_learner",
-        library="econml, scikit-learn",
-        assumes="a risk function for each arm",
-        estimates="risks",
-        intervals="",
-    ),
-    RegisteredMethod(
-        name="x_learner",
-        label="X-learner, boosted trees",
-        home="meta_learners:fit_x_learner",
-        library="econml, scikit-learn",
-        assumes="risk differences simpler than risks",
+    _Learner(
+        "x_learner",
+        "X-learner, boosted trees",
+        "learners_and_forests:fit_x_learner",
+        "risk differences simpler than risks",
         estimates="risk difference",
-        intervals="",
     ),
-    RegisteredMethod(
-        name="causal_forest",
-        label="causal forest",
-        home="causal_forest:fit_causal_forest",
+    _Forest(
+        "causal_forest",
+        "causal forest",
+        "learners_and_forests:fit_causal_forest",
+        "risk difference locally constant",
         library="econml",
-        assumes="risk difference locally constant",
         estimates="risk difference",
         intervals="confidence (bootstrap of little bags)",
-        slow=True,
     ),
-    RegisteredMethod(
-        name="bcf",
-        label="Bayesian causal forest",
-        home="bart:fit_bayesian_causal_forest",
+    _Forest(
+        "bcf",
+        "Bayesian causal forest",
+        "learners_and_forests:fit_bayesian_causal_forest",
+        "sums of shallow trees for risk and effect, probit scale",
         library="stochtree",
-        assumes="sums of shallow trees for risk and effect, probit scale",
         estimates="risks",
         intervals="credible",
-        slow=True,
     ),
-    RegisteredMethod(
-        name="paper_way",
-        label="the paper's model, its way",
-        home="bayesian:fit_paper_way",
-        library="this project",
-        assumes="Listing 2; gender effects left out of risk and effect",
-        estimates="log odds ratio",
-        intervals="credible",
+    _Bayes(
+        "paper_way",
+        "the paper's model, its way",
+        "bayesian:fit_paper_way",
+        "Listing 2; gender effects left out of risk and effect",
     ),
-    RegisteredMethod(
-        name="paper_corrected",
-        label="the paper's model, corrected",
-        home="bayesian:fit_paper_corrected",
-        library="this project",
-        assumes="Listing 2",
-        estimates="log odds ratio",
-        intervals="credible",
-    ),
-    RegisteredMethod(
-        name="all_modifiers",
-        label="the all-modifiers Bayesian model",
-        home="bayesian:fit_all_modifiers",
-        library="this project",
-        assumes="log odds ratio linear in the covariates; shrinkage learned from the data",
-        estimates="log odds ratio",
-        intervals="credible",
+    _Bayes("paper_corrected", "the paper's model, corrected", "bayesian:fit_paper_corrected", "Listing 2"),
+    _Bayes(
+        "all_modifiers",
+        "the all-modifiers Bayesian model",
+        "bayesian:fit_all_modifiers",
+        f"{_LINEAR}; shrinkage learned from the data",
         stream="better",  # its name when the stored results were made
     ),
 )
