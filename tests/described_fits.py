@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from functools import cache
 
+import pandas as pd
 import xarray as xr
 
-from hte_utils.described.fit import DescribedSettings, fit_described
-from hte_utils.described.model import Reading, Subgroups, paper_subgroups
+from hte_utils.described.fit import fit_described
+from hte_utils.described.model import Reading, paper_subgroups
 from hte_utils.spec import PAPER_SPEC, TrialDesign
 from hte_utils.trial import BaselineCoefficients, ListingCoefficients, simulate_trial
 
@@ -16,23 +17,23 @@ OFTEN = ListingCoefficients(baseline=BaselineCoefficients(intercept=-0.5))
 
 
 @cache
-def paper_trial() -> tuple[TrialDesign, Subgroups]:
+def paper_trial() -> tuple[TrialDesign, pd.Categorical]:
     trial = simulate_trial()
     return PAPER_SPEC.design(trial), paper_subgroups(trial)
 
 
 @cache
-def small_trial() -> tuple[TrialDesign, Subgroups]:
+def small_trial() -> tuple[TrialDesign, pd.Categorical]:
     trial = simulate_trial(80, 5, coefficients=OFTEN)
     return PAPER_SPEC.design(trial), paper_subgroups(trial)
 
 
 @cache
-def tiny_trial() -> tuple[TrialDesign, Subgroups]:
+def tiny_trial() -> tuple[TrialDesign, pd.Categorical]:
     trial = simulate_trial(24, 5, coefficients=OFTEN)
     return PAPER_SPEC.design(trial), paper_subgroups(trial)
 
 
 @cache
 def paper_fit(reading: Reading) -> xr.DataTree:
-    return fit_described(*paper_trial(), reading, settings=DescribedSettings(draws=500, proposals_per_draw=3))
+    return fit_described(*paper_trial(), reading)

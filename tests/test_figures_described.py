@@ -10,9 +10,7 @@ from matplotlib.colors import to_hex
 from paper_fits import paper_design, paper_posterior
 from scipy import integrate
 
-from hte_utils.described.cate import mean_effect_draws
-from hte_utils.described.compared import listing_effects
-from hte_utils.described.identification import layouts_to_profile, profile_likelihood
+from hte_utils.described.findings import layouts_to_profile, listing_effects, mean_effect_draws, profile_likelihood
 from hte_utils.described.model import OLDER_FROM, DescribedPriors, Reading
 from hte_utils.figures import described as figures
 from hte_utils.figures.style import BLUE
@@ -41,8 +39,7 @@ def test_profile_and_densities():
 
 
 def test_steps_are_the_subgroup_means():
-    design, subgroups = paper_trial()
-    described = mean_effect_draws(paper_fit(Reading.CHARITABLE), design, subgroups)
+    described = mean_effect_draws(paper_fit(Reading.CHARITABLE), paper_trial()[1])
     listing = listing_effects(paper_posterior(), paper_design())["Listing 2, gender effects in"]
     trial, actual = simulate_trial(), simulate_truth().treatment_effect
     figure = figures.effects_by_age(trial, actual, described, listing, OLDER_FROM)

@@ -28,13 +28,14 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
+import pandas as pd
 
-from hte_utils.trial_checks import FloatArray, IntArray, complete_column
-from hte_utils.trial_design import TrialDesign
+from hte_utils.trial_checks import FloatArray, complete_column
 
 if TYPE_CHECKING:
-    import pandas as pd
     import pymc as pm
+
+    from hte_utils.trial_design import TrialDesign
 
 OLDER_FROM: Final = 60.0
 """Years: "e.g. age >= 60", Section 2.2 of the paper."""
@@ -55,19 +56,9 @@ class Reading(StrEnum):
 class DescribedPriors:
     """Priors of the described model; the last three are not in the paper.
 
-    Parameters
-    ----------
-    fixed_sd
-        SD of the Normal(0, sd²) prior of every beta: equation (10).
-    mean_sd
-        SD of the Normal(0, sd²) prior of mu_tau. It acts only through its sum with beta_1 (or beta_0).
-    subgroup_scale, individual_scale
-        Scales of the half-normal priors of sigma_tau and sigma_eta.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If a value is not a positive finite number.
+    `fixed_sd` and `mean_sd` are the SDs of the normal priors (mean 0) of every beta, equation (10), and of mu_tau,
+    which acts only through its sum with beta_1 (or beta_0); the others are the scales of the half-normal priors of
+    sigma_tau and sigma_eta.
     """
 
     fixed_sd: float = 1.0
@@ -75,64 +66,21 @@ class DescribedPriors:
     subgroup_scale: float = 1.0
     individual_scale: float = 1.0
 
-    def __post_init__(self) -> None:
-        for name in self.__slots__:
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, (int, float)):
-                raise TypeError(f"prior {name} must be a number, not {value!r}")
-            if not 0.0 < value < math.inf:
-                raise ValueError(f"prior {name} must be positive and finite, not {value!r}. Give a scale in log odds")
 
+def paper_subgroups(trial: pd.DataFrame) -> pd.Categorical[str]:
+    """Cross "age >= 60" with "anticoagulant use": each patient's subgroup, one of four, shape (patients,).
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Subgroups:
-    """A partition of the patients: `index` (patients,), 0-based, into `labels`.
-
-    Raises
-    ------
-    ValueError
-        If an index has no label or a label no patient.
+    Raises ``ValueError`` if an age or the use of anticoagulants is missing, or a subgroup has no patients.
     """
-
-    index: IntArray
-    labels: tuple[str, ...]
-
-    def __post_init__(self) -> None:
-        found = np.unique(self.index)
-        if not np.array_equal(found, np.arange(len(self.labels))):
-            raise ValueError(
-                f"each of the {len(self.labels)} subgroups {list(self.labels)} needs patients, but the index holds "
-                f"{found.tolist()}: leave empty subgroups out"
-            )
-        self.index.setflags(write=False)
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-
-def paper_subgroups(trial: pd.DataFrame) -> Subgroups:
-    """Cross "age >= 60" with "anticoagulant use": four subgroups.
-
-    Parameters
-    ----------
-    trial
-        A table with the columns ``age`` (years) and ``anticoagulant`` (No, Yes), as `simulate_trial` returns it.
-
-    Raises
-    ------
-    ValueError
-        If a column is missing or incomplete, or a subgroup has no patients.
-    """
-    missing = {"age", "anticoagulant"} - set(trial.columns)
-    if missing:
-        raise ValueError(
-            f"the paper's subgroups need the columns age and anticoagulant, but {sorted(missing)} is missing"
-        )
     older = complete_column(trial, "age").to_numpy() >= OLDER_FROM
     anticoagulated = complete_column(trial, "anticoagulant").to_numpy() == "Yes"
     ages = (f"under {OLDER_FROM:g}", f"{OLDER_FROM:g} or older")
-    labels = tuple(f"{age}, {drug}" for age in ages for drug in ("no anticoagulant", "anticoagulant"))
-    return Subgroups(2 * older.astype(np.int64) + anticoagulated, labels)
+    labels = pd.Index([f"{age}, {drug}" for age in ages for drug in ("no anticoagulant", "anticoagulant")])
+    subgroups = pd.Categorical.from_codes(2 * older.astype(np.int8) + anticoagulated, labels)
+    empty = labels.difference(pd.Index(subgroups.unique()))
+    if not empty.empty:
+        raise ValueError(f"each subgroup needs patients, but {list(empty)} has none: take a larger trial")
+    return subgroups
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -142,44 +90,24 @@ class Layout:
     The deviations epsilon_i = eta_i - tau_k[i] are Normal(0, sigma_eta²). The data see the *sums* of the shared effect
     and the subgroups' parts alone, ``sums[k] = shared + tau_weight * sigma_tau * z_k`` with z_k ~ Normal(0, 1): for the
     charitable reading beta_1 + tau_k, for the literal one beta_0 + 2 tau_k.
-
-    Attributes
-    ----------
-    rows
-        Float, shape (patients, subgroups + fixed): what multiplies the sums and the fixed effects.
-    deviates
-        Boolean, shape (patients,): whose log odds hold an epsilon_i.
-    shared_sd
-        Prior SD of the shared part.
-    tau_weight
-        How often tau_k counts.
-    n_subgroups
-        Number of subgroups.
-    fixed_labels
-        Names of the fixed effects, in the order of their columns.
     """
 
     rows: FloatArray
+    """Shape (patients, subgroups + fixed): what multiplies the sums and the fixed effects."""
     deviates: np.ndarray
+    """Boolean, shape (patients,): whose log odds hold an epsilon_i."""
     shared_sd: float
+    """Prior SD of the shared part."""
     tau_weight: float
+    """How often tau_k counts."""
     n_subgroups: int
     fixed_labels: tuple[str, ...]
+    """Names of the fixed effects, in the order of their columns."""
 
 
-def layout_of(design: TrialDesign, subgroups: Subgroups, reading: Reading, priors: DescribedPriors) -> Layout:
-    """Lay out a trial for one reading of equation (8).
-
-    Raises
-    ------
-    ValueError
-        If the subgroups are of other patients, or there is no such reading.
-    """
-    if subgroups.index.size != design.n_patients:
-        raise ValueError(
-            f"the subgroups have {subgroups.index.size} patients, the trial {design.n_patients}: use the same"
-        )
-    member = np.eye(len(subgroups))[subgroups.index]
+def layout_of(design: TrialDesign, subgroups: pd.Categorical[str], reading: Reading, priors: DescribedPriors) -> Layout:
+    """Lay out a trial for one reading of equation (8); ``ValueError`` if there is no such reading."""
+    member = np.eye(len(subgroups.categories))[subgroups.codes]
     treated, one = design.treatment[:, None], np.ones((design.n_patients, 1))
     if Reading(reading) is Reading.CHARITABLE:
         rows = np.hstack([member * treated, one, design.prognostic])
@@ -188,36 +116,21 @@ def layout_of(design: TrialDesign, subgroups: Subgroups, reading: Reading, prior
         rows = np.hstack([member, treated, design.prognostic])
         deviates, tau_weight, first = np.ones(design.n_patients, dtype=bool), 2.0, "treatment"
     shared_sd = math.hypot(priors.fixed_sd, tau_weight * priors.mean_sd)
-    return Layout(rows, deviates, shared_sd, tau_weight, len(subgroups), (first, *design.prognostic_labels))
+    return Layout(rows, deviates, shared_sd, tau_weight, member.shape[1], (first, *design.prognostic_labels))
 
 
 def described_model(
-    design: TrialDesign, subgroups: Subgroups, reading: Reading, priors: DescribedPriors | None = None
+    design: TrialDesign, subgroups: pd.Categorical[str], reading: Reading, priors: DescribedPriors | None = None
 ) -> pm.Model:
     """Write equations (5) to (10) down in PyMC, every individual deviation a parameter of its own.
 
-    This is the model for readers, and for the test that holds the integrated likelihood of `described_density` against
-    NUTS. It has more parameters than patients.
-
-    Parameters
-    ----------
-    design, subgroups
-        The trial, coded as for Listing 2, and its subgroups.
-    reading
-        What equation (8) is taken to mean.
-    priors
-        The paper's where it has any, see `DescribedPriors`.
-
-    Raises
-    ------
-    ValueError
-        If the subgroups are of other patients, or there is no such reading.
+    This is the model for readers, and for the test that holds the posterior of `hte_utils.described.fit`, which has the
+    deviations integrated out, against NUTS. It has more parameters than patients.
     """
     import pymc as pm
 
     priors, charitable = priors or DescribedPriors(), Reading(reading) is Reading.CHARITABLE
-    layout_of(design, subgroups, reading, priors)  # raises if the parts do not fit
-    labels = {"subgroup": subgroups.labels, "prognostic": design.prognostic_labels}
+    labels = {"subgroup": list(subgroups.categories), "prognostic": design.prognostic_labels}
     with pm.Model(coords={**labels, "patient": np.arange(design.n_patients)}) as model:
         beta_0 = pm.Normal("beta_0", 0.0, priors.fixed_sd)
         beta_1 = pm.Normal("beta_1", 0.0, priors.fixed_sd)
@@ -227,8 +140,8 @@ def described_model(
         sigma_eta = pm.HalfNormal("sigma_eta", priors.individual_scale)
         # Equations (6) and (7), as mean plus SD times a standard normal: the same law, and NUTS can move in it.
         tau = pm.Deterministic("tau", mu_tau + sigma_tau * pm.Normal("z", dims="subgroup"), dims="subgroup")
-        eta = tau[subgroups.index] + sigma_eta * pm.Normal("epsilon", dims="patient")
+        eta = tau[subgroups.codes] + sigma_eta * pm.Normal("epsilon", dims="patient")
         population = beta_0 + beta_1 * design.treatment + design.prognostic @ beta  # equation (5)
-        deviation = design.treatment * eta if charitable else tau[subgroups.index] + eta
+        deviation = design.treatment * eta if charitable else tau[subgroups.codes] + eta
         pm.Bernoulli("y", logit_p=population + deviation, observed=design.outcome)  # equations (8) and (9)
     return model

@@ -34,7 +34,7 @@ def identification(profile: pd.DataFrame, posteriors: Mapping[str, xr.DataTree],
     Parameters
     ----------
     profile
-        What `hte_utils.described.identification.profile_likelihood` returns, at most three readings.
+        What `hte_utils.described.findings.profile_likelihood` returns, at most three readings.
     posteriors
         By label, in the order of the profile's first columns: from `hte_utils.described.fit.fit_described`.
     priors
