@@ -85,13 +85,7 @@ class Analysis:
     group_effects: GroupEffects
 
     def without(self, choice: Choice) -> Analysis:
-        """Undo one choice of the paper.
-
-        Raises
-        ------
-        ValueError
-            If `choice` is no `Choice`, or its covariate or interactions are in the analysis already.
-        """
+        """Undo one choice of the paper."""
         match Choice(choice):
             case Choice.GENDER_LEFT_OUT:
                 return replace(self, group_effects=GroupEffects.INCLUDED)
@@ -195,25 +189,7 @@ def ablation_table(
     settings: Settings = ABLATION_SETTINGS,
     threads: int = 2,
 ) -> AblationTable:
-    """Analyse a trial as the paper did, with each of its choices undone, and with all of them undone.
-
-    Parameters
-    ----------
-    truth
-        The paper's trial, with every patient's true effect.
-    others
-        Other trials by label, e.g. variants of the data; each is analysed as in the paper. Differences from the first
-        trial are then differences of method *and* of chance.
-    settings
-        Of the fits, which go through the posterior store.
-    threads
-        Analyses that are made at the same time. The result does not depend on it.
-
-    Raises
-    ------
-    ValueError
-        If one of the other trials has the label of the first.
-    """
+    """Analyse a trial as the paper did, with each of its choices undone, and with all of them undone."""
     if others and PAPER_TRIAL in others:
         raise ValueError(f"the label {PAPER_TRIAL!r} belongs to the first trial: give the other one another label")
     trials = {PAPER_TRIAL: truth, **(others or {})}

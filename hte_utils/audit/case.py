@@ -86,22 +86,7 @@ class Case:
 
 
 def assemble(trial: pd.DataFrame, truth: TrialTruth, design: TrialDesign, posterior: xr.DataTree) -> Case:
-    """Compute both readings of the posterior.
-
-    Parameters
-    ----------
-    trial, truth
-        The same patients, from `hte_utils.simulate_trial` and `hte_utils.trial.simulate_truth`.
-    design
-        `PAPER_SPEC.design(trial)`.
-    posterior
-        The book's posterior of Listing 2 for this design.
-
-    Raises
-    ------
-    ValueError
-        If trial, truth and design are not of the same number of patients.
-    """
+    """Compute both readings of the posterior."""
     sizes = {"trial": len(trial), "truth": truth.event.size, "design": design.n_patients}
     if len(set(sizes.values())) > 1:
         raise ValueError(f"trial, truth and design must be of the same patients; they have {sizes}")

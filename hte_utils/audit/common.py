@@ -28,17 +28,7 @@ AS_IMPLIED: Final = "the effects of the paper's model give it"
 
 
 def printed_metric(case: Case, name: str, printed: str) -> Finding:
-    """Judge a number of Table 7 that the text repeats with fewer decimals.
-
-    Parameters
-    ----------
-    case
-        The paper's analysis.
-    name
-        Attribute of `hte_utils.evaluation.PointMetrics`.
-    printed
-        The characters of the text.
-    """
+    """Judge a number of Table 7 that the text repeats with fewer decimals."""
     decimals = len(printed.partition(".")[2])
     without, own = (getattr(case.metrics_of_table_4(gender_effects=included), name) for included in (False, True))
     return Finding(

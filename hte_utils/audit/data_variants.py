@@ -28,11 +28,8 @@ TABLE_1, TABLE_3, TABLE_4 = "Table 1 (of 90)", "Table 3 (of 60)", "means of Tabl
 def tables_by_variant(n_subjects: int = 2000, seed: int = 123) -> pd.DataFrame:
     """Count the printed numbers that each variant of Listing 1 gives.
 
-    Returns
-    -------
-    pandas.DataFrame
-        Index: `TrialVariant`. Columns: numbers of Table 1 (exact), cells of Table 3 (exact), and posterior means of
-        Table 4 that agree within the ledger's tolerance of the Monte Carlo errors.
+    Index: `TrialVariant`. Columns: numbers of Table 1 (exact), cells of Table 3 (exact), and posterior means of
+    Table 4 that agree within the ledger's tolerance of the Monte Carlo errors.
     """
     cells = agreement_by_variant(n_subjects, seed)["cells"]
     rows = {}

@@ -20,20 +20,7 @@ ORACLE = "treat where the true risk difference is below 0"
 
 
 def expected_bleeds(truth: TrialTruth, treated: np.ndarray) -> float:
-    """Return the expected number of bleeds when the marked patients, and only they, are treated.
-
-    Parameters
-    ----------
-    truth
-        The trial's patients.
-    treated
-        True for those to be treated, shape (patients,).
-
-    Raises
-    ------
-    ValueError
-        If the marks are not one truth value per patient.
-    """
+    """Return the expected number of bleeds when the marked patients, and only they, are treated."""
     if treated.shape != truth.baseline_risk.shape or treated.dtype != np.bool_:
         raise ValueError(
             f"treated must be True or False for each of the {truth.baseline_risk.size} patients; "
@@ -45,11 +32,8 @@ def expected_bleeds(truth: TrialTruth, treated: np.ndarray) -> float:
 def bleeds_by_rule(case: Case) -> pd.DataFrame:
     """Compare rules of treatment on the trial's patients.
 
-    Returns
-    -------
-    pandas.DataFrame
-        Index: the rule. Columns: `treated`, the number of patients treated, and `bleeds`, the true expected number of
-        bleeds among all patients. Quintiles are those of Table 8; predictions are the model's, gender effects in.
+    Index: the rule. Columns: `treated`, the number of patients treated, and `bleeds`, the true expected number of
+    bleeds among all patients. Quintiles are those of Table 8; predictions are the model's, gender effects in.
     """
     model, n = case.as_implied, case.design.n_patients
     rules = {

@@ -48,11 +48,8 @@ def listing_1_code(text: str | None = None) -> dict[str, tuple[str, ...]]:
 def listing_1_trial() -> pd.DataFrame:
     """Read the trial that R made with Listing 1 (2000 patients, seed 123).
 
-    Returns
-    -------
-    pandas.DataFrame
-        One row a patient: the columns of the listing's data frame (categories as 0 and 1), with `age`, `bmi`, `sbp` and
-        `dbp` unrounded; and R's `baseline_risk` and `event_prob` (probabilities).
+    One row a patient: the columns of the listing's data frame (categories as 0 and 1), with `age`, `bmi`, `sbp` and
+    `dbp` unrounded; and R's `baseline_risk` and `event_prob` (probabilities).
     """
     table = pd.read_csv(_reference("r_trials.csv.gz"), comment="#")
     of_paper = (table["n"] == 2000) & (table["seed"] == 123) & (table["variant"] == "as-printed")

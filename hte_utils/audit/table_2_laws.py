@@ -44,11 +44,6 @@ def drawn_by_table_2(n_subjects: int = 2000, seed: int = 123) -> dict[str, NDArr
 
     Each column takes the random numbers that it takes in Listing 1, so a column whose law is the listing's comes out
     the same for every patient.
-
-    Returns
-    -------
-    dict
-        Unrounded columns by name, in the order of the listing, shape (n_subjects,).
     """
     random = RRandom(seed)
     age = random.rnorm(n_subjects, mean=55.0, sd=12.0)
@@ -73,18 +68,8 @@ def drawn_by_table_2(n_subjects: int = 2000, seed: int = 123) -> dict[str, NDArr
 def against_the_trial(patients: Covariates, seed: int = 123) -> pd.DataFrame:
     """Count the patients whose value is what the law of Table 2 gives with the same random numbers.
 
-    Parameters
-    ----------
-    patients
-        Unrounded covariates of a trial made by Listing 1.
-    seed
-        Its seed.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Index: column of the trial. `same`: patients who agree; `other`: those who do not; `at_limit`: patients exactly
-        on a limit that Table 2 names (a law truncated there puts nobody on it); `lowest`, `highest`: of the trial.
+    Index: column of the trial. `same`: patients who agree; `other`: those who do not; `at_limit`: patients exactly
+    on a limit that Table 2 names (a law truncated there puts nobody on it); `lowest`, `highest`: of the trial.
     """
     drawn = drawn_by_table_2(patients.age.size, seed)
     limits = {"age": AGE_LIMITS, "bmi": BMI_LIMITS}

@@ -20,11 +20,8 @@ if TYPE_CHECKING:
 def table_8_by_reading(case: Case) -> pd.DataFrame:
     """Lay the risk and the effect of Table 8 beside both readings of the posterior.
 
-    Returns
-    -------
-    pandas.DataFrame
-        Index: quintile. Columns (two levels): mean risk (a probability) and mean effect (log odds ratio of bleeding),
-        each as printed, without and with the gender effects.
+    Index: quintile. Columns (two levels): mean risk (a probability) and mean effect (log odds ratio of bleeding),
+    each as printed, without and with the gender effects.
     """
     columns = {}
     for label, name in (("mean risk", "mean_risk"), ("mean effect", "mean_te")):
@@ -37,11 +34,8 @@ def table_8_by_reading(case: Case) -> pd.DataFrame:
 def truth_by_quintile(case: Case) -> pd.DataFrame:
     """Lay what the model says of the patients of each group of Table 8 (gender effects in) beside what is true.
 
-    Returns
-    -------
-    pandas.DataFrame
-        Index: quintile. Predicted and true risk difference (percentage points, positive = more bleeds), and the share
-        of patients (%) whose risk treatment truly raises.
+    Index: quintile. Predicted and true risk difference (percentage points, positive = more bleeds), and the share
+    of patients (%) whose risk treatment truly raises.
     """
     true, groups = case.as_computed.true, range(1, len(QUINTILES) + 1)
     predicted = [case.as_implied.risk_difference[case.as_computed.group == group].mean() for group in groups]
@@ -59,10 +53,7 @@ def truth_by_quintile(case: Case) -> pd.DataFrame:
 def described_beside_run(n_subjects: int = 2000, seed: int = 123) -> pd.DataFrame:
     """Simulate the trial as the text describes it and as Listing 1 runs it, and compare what can be told apart.
 
-    Returns
-    -------
-    pandas.DataFrame
-        Index: the property. Columns: `as described`, `as run`.
+    Index: the property. Columns: `as described`, `as run`.
     """
     described, run = simulate_truth_as_described(n_subjects, seed), simulate_truth(n_subjects, seed)
     return pd.DataFrame({"as described": _properties(described), "as run": _properties(run)})
@@ -89,11 +80,8 @@ def _properties(truth: TrialTruth) -> pd.Series:
 def confounding_by_allocation(allocations: dict[str, Allocation]) -> pd.DataFrame:
     """Lay ways of allotting treatment beside each other.
 
-    Returns
-    -------
-    pandas.DataFrame
-        Index: the way. Confounding (percentage points of risk, mean and SD over trials), and the share of trials (%) in
-        which the joint test of the propensity score is significant at 5 %.
+    Index: the way. Confounding (percentage points of risk, mean and SD over trials), and the share of trials (%) in
+    which the joint test of the propensity score is significant at 5 %.
     """
     rows = {
         label: {

@@ -20,13 +20,7 @@ _SHADES = ("0.92", "0.72", "0.5", "0.3", "0.0")  # lightest to darkest: lowest t
 
 
 def ablation(table: AblationTable) -> Figure:
-    """Draw the ablation table: correlation, squared error and its bias, predicted risk, and effects by quintile.
-
-    Parameters
-    ----------
-    table
-        What `hte_utils.ablation.ablation_table` returns. Rows that are analyses of another trial say so in their label.
-    """
+    """Draw the ablation table: correlation, squared error and its bias, predicted risk, and effects by quintile."""
     rows, place = table.estimates, np.arange(len(table.estimates))
     with canvas(4, width=9.6, height=0.9 + 0.36 * len(rows), sharey=True) as drawn:
         correlation, error, risk, effect = drawn.axes

@@ -33,25 +33,13 @@ _NUMBER = re.compile(
 
 
 def displayed(outputs: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Return what a cell displays, one text an output: its glued name or nothing, and the words and numbers.
-
-    Parameters
-    ----------
-    outputs
-        Cell outputs in the notebook format. Ledger entries are left out: they are compared as entries.
-    """
+    """Return what a cell displays, one text an output: its glued name or nothing, and the words and numbers."""
     texts = [_text_of(output) for output in outputs]
     return [text for text in texts if text]
 
 
 def display_differences(fresh: Iterable[Mapping[str, Any]], recorded: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Say in words where the display of a fresh run departs from the recorded one.
-
-    Returns
-    -------
-    list of str
-        One sentence per output that is lost, new, worded otherwise or shows a number outside the tolerance.
-    """
+    """Say in words where the display of a fresh run departs from the recorded one."""
     now, then = displayed(fresh), displayed(recorded)
     if len(now) != len(then):
         return [f"the cell shows {len(now)} outputs, {len(then)} were recorded"]

@@ -125,27 +125,7 @@ class LedgerEntry:
 
 
 def judge(entry_id: str, found: Reproduced) -> LedgerEntry:
-    """Hold a reproduced value against the printed one.
-
-    Parameters
-    ----------
-    entry_id
-        Id of the printed number (``hte_utils.paper``).
-    found
-        Our value with its Monte Carlo error.
-
-    Returns
-    -------
-    LedgerEntry
-        With the tolerance of its kind and the verdict.
-
-    Raises
-    ------
-    KeyError
-        When the paper prints no number of that id.
-    TypeError
-        When a label stands where a number was printed, or the other way round.
-    """
+    """Hold a reproduced value against the printed one."""
     paper = paper_entry(entry_id)
     if isinstance(found.value, str) == paper.is_number:
         raise TypeError(f"{entry_id} is {paper.printed!r} in the paper, but the value given is {found.value!r}")

@@ -22,20 +22,7 @@ NBVAL_TAGS = {CHECK_TAG, "raises-exception"}
 
 
 def violations(text: nbformat.NotebookNode, recording: nbformat.NotebookNode) -> list[str]:
-    """Say what is wrong with a recording.
-
-    Parameters
-    ----------
-    text
-        The text notebook as it stands.
-    recording
-        Its recorded run.
-
-    Returns
-    -------
-    list of str
-        One sentence per fault; empty when the replay of this recording checks what it should.
-    """
+    """Say what is wrong with a recording."""
     return _drift(text, recording) + [
         f"cell {position}: {fault}"
         for position, cell in enumerate(code_cells(recording))

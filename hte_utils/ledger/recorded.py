@@ -30,13 +30,7 @@ class Project:
 
     @classmethod
     def find(cls) -> Project:
-        """Find the checkout this package runs from.
-
-        Raises
-        ------
-        FileNotFoundError
-            When neither the package's parent nor the working folder is a checkout.
-        """
+        """Find the checkout this package runs from."""
         for folder in (Path(__file__).resolve().parents[2], Path.cwd()):
             if (folder / "_toc.yml").is_file():
                 return cls(folder)
@@ -125,26 +119,14 @@ def read_recording(recording: Path) -> nbformat.NotebookNode:
 
 
 def paper_ledger(project: Project) -> list[LedgerEntry]:
-    """Return one entry per printed number, in the paper's order; those without a value say so.
-
-    Raises
-    ------
-    ValueError
-        When two cells of the recorded run claim the same printed number.
-    """
+    """Return one entry per printed number, in the paper's order; those without a value say so."""
     of_numbers = (entry for entry in recorded_entries(project) if entry.printed is not None and not is_statement(entry))
     found = _by_id(of_numbers, rule="a printed number has one cell that reproduces it")
     return [found.get(paper.id, missing(paper)) for paper in paper_entries()]
 
 
 def statement_ledger(project: Project) -> list[LedgerEntry]:
-    """Return one entry per statement of the paper, in its order; those without a verdict say so.
-
-    Raises
-    ------
-    ValueError
-        When two cells of the recorded run judge the same statement.
-    """
+    """Return one entry per statement of the paper, in its order; those without a verdict say so."""
     found = _by_id(filter(is_statement, recorded_entries(project)), rule="a statement has one cell that proves it")
     return [found.get(said.id, missing_statement(said)) for said in statements()]
 

@@ -27,22 +27,6 @@ def record_notebooks(
     A recording is written only after its whole notebook has run, to a temporary name which is then moved into place:
     a notebook that fails leaves the old recording as it was. So does one with an entry that is contradicted or has lost
     its value, unless that entry is accepted by name.
-
-    Parameters
-    ----------
-    names
-        Notebook names without suffix, as in ``Project.notebook_names()``.
-    project
-        The checkout.
-    say
-        Receives one line per event: what runs, which ledger entries and which displayed lines changed.
-    accepted
-        Ids of failing entries that are to be recorded all the same.
-
-    Returns
-    -------
-    list of str
-        Ids of the failing entries that were not accepted; their notebooks were not written.
     """
     refused: list[str] = []
     for name in names:

@@ -20,33 +20,13 @@ RELATIVE_FLOAT_NOISE = 1e-9
 
 
 def ledger_entries(outputs: Iterable[Mapping[str, Any]]) -> list[LedgerEntry]:
-    """Collect the entries that the outputs of a notebook cell carry.
-
-    Parameters
-    ----------
-    outputs
-        Cell outputs in the notebook format (``{"data": {mime type: ...}}``); others are passed over.
-    """
+    """Collect the entries that the outputs of a notebook cell carry."""
     bundles = (output.get("data", {}).get(LEDGER_MIME) for output in outputs)
     return [LedgerEntry.from_json(record) for bundle in bundles if bundle for record in bundle["entries"]]
 
 
 def differences(fresh: Iterable[LedgerEntry], recorded: Iterable[LedgerEntry]) -> list[str]:
-    """Say in words where a fresh run departs from the recorded one.
-
-    Parameters
-    ----------
-    fresh, recorded
-        Entries of the same cell, now and when it was recorded.
-
-    Returns
-    -------
-    list of str
-        One sentence per departure: an entry lost or new, another printed number or wording, another verdict, a
-        verdict that fails, a value outside the tolerance. Of a statement the verdict and the answer to each of its
-        claims are compared, not the wording of the evidence, whose last digits may move. Empty when the run
-        reproduces the recording.
-    """
+    """Say in words where a fresh run departs from the recorded one."""
     fresh_by_id = {entry.id: entry for entry in fresh}
     recorded_by_id = {entry.id: entry for entry in recorded}
     lost = [f"{i}: recorded, but the fresh run gives no value" for i in recorded_by_id if i not in fresh_by_id]

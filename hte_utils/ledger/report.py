@@ -59,25 +59,7 @@ class LedgerReport:
 
 
 def record(item: str, found: Mapping[str, Reproduced | float | str]) -> LedgerReport:
-    """Enter the reproduced values of one item of the paper into the ledger.
-
-    Parameters
-    ----------
-    item
-        ``"Table 1"``, ``"Table 3"``, ...
-    found
-        The value for every printed number of the item, by id; a bare number or label means no Monte Carlo error.
-
-    Returns
-    -------
-    LedgerReport
-        The last expression of a notebook cell, so that it is shown and replayed.
-
-    Raises
-    ------
-    ValueError
-        When a printed number of the item has no value, or a value has no printed number.
-    """
+    """Enter the reproduced values of one item of the paper into the ledger."""
     expected = [entry.id for entry in entries_of(item)]
     absent, unknown = set(expected) - set(found), set(found) - set(expected)
     if absent or unknown:
@@ -89,15 +71,7 @@ def record(item: str, found: Mapping[str, Reproduced | float | str]) -> LedgerRe
 
 
 def guard(name: str, numbers: Mapping[str, Reproduced | float] | pd.Series) -> LedgerReport:
-    """Put numbers of our own under the replay.
-
-    Parameters
-    ----------
-    name
-        What they are, ``"Standardised mean differences"``.
-    numbers
-        Value (with Monte Carlo error where there is one) by a name that is unique in the book.
-    """
+    """Put numbers of our own under the replay."""
     found = {str(entry_id): _as_reproduced(value) for entry_id, value in numbers.items()}
     return LedgerReport(name, tuple(own_number(entry_id, name, value) for entry_id, value in found.items()))
 

@@ -28,13 +28,6 @@ class Finding:
         What was computed, in a sentence with its numbers.
     not_checkable_because
         The reason, when there is nothing to compute; then there are no claims.
-
-    Raises
-    ------
-    TypeError
-        When a claim is not true or false (a number has no verdict).
-    ValueError
-        When there are neither claims nor a reason, or both, or no evidence for the claims.
     """
 
     claims: Mapping[str, bool | np.bool_] = field(default_factory=dict)
@@ -102,25 +95,7 @@ class StatementReport(LedgerReport):
 
 
 def check(title: str, findings: Mapping[str, Finding]) -> LedgerReport:
-    """Enter verdicts on statements of the paper into the ledger.
-
-    Parameters
-    ----------
-    title
-        What they are, ``"Statements of section 2.1"``.
-    findings
-        What was found, by the id of the statement (`hte_utils.paper.statements`).
-
-    Returns
-    -------
-    LedgerReport
-        The last expression of a notebook cell, so that it is shown and replayed; in the paper's order.
-
-    Raises
-    ------
-    KeyError
-        When the paper has no statement of that id.
-    """
+    """Enter verdicts on statements of the paper into the ledger."""
     places = {one.id: place for place, one in enumerate(statements())}
     entries = [judge_statement(statement(name), found) for name, found in findings.items()]
     return StatementReport(title, tuple(sorted(entries, key=lambda entry: places[entry.id])))

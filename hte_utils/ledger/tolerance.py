@@ -38,13 +38,6 @@ def monte_carlo_tolerance(mcse: float, printed_mcse: float, decimals: int) -> fl
     """Return the tolerance of a Monte Carlo entry: ``z * sqrt(mcse**2 + printed_mcse**2)`` and half a printed unit.
 
     Rounding is bounded, and added as such: it cannot explain more than half a unit, however large ``z`` is.
-
-    Parameters
-    ----------
-    mcse, printed_mcse
-        Monte Carlo standard error of our value, and of the value the paper printed (same unit as the value).
-    decimals
-        Digits printed after the decimal point.
     """
     return z_threshold() * hypot(mcse, printed_mcse) + print_rounding(decimals)
 

@@ -74,13 +74,7 @@ class PaperEntry:
 
 @cache
 def paper_entries() -> tuple[PaperEntry, ...]:
-    """All numbers printed in Tables 1 and 3-8, in the order of the paper.
-
-    Returns
-    -------
-    tuple of PaperEntry
-        305 entries: 90, 60, 60, 25, 36, 4 and 30 in Tables 1, 3, 4, 5, 6, 7 and 8.
-    """
+    """All numbers printed in Tables 1 and 3-8, in the order of the paper."""
     return tuple(entry for table in TABLES_WITH_NUMBERS for entry in _read_table(table))
 
 
@@ -102,18 +96,7 @@ def _read_table(table: int) -> list[PaperEntry]:
 
 
 def entries_of(item: str) -> tuple[PaperEntry, ...]:
-    """The entries of one item.
-
-    Parameters
-    ----------
-    item
-        ``"Table 1"``, ``"Table 3"``, ... ``"Table 8"``.
-
-    Raises
-    ------
-    KeyError
-        When the paper has no numbers under that name.
-    """
+    """The entries of one item."""
     found = tuple(entry for entry in paper_entries() if entry.item == item)
     if not found:
         known = ", ".join(f"Table {k}" for k in TABLES_WITH_NUMBERS)
@@ -122,13 +105,7 @@ def entries_of(item: str) -> tuple[PaperEntry, ...]:
 
 
 def paper_entry(entry_id: str) -> PaperEntry:
-    """The entry with this id.
-
-    Raises
-    ------
-    KeyError
-        When there is no such entry.
-    """
+    """The entry with this id."""
     try:
         return _by_id()[entry_id]
     except KeyError:

@@ -56,13 +56,7 @@ def statements() -> tuple[Statement, ...]:
 
 
 def statement(statement_id: str) -> Statement:
-    """The statement with this id.
-
-    Raises
-    ------
-    KeyError
-        When there is no such statement.
-    """
+    """The statement with this id."""
     try:
         return _by_id()[statement_id]
     except KeyError:
@@ -73,13 +67,7 @@ def statement(statement_id: str) -> Statement:
 
 
 def statements_of(item: str) -> tuple[Statement, ...]:
-    """The statements of one part of the paper.
-
-    Raises
-    ------
-    KeyError
-        When no statement was taken from a part of that name.
-    """
+    """The statements of one part of the paper."""
     found = tuple(one for one in statements() if one.item == item)
     if not found:
         known = ", ".join(dict.fromkeys(one.item for one in statements()))
