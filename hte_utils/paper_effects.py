@@ -32,8 +32,7 @@ import pandas as pd
 from hte_utils.cate import EffectScale, GroupEffects, baseline_risk_draws, cate_draws
 from hte_utils.diagnostics import modern_diagnostics, summary_statistics
 from hte_utils.evaluation import point_metrics
-from hte_utils.ledger.entries import Reproduced
-from hte_utils.ledger.tolerance import print_rounding
+from hte_utils.ledger.entries import Reproduced, print_rounding
 from hte_utils.paper import entries_of, paper_entry, printed_number
 from hte_utils.paper_computation import Margin, match_margins
 from hte_utils.parameters import table4_draws

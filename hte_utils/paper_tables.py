@@ -14,8 +14,7 @@ from scipy.special import expit
 
 from hte_utils.diagnostics import modern_diagnostics, summary_statistics
 from hte_utils.fit_settings import IndependenceSettings
-from hte_utils.ledger.entries import Reproduced
-from hte_utils.ledger.tolerance import print_rounding
+from hte_utils.ledger.entries import Reproduced, print_rounding
 from hte_utils.paper import entries_of, paper_entry, printed_number
 from hte_utils.parameters import table4_draws
 

@@ -7,8 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from hte_utils.ledger.entries import LedgerEntry, Reproduced, Verdict, judge
-from hte_utils.ledger.tolerance import FAMILY_WISE_ERROR_RATE, monte_carlo_tolerance, z_threshold
+from hte_utils.ledger.entries import (
+    FAMILY_WISE_ERROR_RATE,
+    LedgerEntry,
+    Reproduced,
+    Verdict,
+    judge,
+    monte_carlo_tolerance,
+    z_threshold,
+)
 from hte_utils.paper import Kind, paper_entries, printed_number
 
 
@@ -75,5 +82,5 @@ def test_a_label_for_a_number_is_refused():
 
 def test_json_round_trip():
     entry = judge("table7.rmse", Reproduced(0.53, 0.001, 0.002))
-    assert LedgerEntry.from_json(entry.to_json()) == entry
+    assert LedgerEntry(**entry.to_json()) == entry
     assert {"id", "item", "printed", "reproduced", "mcse", "tolerance", "kind", "verdict"} <= set(entry.to_json())

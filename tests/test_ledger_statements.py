@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from hte_utils.ledger import LEDGER_MIME, Finding, LedgerEntry, Verdict, check
 from hte_utils.ledger.replay import differences, ledger_entries
-from hte_utils.ledger.statements import is_statement, judge_statement, missing_statement, statement_text
+from hte_utils.ledger.report import is_statement, judge_statement, missing_statement, statement_text
 from hte_utils.paper.statements import statement
 
 SAID = statement("statement.equation-4")
@@ -61,7 +61,7 @@ def test_the_entry_has_the_words_the_claims_and_the_evidence():
     assert (ENTRY.printed, ENTRY.source) == (SAID.quote, SAID.source)
     assert ENTRY.note == "one thing: yes; another: no"
     assert ENTRY.reproduced == "It was 3 of 4."
-    assert LedgerEntry.from_json(ENTRY.to_json()) == ENTRY
+    assert LedgerEntry(**ENTRY.to_json()) == ENTRY
     for text in (SAID.quote, SAID.id, "holds in part", "another: no", "3 of 4"):
         assert text in statement_text(ENTRY)
 

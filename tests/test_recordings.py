@@ -22,8 +22,7 @@ from hte_utils.ledger.recorded import (
     recorded_entries,
     statement_ledger,
 )
-from hte_utils.ledger.report import speak_everywhere
-from hte_utils.ledger.statements import is_statement
+from hte_utils.ledger.report import is_statement, speak_everywhere
 from hte_utils.paper.statements import statements
 
 PROJECT = Project.find()

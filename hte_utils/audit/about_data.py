@@ -17,7 +17,7 @@ from hte_utils.audit.confounding import (
     is_balanced,
 )
 from hte_utils.audit.data_variants import TABLE_3
-from hte_utils.ledger.statements import Finding
+from hte_utils.ledger.report import Finding
 from hte_utils.paper import entries_of, printed_number
 from hte_utils.trial import TrialVariant
 from hte_utils.trial.as_described import FEMALE_PROBABILITY

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from hte_utils import paper_sampler
 from hte_utils.ledger.entries import judge
-from hte_utils.ledger.statements import Finding
+from hte_utils.ledger.report import Finding
 from hte_utils.paper import entries_of, printed_number
 from hte_utils.parameters import listing2_draws
 

@@ -18,7 +18,7 @@ from hte_utils.audit.common import (
     table_8,
 )
 from hte_utils.audit.decisions import BY_SIGN, HIGH_QUINTILES, TREAT_ALL, TREAT_NOBODY
-from hte_utils.ledger.statements import Finding
+from hte_utils.ledger.report import Finding
 from hte_utils.paper import printed_number
 
 if TYPE_CHECKING:

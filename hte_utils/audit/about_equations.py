@@ -14,7 +14,7 @@ from scipy.special import logit
 from hte_utils.audit.common import FLOAT_NOISE, numbers_of_table, outcome_is_drawn, rows, truncated
 from hte_utils.audit.data_variants import TABLE_1, TABLE_3
 from hte_utils.audit.listings import evaluated
-from hte_utils.ledger.statements import Finding
+from hte_utils.ledger.report import Finding
 from hte_utils.paper import printed
 from hte_utils.paper.statements import statement
 from hte_utils.trial import LISTING_EFFECT

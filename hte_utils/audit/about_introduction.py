@@ -20,7 +20,7 @@ from hte_utils.audit.common import (
 )
 from hte_utils.audit.decisions import LOW_QUINTILES, TREAT_ALL, TREAT_NOBODY
 from hte_utils.evaluation import point_metrics
-from hte_utils.ledger.statements import Finding
+from hte_utils.ledger.report import Finding
 from hte_utils.paper import entries_of, printed_number
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from hte_utils import baseline, paper_sampler
 from hte_utils.audit.common import rows
 from hte_utils.audit.listings import INDIVIDUAL, POPULATION, SUBGROUP
 from hte_utils.ledger.entries import Reproduced, judge
-from hte_utils.ledger.statements import Finding
+from hte_utils.ledger.report import Finding
 from hte_utils.paper import entries_of, printed_number
 
 if TYPE_CHECKING:

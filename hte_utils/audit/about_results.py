@@ -25,7 +25,7 @@ from hte_utils.audit.common import (
 )
 from hte_utils.cate import EffectScale, GroupEffects, cate_draws
 from hte_utils.evaluation import point_metrics
-from hte_utils.ledger.statements import Finding
+from hte_utils.ledger.report import Finding
 from hte_utils.paper.statements import statement
 
 if TYPE_CHECKING:

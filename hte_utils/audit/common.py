@@ -8,7 +8,7 @@ import numpy as np
 from scipy.special import expit, logit
 
 from hte_utils.audit.data_variants import TABLE_1
-from hte_utils.ledger.statements import Finding
+from hte_utils.ledger.report import Finding
 from hte_utils.paper import printed, printed_number
 from hte_utils.trial import TrialVariant
 

@@ -9,8 +9,7 @@ import pandas as pd
 from hte_utils import baseline
 from hte_utils.first_records import agreement_by_variant
 from hte_utils.fit_settings import IndependenceSettings
-from hte_utils.ledger.entries import Reproduced, Verdict, judge
-from hte_utils.ledger.tolerance import z_threshold
+from hte_utils.ledger.entries import Reproduced, Verdict, judge, z_threshold
 from hte_utils.paper_tables import table_4_beside_the_paper
 from hte_utils.posterior_store import fit_or_load
 from hte_utils.spec import PAPER_SPEC

@@ -6,10 +6,8 @@ holds against the recorded run.
 ``python -m hte_utils.ledger`` prints the ledger of the recorded run.
 """
 
-from hte_utils.ledger.entries import LedgerEntry, Reproduced, Verdict, judge
-from hte_utils.ledger.report import LEDGER_MIME, LedgerReport, guard, record
-from hte_utils.ledger.statements import Finding, check
-from hte_utils.ledger.tolerance import z_threshold
+from hte_utils.ledger.entries import LedgerEntry, Reproduced, Verdict, judge, z_threshold
+from hte_utils.ledger.report import LEDGER_MIME, Finding, LedgerReport, check, guard, record
 
 __all__ = [
     "LEDGER_MIME",

@@ -13,12 +13,10 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 
-from hte_utils.ledger.entries import LedgerEntry
+from hte_utils.ledger.entries import FAMILY_WISE_ERROR_RATE, LedgerEntry, z_threshold
 from hte_utils.ledger.recorded import Project, paper_ledger, recorded_entries, statement_ledger
 from hte_utils.ledger.recording import record_notebooks
-from hte_utils.ledger.report import format_value, speak_everywhere
-from hte_utils.ledger.statements import is_statement, statement_text
-from hte_utils.ledger.tolerance import FAMILY_WISE_ERROR_RATE, z_threshold
+from hte_utils.ledger.report import format_value, is_statement, speak_everywhere, statement_text
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

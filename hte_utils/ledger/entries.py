@@ -1,23 +1,50 @@
-"""A ledger entry: the printed number, the reproduced one, the tolerance and the verdict."""
+"""A ledger entry: the printed number, the reproduced one, the tolerance and the verdict.
+
+How far a reproduced number may lie from the printed one is derived, not picked: each kind (`hte_utils.paper.Kind`) has
+its rule, and the one constant, ``z``, is fixed for the whole ledger by its family-wise error rate.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
+from functools import cache
+from statistics import NormalDist
 from typing import Any
 
-from hte_utils.ledger.tolerance import monte_carlo_tolerance, print_rounding
-from hte_utils.paper import Kind, PaperEntry, paper_entry
+from hte_utils.paper import Kind, PaperEntry, paper_entries, paper_entry
+
+FAMILY_WISE_ERROR_RATE = 0.01
+"""Probability that a faithful reproduction raises one false alarm or more among all random entries of the ledger."""
+
+
+@cache
+def z_threshold() -> float:
+    """Return the number of standard errors allowed to every random entry, by Bonferroni's bound.
+
+    Two-sided, over the entries of the kind *monte-carlo* (distributional ones have a level of their own,
+    `hte_utils.paper_sampler`). It holds whatever the dependence between the entries, and there is much of it.
+    """
+    random_entries = sum(entry.kind is Kind.MONTE_CARLO for entry in paper_entries())
+    return NormalDist().inv_cdf(1 - FAMILY_WISE_ERROR_RATE / (2 * random_entries))
+
+
+def print_rounding(decimals: int) -> float:
+    """Half a unit of the last printed digit: what rounding alone may hide."""
+    return 0.5 * 10.0**-decimals
+
+
+def monte_carlo_tolerance(mcse: float, printed_mcse: float, decimals: int) -> float:
+    """Return ``z * sqrt(mcse**2 + printed_mcse**2)`` and half a printed unit.
+
+    Rounding is bounded, and added as such: it cannot explain more than half a unit, however large ``z`` is.
+    """
+    return z_threshold() * math.hypot(mcse, printed_mcse) + print_rounding(decimals)
 
 
 class Verdict(StrEnum):
-    """What the project says about a printed number, or about a statement.
-
-    That a statement does not hold is a finding about the paper and no failure of the reproduction: the replay fails
-    when such a verdict changes, or is missing.
-    """
+    """What the project says about a printed number, or about a statement (whose verdict is no failure)."""
 
     REPRODUCED = "reproduced"
     WITHIN_ERROR = "reproduced within Monte Carlo error"
@@ -39,34 +66,16 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Reproduced:
-    """What a notebook found for one number.
-
-    Attributes
-    ----------
-    value
-        The number at full precision, or a label.
-    mcse
-        Monte Carlo standard error of ``value`` (0 for a function of the data alone).
-    printed_mcse
-        Monte Carlo standard error of the number the paper printed, as far as it can be known.
-    lower, upper
-        For distributional numbers: the range which such values keep to, with the ledger's error rate.
-    paper_error
-        Names the error of the paper without which the number does not come out.
-    rounding
-        How far the rounding of the printed numbers that ``value`` was computed from can move it.
-    note
-        What else a reader must know, e.g. the p-value of a distributional number.
-    """
+    """What a notebook found for one number: its full precision, or a label."""
 
     value: float | str
-    mcse: float = 0.0
-    printed_mcse: float = 0.0
-    lower: float | None = None
-    upper: float | None = None
-    paper_error: str | None = None
-    rounding: float = 0.0
-    note: str = ""
+    mcse: float = 0.0  # Monte Carlo standard error of the value (0 for a function of the data alone)
+    printed_mcse: float = 0.0  # of the number the paper printed, as far as it can be known
+    lower: float | None = None  # of distributional numbers: the range such values keep to,
+    upper: float | None = None  # with the ledger's error rate
+    paper_error: str | None = None  # the error of the paper without which the number does not come out
+    rounding: float = 0.0  # how far the rounding of the printed numbers behind the value can move it
+    note: str = ""  # what else a reader must know, e.g. the p-value of a distributional number
 
     def __post_init__(self) -> None:
         if isinstance(self.value, str):
@@ -83,36 +92,20 @@ class Reproduced:
 class LedgerEntry:
     """One row of the ledger; the fields are the keys of its JSON form.
 
-    Attributes
-    ----------
-    printed
-        As printed in the paper: a number, a label or a statement's words. None for a number of our own.
-    reproduced, mcse
-        Our value at full precision and its Monte Carlo standard error; None where no notebook gave a value. For a
-        statement, the evidence in words.
-    tolerance
-        Largest accepted distance ``|reproduced - printed|`` in the number's own unit (0 for labels).
-    note
-        Which error of the paper is needed, or anything else a reader must know. For a statement, its claims, each
-        with its answer.
+    For a statement, `printed` are its words, `reproduced` the evidence, `note` its claims, each with its answer.
     """
 
     id: str
     item: str
     source: str
-    printed: str | None
-    reproduced: float | str | None
-    mcse: float | None
-    printed_mcse: float | None
-    tolerance: float | None
-    kind: str
-    verdict: str
+    printed: str | None  # a number or a label as the paper has it; None for a number of our own
+    reproduced: float | str | None  # at full precision; None where no notebook gave a value
+    mcse: float | None = None
+    printed_mcse: float | None = None
+    tolerance: float | None = None  # largest accepted |reproduced - printed| (0 for labels)
+    kind: str = ""
+    verdict: str = Verdict.NO_VALUE.value
     note: str = ""
-
-    @classmethod
-    def from_json(cls, record: Mapping[str, Any]) -> LedgerEntry:
-        """Read back what :meth:`to_json` wrote."""
-        return cls(**record)
 
     def to_json(self) -> dict[str, Any]:
         """Return the plain dictionary that goes into notebooks and ``--json``."""
@@ -131,7 +124,7 @@ def judge(entry_id: str, found: Reproduced) -> LedgerEntry:
         raise TypeError(f"{entry_id} is {paper.printed!r} in the paper, but the value given is {found.value!r}")
     agrees, tolerance = _compare(paper, found)
     return replace(
-        _without_value(paper),
+        missing(paper),
         reproduced=found.value,
         mcse=found.mcse,
         printed_mcse=found.printed_mcse,
@@ -143,39 +136,13 @@ def judge(entry_id: str, found: Reproduced) -> LedgerEntry:
 
 def missing(paper: PaperEntry) -> LedgerEntry:
     """Return the row of a printed number for which no notebook gave a value."""
-    return _without_value(paper)
+    return LedgerEntry(paper.id, paper.item, paper.source, paper.printed, None, kind=str(paper.kind))
 
 
 def own_number(entry_id: str, item: str, found: Reproduced) -> LedgerEntry:
     """Return the row of a number of our own: no printed counterpart, but guarded by the replay all the same."""
-    kind = Kind.MONTE_CARLO if found.mcse > 0 else Kind.EXACT
-    return LedgerEntry(
-        id=entry_id,
-        item=item,
-        source=f"this book, {item}",
-        printed=None,
-        reproduced=found.value,
-        mcse=found.mcse,
-        printed_mcse=None,
-        tolerance=None,
-        kind=str(kind),
-        verdict=str(Verdict.OWN),
-    )
-
-
-def _without_value(paper: PaperEntry) -> LedgerEntry:
-    return LedgerEntry(
-        id=paper.id,
-        item=paper.item,
-        source=paper.source,
-        printed=paper.printed,
-        reproduced=None,
-        mcse=None,
-        printed_mcse=None,
-        tolerance=None,
-        kind=str(paper.kind),
-        verdict=str(Verdict.NO_VALUE),
-    )
+    kind, verdict = str(Kind.MONTE_CARLO if found.mcse > 0 else Kind.EXACT), str(Verdict.OWN)
+    return LedgerEntry(entry_id, item, f"this book, {item}", None, found.value, found.mcse, kind=kind, verdict=verdict)
 
 
 def _compare(paper: PaperEntry, found: Reproduced) -> tuple[bool, float]:

@@ -11,7 +11,7 @@ import nbformat
 
 from hte_utils.ledger.entries import LedgerEntry, missing
 from hte_utils.ledger.replay import ledger_entries
-from hte_utils.ledger.statements import is_statement, missing_statement
+from hte_utils.ledger.report import is_statement, missing_statement
 from hte_utils.paper import paper_entries
 from hte_utils.paper.statements import statements
 

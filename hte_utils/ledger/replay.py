@@ -10,10 +10,8 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from hte_utils.ledger.entries import LedgerEntry
-from hte_utils.ledger.report import LEDGER_MIME
-from hte_utils.ledger.statements import is_statement
-from hte_utils.ledger.tolerance import between_runs_tolerance
+from hte_utils.ledger.entries import LedgerEntry, z_threshold
+from hte_utils.ledger.report import LEDGER_MIME, is_statement
 
 RELATIVE_FLOAT_NOISE = 1e-9
 """Two exact computations may differ by this much (relative): other BLAS, other order of summation."""
@@ -22,7 +20,7 @@ RELATIVE_FLOAT_NOISE = 1e-9
 def ledger_entries(outputs: Iterable[Mapping[str, Any]]) -> list[LedgerEntry]:
     """Collect the entries that the outputs of a notebook cell carry."""
     bundles = (output.get("data", {}).get(LEDGER_MIME) for output in outputs)
-    return [LedgerEntry.from_json(record) for bundle in bundles if bundle for record in bundle["entries"]]
+    return [LedgerEntry(**record) for bundle in bundles if bundle for record in bundle["entries"]]
 
 
 def differences(fresh: Iterable[LedgerEntry], recorded: Iterable[LedgerEntry]) -> list[str]:
@@ -73,5 +71,5 @@ def _same_value(now: LedgerEntry, then: LedgerEntry) -> bool:
         return now.reproduced == then.reproduced
     if math.isclose(now.reproduced, then.reproduced, rel_tol=RELATIVE_FLOAT_NOISE, abs_tol=1e-12):
         return True
-    allowed = between_runs_tolerance(now.mcse or 0.0, then.mcse or 0.0)
+    allowed = z_threshold() * math.hypot(now.mcse or 0.0, then.mcse or 0.0)
     return abs(now.reproduced - then.reproduced) <= allowed

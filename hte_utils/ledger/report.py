@@ -1,19 +1,24 @@
-"""What a notebook shows and emits: a readable table, and the same entries as structured output."""
+"""What a notebook enters into the ledger and shows: a readable table, and the same entries as structured output.
+
+Verdicts on statements are computed from named claims that a notebook found true or false.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from html import escape
 from io import TextIOWrapper
-from typing import Any
+from typing import Any, Self
 from urllib.parse import quote
 
+import numpy as np
 import pandas as pd
 
-from hte_utils.ledger.entries import LedgerEntry, Reproduced, judge, own_number
+from hte_utils.ledger.entries import LedgerEntry, Reproduced, Verdict, judge, own_number
 from hte_utils.paper import entries_of
+from hte_utils.paper.statements import STATEMENT_KIND, Statement, statement, statements
 
 LEDGER_MIME = "application/vnd.hte-utils.ledger+json"
 """Type of the structured output: ``{"entries": [LedgerEntry as JSON, ...]}``."""
@@ -21,7 +26,7 @@ LEDGER_MIME = "application/vnd.hte-utils.ledger+json"
 
 @dataclass(frozen=True, slots=True)
 class LedgerReport:
-    """Entries of one item, shown as a table by Jupyter and read as data by the replay."""
+    """Entries of one item (numbers or statements), shown as a table by Jupyter and read as data by the replay."""
 
     title: str
     entries: tuple[LedgerEntry, ...]
@@ -40,22 +45,31 @@ class LedgerReport:
     def headline(self) -> str:
         """One sentence: how many entries have which verdict."""
         counts = ", ".join(f"{count} {verdict}" for verdict, count in self.verdict_counts().most_common())
-        return f"{self.title}: {len(self.entries)} numbers; {counts}"
+        noun = "statement" if self._is_of_statements() else "number"
+        plural = "" if noun == "statement" and len(self.entries) == 1 else "s"
+        return f"{self.title}: {len(self.entries)} {noun}{plural}; {counts}"
 
     def to_text(self) -> str:
-        """Return a plain table, a line an entry."""
-        return "\n".join([self.headline(), *(_text_row(entry) for entry in self.entries)])
+        """Return a plain table, a line a number and a few lines a statement."""
+        rows = (statement_text(entry) if is_statement(entry) else _text_row(entry) for entry in self.entries)
+        return "\n".join([self.headline(), *rows])
 
     def to_html(self) -> str:
-        """Return the headline with the entries folded below it; each row has its id as an anchor."""
-        head = "".join(f"<th scope='col'>{h}</th>" for h in ("id", "printed", "reproduced", "verdict"))
-        rows = "".join(_html_row(entry) for entry in self.entries)
+        """Return the headline and the entries, numbers folded below it; each row has its id as an anchor."""
+        said = self._is_of_statements()
+        headings = ("the paper says", "verdict", "found") if said else ("id", "printed", "reproduced", "verdict")
+        kind = "'ledger statements' open" if said else "'ledger'"
+        head = "".join(f"<th scope='col'>{heading}</th>" for heading in headings)
+        rows = "".join(_html_statement(entry) if said else _html_row(entry) for entry in self.entries)
         place = quote(place_of(self.entries[0])) if self.entries else ""
         return (
-            f"<details class='ledger'><summary>{escape(self.headline())}</summary>"
+            f"<details class={kind}><summary>{escape(self.headline())}</summary>"
             f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
             f"<p><a href='ledger.html?where={place}'>These entries in the ledger</a></p></details>"
         )
+
+    def _is_of_statements(self) -> bool:
+        return any(map(is_statement, self.entries))
 
 
 def record(item: str, found: Mapping[str, Reproduced | float | str]) -> LedgerReport:
@@ -74,6 +88,77 @@ def guard(name: str, numbers: Mapping[str, Reproduced | float] | pd.Series) -> L
     """Put numbers of our own under the replay."""
     found = {str(entry_id): _as_reproduced(value) for entry_id, value in numbers.items()}
     return LedgerReport(name, tuple(own_number(entry_id, name, value) for entry_id, value in found.items()))
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a notebook found about one statement; the verdict follows from the claims."""
+
+    claims: Mapping[str, bool | np.bool_] = field(default_factory=dict)  # in a few words each, and whether it is so
+    evidence: str = ""  # what was computed, in a sentence with its numbers
+    not_checkable_because: str = ""  # when there is nothing to compute; then there are no claims
+
+    def __post_init__(self) -> None:
+        if bool(self.claims) == bool(self.not_checkable_because):
+            raise ValueError(
+                f"a finding has claims or a reason why there are none; got {dict(self.claims)!r} and "
+                f"{self.not_checkable_because!r}: give one of the two"
+            )
+        if self.claims and not self.evidence:
+            raise ValueError(f"the claims {list(self.claims)} come without evidence: say what was computed")
+        for claim, holds in self.claims.items():
+            if not isinstance(holds, bool | np.bool_):
+                raise TypeError(f"claim {claim!r} is {holds!r}; it must be True or False: compare the number")
+        object.__setattr__(self, "claims", {claim: bool(holds) for claim, holds in self.claims.items()})
+
+    @classmethod
+    def not_checkable(cls, because: str) -> Self:
+        """A statement about which nothing can be computed, with the reason."""
+        return cls(not_checkable_because=because)
+
+    @property
+    def verdict(self) -> Verdict:
+        """The verdict that the claims give."""
+        if self.not_checkable_because:
+            return Verdict.NOT_CHECKABLE
+        if all(self.claims.values()):
+            return Verdict.HOLDS
+        return Verdict.HOLDS_IN_PART if any(self.claims.values()) else Verdict.DOES_NOT_HOLD
+
+    @property
+    def reason(self) -> str:
+        """Each claim with its answer; what the replay compares beside the verdict."""
+        answers = [f"{claim}: {'yes' if holds else 'no'}" for claim, holds in self.claims.items()]
+        return self.not_checkable_because or "; ".join(answers)
+
+
+def check(title: str, findings: Mapping[str, Finding]) -> LedgerReport:
+    """Enter verdicts on statements of the paper (`hte_utils.paper.statements`) into the ledger, in its order."""
+    places = {one.id: place for place, one in enumerate(statements())}
+    entries = [judge_statement(statement(name), found) for name, found in findings.items()]
+    return LedgerReport(title, tuple(sorted(entries, key=lambda entry: places[entry.id])))
+
+
+def judge_statement(said: Statement, found: Finding) -> LedgerEntry:
+    """Return the ledger's row of a statement: ``printed`` are its words, ``reproduced`` the evidence."""
+    evidence = found.evidence or "nothing to compute"
+    return replace(missing_statement(said), reproduced=evidence, verdict=str(found.verdict), note=found.reason)
+
+
+def missing_statement(said: Statement) -> LedgerEntry:
+    """Return the row of a statement on which no notebook gave a verdict."""
+    return LedgerEntry(said.id, said.item, said.source, said.quote, None, kind=STATEMENT_KIND)
+
+
+def is_statement(entry: LedgerEntry) -> bool:
+    """Whether an entry is a statement of the paper and not a number."""
+    return entry.kind == STATEMENT_KIND
+
+
+def statement_text(entry: LedgerEntry) -> str:
+    """Write one statement for a terminal."""
+    lines = [f"{entry.id}  [{entry.verdict}]", f'    "{entry.printed}" ({entry.source})']
+    return "\n".join([*lines, *(f"    {text}" for text in (entry.note, entry.reproduced) if text)])
 
 
 def speak_everywhere(*streams: object) -> None:
@@ -120,3 +205,11 @@ def _html_row(entry: LedgerEntry) -> str:
 
 def _verdict_with_note(entry: LedgerEntry) -> str:
     return f"{entry.verdict} ({entry.note})" if entry.note else entry.verdict
+
+
+def _html_statement(entry: LedgerEntry) -> str:
+    address = escape(f"ledger.html#{entry.id}")
+    said = f"“{escape(entry.printed or '')}”<br/><a href='{address}'>{escape(entry.source)}</a>"
+    found = [escape(text) for text in (entry.note, entry.reproduced) if isinstance(text, str) and text]
+    cells = (said, escape(entry.verdict), "<br/>".join(found))
+    return f"<tr id='{escape(entry.id)}'>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
