@@ -15,7 +15,7 @@ from hte_utils.study.summary import (
     failures,
     mean_measures,
     paired_differences,
-    standard_errors,
+    share_error,
 )
 
 
@@ -146,9 +146,7 @@ def test_failures_are_counted() -> None:
 
 def test_how_many_replicates_a_coverage_needs() -> None:
     """The published example: coverage of 95 % to half a percentage point needs 1900 replicates."""
-    assert standard_errors(1900, 0.95) == pytest.approx(0.005, rel=1e-12)
-    with pytest.raises(ValueError, match="at least one replicate"):
-        standard_errors(0, 0.95)
+    assert share_error(0.95, 1900) == pytest.approx(0.005, rel=1e-12)
 
 
 def test_what_is_not_there_is_said() -> None:

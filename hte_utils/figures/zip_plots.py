@@ -31,15 +31,9 @@ def zip_plots(plots: Mapping[str, ZipPlot], reaches: Sequence[float], xlabel: st
     Parameters
     ----------
     plots
-        By the panel's title, row by row.
+        By the panel's title, row by row. Of many trials every k-th in order is drawn; coverage is of all.
     reaches
         For each column of panels: errors up to so many percentage points are drawn, in both directions.
-    xlabel
-        What the intervals are of.
-
-    Notes
-    -----
-    Of many trials every k-th in the order of the plot is drawn; coverage is of all.
     """
     columns = len(reaches)
     rows = -(-len(plots) // columns)

@@ -7,19 +7,21 @@ standard error; else the two are "not told apart". The chapters compare nothing 
 from __future__ import annotations
 
 import math
+from functools import reduce
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
+import pandas as pd
 
 from hte_utils.study.findings import SHOWN, fixed_rules, of_trial
 from hte_utils.study.replicate import POPULATION
 from hte_utils.study.scenarios import PAPER_DESIGN
+from hte_utils.study.summary import mean_and_error
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import pandas as pd
-    from numpy.typing import NDArray
+    from hte_utils.trial_checks import FloatArray
 
 ERRORS_NEEDED: Final = 2.0
 """A difference is called one where it is larger than so many of its Monte Carlo standard errors."""
@@ -49,30 +51,20 @@ def common_trials(results: pd.DataFrame, methods: Sequence[str]) -> pd.DataFrame
 
 
 def compare(
-    results: pd.DataFrame,
-    method: str,
-    reference: str,
-    measure: str,
-    scenario: str = PAPER_DESIGN,
-    digits: int = 2,
+    results: pd.DataFrame, method: str, reference: str, measure: str, scenario: str = PAPER_DESIGN, digits: int = 2
 ) -> str:
     """Say how a method's measure stands to a reference's in new patients, on the trials that both have met.
 
-    Parameters
-    ----------
-    measure
-        Name from `hte_utils.study.findings.SHOWN`; the difference is in the units of the figures (percentage points;
-        regret: bleeds per 1000).
+    `measure` is a name from `hte_utils.study.findings.SHOWN`; the difference is in the units of the figures.
     """
     values, others = _paired(results, [method, reference], measure, scenario)
-    return in_words(*_mean_and_error(values - others), digits)
+    return in_words(*mean_and_error(values - others), digits)
 
 
 def compare_with_fixed_rule(results: pd.DataFrame, method: str, scenario: str, digits: int = 2) -> str:
     """Say how a method's mean regret stands to that of treating all or none, whichever is better (known exactly)."""
     (regret,) = _paired(results, [method], "regret", scenario)
-    best = float(fixed_rules([scenario]).min(axis="columns").item())
-    return in_words(*_mean_and_error(regret - best), digits)
+    return in_words(*mean_and_error(regret - fixed_rules([scenario]).to_numpy().min()), digits)
 
 
 def share_of_gain(
@@ -92,22 +84,15 @@ def share_of_gain(
     """
     first, between, last = _paired(results, [start, halfway, end], measure, scenario)
     part, whole = first - between, first - last
-    gain, error = _mean_and_error(whole)
+    gain, error = mean_and_error(whole)
     if abs(gain) <= ERRORS_NEEDED * error:
         raise ValueError(f"{end!r} is not told apart from {start!r} in {measure}; there is no gain to share")
     ratio = float(part.mean()) / gain
-    return ratio, _mean_and_error(part - ratio * whole)[1] / abs(gain)
+    return ratio, mean_and_error(part - ratio * whole)[1] / abs(gain)
 
 
-def _paired(results: pd.DataFrame, methods: Sequence[str], measure: str, scenario: str) -> list[NDArray[np.float64]]:
+def _paired(results: pd.DataFrame, methods: Sequence[str], measure: str, scenario: str) -> list[FloatArray]:
     """Return the measure of each method on the trials that all have met, in shown units, each of shape (trials,)."""
     columns = [of_trial(results, scenario, method, POPULATION)[measure] for method in methods]
-    shared = columns[0].index
-    for column in columns[1:]:
-        shared = shared.intersection(column.index)
+    shared = reduce(pd.Index.intersection, (column.index for column in columns))
     return [SHOWN[measure] * column.loc[shared].to_numpy(np.float64) for column in columns]
-
-
-def _mean_and_error(values: NDArray[np.float64]) -> tuple[float, float]:
-    spread = float(values.std(ddof=1)) if values.size > 1 else math.nan
-    return float(values.mean()), spread / math.sqrt(values.size)

@@ -6,8 +6,6 @@ patients here, as tables and figures show them; log odds ratios are as they are.
 
 from __future__ import annotations
 
-import math
-from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -21,7 +19,14 @@ from hte_utils.study.plan import FORESTS, LEARNERS, PAPER_METHODS, PENALISED, RU
 from hte_utils.study.protocol import POINTS
 from hte_utils.study.replicate import FLAGS, POPULATION, TRIAL
 from hte_utils.study.scenarios import PAPER_DESIGN, SCENARIOS
-from hte_utils.study.summary import average_effect_performance, failures, mean_measures, paired_differences
+from hte_utils.study.summary import (
+    average_effect_performance,
+    failures,
+    mean_and_error,
+    mean_measures,
+    paired_differences,
+    share_error,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -51,13 +56,7 @@ COLUMN_LABELS: Final = {
 
 
 def of_trial(results: pd.DataFrame, scenario: str, method: str, where: str = TRIAL) -> pd.DataFrame:
-    """Results of one scenario, method and population, successful replicates alone, by number of the replicate.
-
-    Raises
-    ------
-    ValueError
-        If there are none.
-    """
+    """Results of one scenario, method and population, successful replicates alone, by number of the replicate."""
     wanted = (results["scenario"] == scenario) & (results["method"] == method) & (results["population"] == where)
     found = results[wanted & (results["error"] == "")].set_index("replicate").sort_index()
     if found.empty:
@@ -67,13 +66,6 @@ def of_trial(results: pd.DataFrame, scenario: str, method: str, where: str = TRI
 
 def paper_among_trials(results: pd.DataFrame, method: str) -> pd.DataFrame:
     """Where Table 7 lies among the trials of the paper's own design, evaluated in each trial's own patients.
-
-    Parameters
-    ----------
-    results
-        As `hte_utils.study.store.read_published` gives them.
-    method
-        Who computed the effects.
 
     Returns
     -------
@@ -87,42 +79,32 @@ def paper_among_trials(results: pd.DataFrame, method: str) -> pd.DataFrame:
     for metric, measure in TABLE_7.items():
         values, printed = trials[measure].to_numpy(np.float64), printed_number(f"table7.{metric}")
         below, n = float((values < printed).mean()), values.size
-        lower, upper = np.quantile(values, (0.025, 0.975))
-        sd = float(values.std(ddof=1))
-        rows[metric] = {
+        lower, upper = np.quantile(values, (0.025, 0.975)).tolist()
+        mean, mcse = mean_and_error(values)
+        spread = {
             "paper": printed,
-            "mean": float(values.mean()),
-            "mcse": sd / math.sqrt(n),
-            "sd": sd,
-            "lower": float(lower),
-            "upper": float(upper),
+            "mean": mean,
+            "mcse": mcse,
+            "sd": values.std(ddof=1),
+            "lower": lower,
+            "upper": upper,
+        }
+        rows[metric] = spread | {
             "percentile": POINTS * below,
-            "percentile_mcse": POINTS * math.sqrt(below * (1.0 - below) / n),
+            "percentile_mcse": POINTS * share_error(below, n),
             "n": n,
         }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis(index="metric").astype({"n": int})
 
 
 def performance(results: pd.DataFrame, scenarios: Sequence[str] | None = None) -> pd.DataFrame:
-    """Mean of each of the `SHOWN` measures, with its Monte Carlo standard error.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Index ``scenario, method, population, measure``; columns ``mean``, ``mcse``, ``n``, in the units of the figures.
-    """
+    """Mean of each of the `SHOWN` measures, as `mean_measures` gives them, in the units of the figures."""
     found = mean_measures(_large(results, scenarios), list(SHOWN))
     return _in_shown_units(found, ["mean", "mcse"])[["mean", "mcse", "n"]]
 
 
 def against(results: pd.DataFrame, reference: str, scenarios: Sequence[str] | None = None) -> pd.DataFrame:
-    """Compare every method with a reference on the same trials: mean difference of each of the `SHOWN` measures.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Index ``scenario, method, population, measure``; columns ``difference``, ``mcse``, ``n``.
-    """
+    """Compare every method with a reference on the same trials: `paired_differences` of the `SHOWN` measures."""
     found = paired_differences(_large(results, scenarios), reference, list(SHOWN))
     return _in_shown_units(found, ["difference", "mcse"])
 
@@ -145,13 +127,7 @@ def _in_shown_units(table: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
 
 
 def fixed_rules(scenarios: Sequence[str]) -> pd.DataFrame:
-    """Regret of rules that look at nobody, in each scenario's large population (bleeds per 1000; no random error).
-
-    Returns
-    -------
-    pandas.DataFrame
-        Index ``scenario``; columns ``treat all``, ``treat none``.
-    """
+    """Regret of "treat all" and "treat none" in each scenario's large population (bleeds per 1000; no random error)."""
     rows = {}
     for name in scenarios:
         effect = population(SCENARIOS[name]).truth.risk_difference
@@ -177,24 +153,11 @@ def with_fixed_rules(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def flagged(results: pd.DataFrame) -> pd.DataFrame:
-    """Count what went wrong or needs to be known, by scenario and method.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Index ``scenario, method``; columns ``replicates``, ``failed``, ``errors``, and the number of fits with each of
-        `hte_utils.study.replicate.FLAGS`.
-    """
-    table = failures(results)
+    """Count what went wrong or needs to be known: `failures`, and the number of fits with each of `FLAGS`."""
     once = results[results["population"] == TRIAL]
-    cells = once.groupby(["scenario", "method"], observed=True, sort=False)["flags"]
-    for flag in FLAGS:
-        table[flag] = cells.agg(partial(_count, flag=flag))
-    return table
-
-
-def _count(flags: pd.Series, flag: str) -> int:
-    return sum(flag in text.split(";") for text in flags)
+    flags = once["flags"].str.get_dummies(";").reindex(columns=list(FLAGS), fill_value=0)
+    cells = [once["scenario"], once["method"]]
+    return failures(results).join(flags.groupby(cells, observed=True, sort=False).sum())
 
 
 METHOD_GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -209,13 +172,10 @@ METHOD_GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
 
 
 def runs(results: pd.DataFrame) -> pd.DataFrame:
-    """Lay out what was planned, what was run and what failed.
+    """Lay out what was planned, what was run and what failed: scenarios by `METHOD_GROUPS`.
 
-    Returns
-    -------
-    pandas.DataFrame
-        A row for each scenario, a column for each of `METHOD_GROUPS`: "run / planned" trials of each method of the
-        group (the least, if they differ), and the number that failed where any did; "–" where nothing was planned.
+    Cells: "run / planned" trials of each method of the group (the least, if they differ), and the number that failed
+    where any did; "–" where nothing was planned.
     """
     found, planned = failures(results), planned_replicates()
     rows = {}
@@ -234,12 +194,7 @@ def runs(results: pd.DataFrame) -> pd.DataFrame:
 def effect_intervals(results: pd.DataFrame, methods: Sequence[str], places: Sequence[str]) -> pd.DataFrame:
     """Lay out how the intervals of single effects keep their promise over the trials of the paper's design.
 
-    Parameters
-    ----------
-    methods
-        With intervals.
-    places
-        Populations: the trial (average effect), profile patients (their own effect).
+    `places` are populations: the trial (average effect), profile patients (their own effect).
 
     Returns
     -------
@@ -273,14 +228,7 @@ _INTERVAL_COLUMNS: Final = {
 
 
 def performance_table(table: pd.DataFrame, scenario: str, place: str = POPULATION) -> pd.DataFrame:
-    """Lay out `performance` for reading: a row for each method, a column for each measure, "mean (SE)" in each cell.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Index: labels of the methods, in the order of the ladder. Columns: `n`, and `COLUMN_LABELS`; "–" where a method
-        has no such thing.
-    """
+    """Lay out `performance` for reading, methods by measures: "mean (SE)", "–" where a method has no such thing."""
     here = rows_at(rows_at(table, "scenario", scenario), "population", place)
     rows = {}
     for name, method in METHODS.items():
@@ -302,11 +250,8 @@ def _cell(own: pd.DataFrame, measure: str) -> str:
 def guarded(results: pd.DataFrame) -> dict[str, Reproduced]:
     """The study's key numbers for `hte_utils.ledger.guard`: functions of the stored results, so without random error.
 
-    Returns
-    -------
-    dict
-        ``study.paper_way.correlation.percentile`` and so on: the paper's place among the trials of its design, its two
-        ways; ``study.<method>.rd_rmse.mean`` and so on: performance in that design, in new patients.
+    ``study.paper_way.correlation.percentile`` and so on: the paper's place among the trials of its design, its two
+    ways; ``study.<method>.rd_rmse.mean`` and so on: performance in that design, in new patients.
     """
     found = {}
     for method in ("paper_way", "paper_corrected"):

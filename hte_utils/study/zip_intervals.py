@@ -9,28 +9,23 @@ Morris, White & Crowther (2019), Statistics in Medicine 38:2074-2102, figure 7.
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from scipy.stats import norm
 
 from hte_utils.study.findings import of_trial
 from hte_utils.study.protocol import POINTS
 from hte_utils.study.scenarios import PAPER_DESIGN
+from hte_utils.study.summary import Z, share_error
 
 if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-    FloatArray = NDArray[np.float64]
-
-_HALF_WIDTH: Final = float(norm.ppf(0.975))
+    from hte_utils.trial_checks import FloatArray
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class ZipPlot:
+class ZipPlot(NamedTuple):
     """Intervals of one effect, trial by trial, sorted by how far their estimates are from the truth (Morris et al.).
 
     Attributes
@@ -57,8 +52,7 @@ class ZipPlot:
     @property
     def mcse(self) -> float:
         """Its Monte Carlo standard error, percentage points."""
-        share = float(self.covers.mean())
-        return POINTS * math.sqrt(share * (1.0 - share) / self.covers.size)
+        return POINTS * share_error(float(self.covers.mean()), self.covers.size)
 
 
 def zip_plot(results: pd.DataFrame, method: str, where: str, scenario: str = PAPER_DESIGN) -> ZipPlot:
@@ -76,8 +70,6 @@ def zip_plot(results: pd.DataFrame, method: str, where: str, scenario: str = PAP
     )
     if not np.isfinite(upper - lower).all():
         raise ValueError(f"{method!r} does not give every trial an interval for the average effect of {where!r}")
-    distance = np.abs(estimate) / ((upper - lower) / (2.0 * _HALF_WIDTH))
-    order = np.argsort(distance, kind="stable")
+    order = np.argsort(np.abs(estimate) / ((upper - lower) / (2.0 * Z)), kind="stable")
     centile = POINTS * (np.arange(order.size) + 0.5) / order.size
-    covers = (lower <= 0.0) & (upper >= 0.0)
-    return ZipPlot(lower[order], upper[order], centile, covers[order])
+    return ZipPlot(lower[order], upper[order], centile, ((lower <= 0.0) & (upper >= 0.0))[order])
