@@ -79,15 +79,7 @@ class PatientTruth:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SimulatedTrial:
-    """Patients with outcomes, and what is true of them.
-
-    Attributes
-    ----------
-    table
-        The paper's columns (`hte_utils.trial.simulate_trial`), ``true_te`` included.
-    truth
-        The true risks and effects of the same patients.
-    """
+    """Patients with outcomes, as `hte_utils.trial.simulate_trial` has them, and what is true of them."""
 
     table: pd.DataFrame
     truth: PatientTruth
@@ -104,7 +96,7 @@ class SimulatedTrial:
 
 
 class NumPyStream:
-    """R's three drawing functions, as Listing 1 calls them, on a NumPy generator or `_SobolPoints`."""
+    """R's three drawing functions, as Listing 1 calls them, on a NumPy generator or on `_SobolPoints`."""
 
     def __init__(self, rng: np.random.Generator | _SobolPoints) -> None:
         self._rng = rng
@@ -124,9 +116,7 @@ class NumPyStream:
         factor = np.linalg.cholesky(np.array(Sigma))
         first, second = self._rng.standard_normal((2, n))
         # Written out: a matrix product could round differently from one BLAS to the next.
-        return np.column_stack(
-            [mu[0] + factor[0, 0] * first, mu[1] + factor[1, 0] * first + factor[1, 1] * second],
-        )
+        return np.column_stack([mu[0] + factor[0, 0] * first, mu[1] + factor[1, 0] * first + factor[1, 1] * second])
 
 
 class _SobolPoints:
@@ -139,26 +129,13 @@ class _SobolPoints:
         return next(self._columns)
 
     def standard_normal(self, shape: int | tuple[int, int]) -> FloatArray:
-        if isinstance(shape, int):
-            return cast("FloatArray", norm.ppf(next(self._columns)))
-        return np.stack([self.standard_normal(shape[1]) for _ in range(shape[0])])
+        rows = 1 if isinstance(shape, int) else shape[0]
+        found: FloatArray = norm.ppf([next(self._columns) for _ in range(rows)])
+        return found[0] if isinstance(shape, int) else found
 
 
 def simulate(scenario: Scenario, rng: np.random.Generator) -> SimulatedTrial:
-    """Simulate one trial of a scenario.
-
-    Parameters
-    ----------
-    scenario
-        The data-generating mechanism.
-    rng
-        Source of all random numbers; equal states give equal trials.
-
-    Raises
-    ------
-    ValueError
-        If a patient's probability of bleeding would leave [0, 1] (described effects on the risk scale).
-    """
+    """Simulate one trial of a scenario; equal states of `rng` give equal trials."""
     return _simulate(scenario, rng, scenario.n_patients)
 
 
@@ -192,12 +169,7 @@ def baseline_of(scenario: Scenario) -> BaselineCoefficients:
 def baseline_for_rate(rate: float, baseline: BaselineCoefficients, effect: EffectCoefficients) -> BaselineCoefficients:
     """Return `baseline` with the intercept that makes `rate` the expected share of events under Listing 1.
 
-    The intercept is rounded to six decimals, so that a scenario is the same on every machine.
-
-    Raises
-    ------
-    ValueError
-        If no intercept gives such a rate: it does not lie between 0 and 1.
+    A ValueError if there is none: the rate does not lie between 0 and 1.
     """
     intercept = brentq(
         lambda value: expected_event_rate(replace(baseline, intercept=value), effect) - rate, -50.0, 50.0, xtol=1e-10

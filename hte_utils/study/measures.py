@@ -82,13 +82,6 @@ MEASURES: Final[Mapping[str, str]] = MappingProxyType(
 def measure(estimates: EffectEstimates, truth: PatientTruth) -> dict[str, float]:
     """Compare a method's estimates with what is true of the same patients.
 
-    Parameters
-    ----------
-    estimates
-        What the method says of n patients.
-    truth
-        What is true of them.
-
     Returns
     -------
     dict
@@ -103,30 +96,34 @@ def measure(estimates: EffectEstimates, truth: PatientTruth) -> dict[str, float]
     if estimates.n_patients != n:
         raise ValueError(f"the method gave estimates of {estimates.n_patients} patients where there are {n}")
     found = dict.fromkeys(MEASURES, math.nan)
-    if estimates.log_odds_ratio is not None:
-        found |= _prefixed("lor", _individual(estimates.log_odds_ratio, truth.log_odds_ratio))
-    found |= _prefixed("rd", _individual(estimates.risk_difference, truth.risk_difference))
-    found |= _average(estimates.average_risk_difference, truth.risk_difference)
-    found |= _policy(estimates.risk_difference.value, truth.risk_difference)
+    effects = {
+        "lor": (estimates.log_odds_ratio, truth.log_odds_ratio),
+        "rd": (estimates.risk_difference, truth.risk_difference),
+    }
+    for scale, (estimate, true) in effects.items():
+        if estimate is not None:
+            found |= {f"{scale}_{name}": value for name, value in _individual(estimate, true).items()}
+    average = estimates.average_risk_difference
+    found |= {"ate_estimate": float(average.value), "ate_truth": float(truth.risk_difference.mean())}
+    if average.lower is not None and average.upper is not None:
+        found |= {"ate_lower": float(average.lower), "ate_upper": float(average.upper)}
+    treated = estimates.risk_difference.value < 0.0
+    regret = np.where(treated, truth.risk_difference, 0.0) - np.minimum(truth.risk_difference, 0.0)
+    found |= {"treated_share": float(treated.mean()), "regret": float(regret.mean())}
     if estimates.baseline_risk is not None:
         error = estimates.baseline_risk - truth.baseline_risk
         found["risk_bias"] = float(error.mean())
         if n >= LEAST_FOR_GROUPS:
             found["risk_rmse"] = math.sqrt(float(np.square(error).mean()))
-            found |= _by_group(estimates, truth)
+            found |= _by_group(estimates.baseline_risk, estimates, truth)
     return found
 
 
 def _individual(estimate: IntervalEstimate, truth: FloatArray) -> dict[str, float]:
     if truth.size > 1:
         metrics = point_metrics(estimate.value, truth)
-        found = {
-            "bias": metrics.bias,
-            "rmse": metrics.rmse,
-            "mae": metrics.mae,
-            "correlation": metrics.correlation,
-            "slope": metrics.calibration_slope,
-        }
+        found = {name: getattr(metrics, name) for name in ("bias", "rmse", "mae", "correlation")}
+        found["slope"] = metrics.calibration_slope
     else:
         found = {"bias": float(estimate.value[0] - truth[0])}  # its size over replicates follows from it
     if estimate.lower is not None and estimate.upper is not None:
@@ -135,23 +132,7 @@ def _individual(estimate: IntervalEstimate, truth: FloatArray) -> dict[str, floa
     return found
 
 
-def _average(estimate: IntervalEstimate, risk_difference: FloatArray) -> dict[str, float]:
-    found = {"ate_estimate": float(estimate.value), "ate_truth": float(risk_difference.mean())}
-    if estimate.lower is not None and estimate.upper is not None:
-        found |= {"ate_lower": float(estimate.lower), "ate_upper": float(estimate.upper)}
-    return found
-
-
-def _policy(estimated: FloatArray, true: FloatArray) -> dict[str, float]:
-    treated = estimated < 0.0
-    risk_change = np.where(treated, true, 0.0)
-    best = np.minimum(true, 0.0)
-    return {"treated_share": float(treated.mean()), "regret": float((risk_change - best).mean())}
-
-
-def _by_group(estimates: EffectEstimates, truth: PatientTruth) -> dict[str, float]:
-    risk = estimates.baseline_risk
-    assert risk is not None  # noqa: S101 - for the type checker; `measure` asks before
+def _by_group(risk: FloatArray, estimates: EffectEstimates, truth: PatientTruth) -> dict[str, float]:
     group = quantile_groups(risk, N_GROUPS)
     columns = {
         "rd_estimate": estimates.risk_difference.value,
@@ -161,12 +142,8 @@ def _by_group(estimates: EffectEstimates, truth: PatientTruth) -> dict[str, floa
     }
     if estimates.log_odds_ratio is not None:
         columns["lor_estimate"] = estimates.log_odds_ratio.value
-    found: dict[str, float] = {}
-    for number in range(1, N_GROUPS + 1):
-        members = group == number
-        found |= {f"q{number}_{name}": float(values[members].mean()) for name, values in columns.items()}
-    return found
-
-
-def _prefixed(prefix: str, values: Mapping[str, float]) -> dict[str, float]:
-    return {f"{prefix}_{name}": value for name, value in values.items()}
+    return {
+        f"q{number}_{name}": float(values[group == number].mean())
+        for number in range(1, N_GROUPS + 1)
+        for name, values in columns.items()
+    }

@@ -7,50 +7,35 @@ data-generating mechanisms, estimands, methods, performance measures.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import pandas as pd
 
 from hte_utils.study.generate import PROFILE_NAMES, population, profiles
 from hte_utils.study.scenarios import PAPER_DESIGN, SCENARIOS
 
-if TYPE_CHECKING:
-    from hte_utils.study.scenarios import Scenario
-
 POINTS: Final = 100.0
 WANTED_COVERAGE_MCSE: Final = 0.005
 NOMINAL_COVERAGE: Final = 0.95
 
-_SD_OVER_ROOT_N: Final = "SD / √n"
-PERFORMANCE: Final[tuple[tuple[str, str, str], ...]] = (
-    # measure, what it is, its Monte Carlo standard error
-    ("bias", "mean over patients of estimated minus true effect", _SD_OVER_ROOT_N),
-    ("RMSE", "root of the mean over patients of the squared error", _SD_OVER_ROOT_N),
-    ("MAE", "mean over patients of the absolute error", _SD_OVER_ROOT_N),
-    ("correlation", "Pearson correlation over patients of estimated and true effects", _SD_OVER_ROOT_N),
-    (
-        "calibration slope",
-        "least squares of true on estimated effects; below 1: estimated too far apart",
-        _SD_OVER_ROOT_N,
-    ),
-    ("coverage", "share of patients whose true effect lies in their own 95 % interval", _SD_OVER_ROOT_N),
-    ("width", "mean over patients of the width of that interval", _SD_OVER_ROOT_N),
-    (
-        "policy regret",
-        "bleeds per 1000 patients above the best possible rule, if those with an estimated risk difference below 0 are "
-        "treated",
-        _SD_OVER_ROOT_N,
-    ),
-    ("bias of the ATE", "mean over trials of estimated minus true average risk difference", _SD_OVER_ROOT_N),
-    ("empirical SE of the ATE", "SD over trials of that error", "SE / √(2(n − 1))"),
-    (
-        "coverage of one effect",
-        "share of trials whose 95 % interval holds the truth: the ATE, or a profile patient's effect",
-        "√(p(1 − p) / n)",
-    ),
-    ("paired difference", "one method's measure minus another's on the same trials, mean", _SD_OVER_ROOT_N),
-)
-"""The performance measures: name, definition, and formula of the Monte Carlo standard error over n replicates."""
+PERFORMANCE: Final = {
+    "bias": "mean over patients of estimated minus true effect",
+    "RMSE": "root of the mean over patients of the squared error",
+    "MAE": "mean over patients of the absolute error",
+    "correlation": "Pearson correlation over patients of estimated and true effects",
+    "calibration slope": "least squares of true on estimated effects; below 1: estimated too far apart",
+    "coverage": "share of patients whose true effect lies in their own 95 % interval",
+    "width": "mean over patients of the width of that interval",
+    "policy regret": "bleeds per 1000 patients above the best possible rule, if those with an estimated risk "
+    "difference below 0 are treated",
+    "bias of the ATE": "mean over trials of estimated minus true average risk difference",
+    "empirical SE of the ATE": "SD over trials of that error",
+    "coverage of one effect": "share of trials whose 95 % interval holds the truth: the ATE, or a profile patient's "
+    "effect",
+    "paired difference": "one method's measure minus another's on the same trials, mean",
+}
+"""The performance measures, and what each is."""
+_OTHER_ERRORS: Final = {"empirical SE of the ATE": "SE / √(2(n − 1))", "coverage of one effect": "√(p(1 − p) / n)"}
 
 
 def mechanisms() -> pd.DataFrame:
@@ -64,21 +49,19 @@ def mechanisms() -> pd.DataFrame:
         patients: SD of risk differences in points, and of log odds ratios), `helped` (per cent of the patients whose
         risk treatment lowers).
     """
-    rows = {scenario.label: _described(scenario) for scenario in SCENARIOS.values()}
+    rows = {}
+    for scenario in SCENARIOS.values():
+        truth = population(scenario).truth
+        treated = truth.baseline_risk + truth.risk_difference
+        rows[scenario.label] = {
+            "patients": scenario.n_patients,
+            "event_rate": POINTS * float(truth.baseline_risk.mean() + treated.mean()) / 2.0,
+            "ate": POINTS * float(truth.risk_difference.mean()),
+            "sd_rd": POINTS * float(truth.risk_difference.std()),
+            "sd_lor": float(truth.log_odds_ratio.std()),
+            "helped": POINTS * float((truth.risk_difference < 0.0).mean()),
+        }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis(index="scenario")
-
-
-def _described(scenario: Scenario) -> dict[str, float]:
-    truth = population(scenario).truth
-    treated = truth.baseline_risk + truth.risk_difference
-    return {
-        "patients": scenario.n_patients,
-        "event_rate": POINTS * float(truth.baseline_risk.mean() + treated.mean()) / 2.0,
-        "ate": POINTS * float(truth.risk_difference.mean()),
-        "sd_rd": POINTS * float(truth.risk_difference.std()),
-        "sd_lor": float(truth.log_odds_ratio.std()),
-        "helped": POINTS * float((truth.risk_difference < 0.0).mean()),
-    }
 
 
 def profile_patients() -> pd.DataFrame:
@@ -111,19 +94,11 @@ def profile_patients() -> pd.DataFrame:
 
 
 def performance_measures() -> pd.DataFrame:
-    """`PERFORMANCE` as a table: index `measure`, columns `definition` and `monte_carlo_se`."""
-    names, definitions, errors = zip(*PERFORMANCE, strict=True)
-    return pd.DataFrame({"definition": definitions, "monte_carlo_se": errors}, index=pd.Index(names, name="measure"))
+    """`PERFORMANCE` as a table, with the formula of each Monte Carlo standard error over n replicates."""
+    table = pd.DataFrame({"definition": PERFORMANCE}).rename_axis(index="measure")
+    return table.assign(monte_carlo_se=[_OTHER_ERRORS.get(name, "SD / √n") for name in table.index])
 
 
 def replicates_for_coverage(mcse: float = WANTED_COVERAGE_MCSE, coverage: float = NOMINAL_COVERAGE) -> int:
-    """How many replicates keep the Monte Carlo standard error of a coverage at `mcse`: p(1 - p) / mcse², rounded up.
-
-    Raises
-    ------
-    ValueError
-        If `mcse` is not positive or `coverage` no probability.
-    """
-    if not mcse > 0.0 or not 0.0 <= coverage <= 1.0:
-        raise ValueError(f"needs a positive error and a coverage in [0, 1]; got {mcse} and {coverage}")
+    """How many replicates keep the Monte Carlo standard error of a coverage at `mcse`: p(1 - p) / mcse², rounded up."""
     return math.ceil(round(coverage * (1.0 - coverage) / mcse**2, 9))

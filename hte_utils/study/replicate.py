@@ -14,7 +14,8 @@ import re
 import time
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -49,13 +50,8 @@ class WorkerDiedError(RuntimeError):
 def named_child(parent: np.random.SeedSequence, *path: str | int) -> np.random.SeedSequence:
     """Return the descendant of `parent` under these names; `parent` itself is not changed.
 
-    Parameters
-    ----------
-    parent
-        Any seed sequence.
-    path
-        Names (each becomes 64 bits of its SHA-256 digest, where `SeedSequence.spawn` would take a running number) and
-        numbers from 0 (taken as they are).
+    A name becomes 64 bits of its SHA-256 digest, where `SeedSequence.spawn` would take a running number; numbers from 0
+    are taken as they are.
     """
     words: list[int] = []
     for step in path:
@@ -77,16 +73,7 @@ def seed_text(seed: np.random.SeedSequence) -> str:
 
 
 def replicate(scenario: Scenario, methods: Sequence[Method], seed: np.random.SeedSequence) -> list[Row]:
-    """Run one replicate.
-
-    Parameters
-    ----------
-    scenario
-        The data-generating mechanism.
-    methods
-        What learns from the trial; names must differ.
-    seed
-        Of this replicate (`replicate_seed`); it is not changed.
+    """Run one replicate, with methods of different names.
 
     Returns
     -------
@@ -107,30 +94,18 @@ def replicate(scenario: Scenario, methods: Sequence[Method], seed: np.random.See
     rows = []
     for method in methods:
         rng = np.random.default_rng(named_child(seed, "method", getattr(method, "stream", "") or method.name))
-        rows += _rows(method.name, seed, _outcome(method, populations, rng))
+        rows += _rows(method.name, seed, **_outcome(method, populations, rng))
     return rows
 
 
 def died_rows(method: Method, seed: np.random.SeedSequence, message: str) -> list[Row]:
     """Make the rows of a method whose process died each time it was tried."""
-    return _rows(method.name, seed, _Outcome((), {}, WorkerDiedError(message), math.nan, ""))
+    return _rows(method.name, seed, error=WorkerDiedError(message))
 
 
-@dataclass(frozen=True, slots=True)
-class _Outcome:
-    """What came of one call of a method: measures for each of `POPULATIONS`, or an error."""
-
-    measures: Sequence[Mapping[str, float]]
-    notes: Mapping[str, float]
-    error: Exception | None
-    seconds: float
-    warnings: str
-
-
-def _outcome(method: Method, populations: Sequence[SimulatedTrial], rng: np.random.Generator) -> _Outcome:
-    measures: Sequence[Mapping[str, float]] = ()
-    notes: Mapping[str, float] = {}
-    error = None
+def _outcome(method: Method, populations: Sequence[SimulatedTrial], rng: np.random.Generator) -> dict[str, Any]:
+    """What came of one call of a method: the arguments of `_rows`."""
+    found: dict[str, Any] = {}
     # Tables of its own for each method: what one writes into them no other sees.
     trial, tables = populations[0].analysts_table, tuple(patients.covariates for patients in populations)
     with warnings.catch_warnings(record=True) as caught:
@@ -138,37 +113,36 @@ def _outcome(method: Method, populations: Sequence[SimulatedTrial], rng: np.rand
         started = time.perf_counter()
         try:
             result = method(trial, tables, rng)
-            measures, notes = _measure_everywhere(result, populations), result.notes
+            found |= {"measures": _measure_everywhere(result, populations), "notes": result.notes}
         except (MemoryError, OSError):
             raise
         except Exception as exception:  # whatever goes wrong is what we want to record
-            error = exception
-        seconds = time.perf_counter() - started
-    classes = sorted({warning.category.__name__ for warning in caught})
-    return _Outcome(measures, notes, error, seconds, ";".join(classes))
+            found["error"] = exception
+        found["seconds"] = time.perf_counter() - started
+    return found | {"warned": ";".join(sorted({warning.category.__name__ for warning in caught}))}
 
 
 def _measure_everywhere(result: MethodResult, populations: Sequence[SimulatedTrial]) -> list[Mapping[str, float]]:
     if len(result.estimates) != len(populations):
         raise ValueError(f"the method gave {len(result.estimates)} estimates for {len(populations)} populations")
-    *large, few = zip(result.estimates, populations, strict=True)
-    estimates, patients = few
+    *large, (estimates, patients) = zip(result.estimates, populations, strict=True)
     return [
         *(measure(each, group.truth) for each, group in large),
-        *(measure(_single(estimates, k), _single_truth(patients.truth, k)) for k in range(len(PROFILE_NAMES))),
+        *(measure(*_single(estimates, patients.truth, k)) for k in range(len(PROFILE_NAMES))),
     ]
 
 
-def _single(estimates: EffectEstimates, place: int) -> EffectEstimates:
-    """Take one patient out of the estimates; in a population of one, the average effect is the patient's own."""
-    own = slice(place, place + 1)
-    return replace(
+def _single(estimates: EffectEstimates, truth: PatientTruth, k: int) -> tuple[EffectEstimates, PatientTruth]:
+    """Take one patient out; in a population of one, the average effect is the patient's own."""
+    own, risk, ratio = slice(k, k + 1), estimates.baseline_risk, estimates.log_odds_ratio
+    alone = replace(
         estimates,
-        baseline_risk=None if estimates.baseline_risk is None else estimates.baseline_risk[own],
-        log_odds_ratio=None if estimates.log_odds_ratio is None else _part(estimates.log_odds_ratio, own),
+        baseline_risk=None if risk is None else risk[own],
+        log_odds_ratio=None if ratio is None else _part(ratio, own),
         risk_difference=_part(estimates.risk_difference, own),
-        average_risk_difference=_part(estimates.risk_difference, place),
+        average_risk_difference=_part(estimates.risk_difference, k),
     )
+    return alone, PatientTruth(truth.log_odds_ratio[own], truth.baseline_risk[own], truth.risk_difference[own])
 
 
 def _part(estimate: IntervalEstimate, where: slice | int) -> IntervalEstimate:
@@ -176,35 +150,34 @@ def _part(estimate: IntervalEstimate, where: slice | int) -> IntervalEstimate:
     return replace(estimate, value=estimate.value[where], lower=lower, upper=upper)
 
 
-def _single_truth(truth: PatientTruth, place: int) -> PatientTruth:
-    own = slice(place, place + 1)
-    return PatientTruth(truth.log_odds_ratio[own], truth.baseline_risk[own], truth.risk_difference[own])
-
-
-def _rows(method: str, seed: np.random.SeedSequence, outcome: _Outcome) -> list[Row]:
-    error, notes = outcome.error, dict(outcome.notes)
+def _rows(
+    method: str,
+    seed: np.random.SeedSequence,
+    *,
+    measures: Sequence[Mapping[str, float]] = ({},) * len(POPULATIONS),
+    notes: Mapping[str, float] = MappingProxyType({}),
+    error: Exception | None = None,
+    seconds: float = math.nan,
+    warned: str = "",
+) -> list[Row]:
     whole = {
-        "notes": json.dumps(notes, sort_keys=True) if notes else "",
+        "notes": json.dumps({name: float(value) for name, value in notes.items()}, sort_keys=True) if notes else "",
         "flags": ";".join(name for name in FLAGS if notes.get(name) == 1.0),
-        "seconds": outcome.seconds,
-        "warnings": outcome.warnings,
+        "seconds": seconds,
+        "warnings": warned,
     }
     elsewhere = {"notes": "", "flags": "", "seconds": math.nan, "warnings": ""}
-    measures = outcome.measures or [dict.fromkeys(MEASURES, math.nan)] * len(POPULATIONS)
+    said = "" if error is None else _ADDRESS.sub("0x...", str(error))[:_LONGEST_MESSAGE]  # no addresses in memory
     return [
         {
             "method": method,
             "population": name,
             "seed": seed_text(seed),
             "error": "" if error is None else type(error).__name__,
-            "message": "" if error is None else _comparable(error),
+            "message": said,
+            **dict.fromkeys(MEASURES, math.nan),
             **values,
             **(whole if name == TRIAL else elsewhere),
         }
         for name, values in zip(POPULATIONS, measures, strict=True)
     ]
-
-
-def _comparable(error: Exception) -> str:
-    """The text of an error without what differs from run to run (addresses in memory), and not too long."""
-    return _ADDRESS.sub("0x...", str(error))[:_LONGEST_MESSAGE]

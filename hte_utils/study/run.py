@@ -64,14 +64,9 @@ class OtherCodeError(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class StudyReport:
-    """What a call of `run_study` did. A run is one replicate of one scenario with one method.
+    """How many runs (replicates of a scenario with a method) were computed, or found in the store.
 
-    Attributes
-    ----------
-    computed, found
-        Runs that were computed and stored, and runs that were in the store already.
-    failed
-        Those of the computed runs whose method raised an exception or took its process down; they are stored as such.
+    `failed` are those of the computed whose method raised an exception or took its process down; they are stored so.
     """
 
     computed: int
@@ -105,10 +100,6 @@ def study_client(workers: int | None = None, address: str | None = None, *, proc
         Whether the workers are processes; if not, one thread of this process computes (for tests and tiny studies).
         A script that starts processes needs ``if __name__ == "__main__":``.
 
-    Raises
-    ------
-    OSError
-        If no scheduler answers at the address.
     """
     if address is not None:
         with _connected(address) as client:
@@ -170,14 +161,10 @@ def run_study(
 
     Raises
     ------
-    ValueError
-        If names are repeated.
     StoreMismatchError
         If the store holds results of other code, libraries, seed or scenarios for one of the cells.
-    StoreError
-        If results cannot be written (a full disk).
-    WorkersLostError
-        If the Dask scheduler is gone.
+    StoreError, WorkersLostError
+        If results cannot be written (a full disk), or the Dask scheduler is gone.
     """
     for named in (scenarios, methods):
         if len({each.name for each in named}) < len(named):
@@ -243,15 +230,7 @@ def _submitted(client: Client, block: _Block, priority: int) -> Any:
 
 
 def compute(block: _Block, digest: str) -> pa.Table:
-    """Compute a block in a worker, on one thread: workers are as many as processors.
-
-    Raises
-    ------
-    OtherCodeError
-        If code or libraries here are not those of the process that started the study.
-    MemoryError, OSError
-        Faults of the machine.
-    """
+    """Compute a block in a worker, on one thread: workers are as many as processors."""
     if _digest(block) != digest:
         raise OtherCodeError(
             f"the code or libraries of this worker are not those of the process that started the study (method "

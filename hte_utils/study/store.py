@@ -109,13 +109,7 @@ class StudyStore:
         return [json.loads(_read(path, ["replicate"]).schema.metadata[_MADE]) for path in self._parts(scenario, method)]
 
     def done(self, definition: Record) -> set[int]:
-        """Numbers of the replicates that are stored for a definition.
-
-        Raises
-        ------
-        StoreMismatchError
-            If the cell holds results of another definition.
-        """
+        """Numbers of the replicates that are stored for a definition; a StoreMismatchError if for another one."""
         numbers: set[int] = set()
         for path in self._parts(definition["scenario"]["name"], definition["method"]["name"]):
             part = _read(path, ["replicate"])
@@ -130,13 +124,7 @@ class StudyStore:
         return numbers
 
     def write(self, definition: Record, run: Record, part: pa.Table) -> None:
-        """Add some replicates to a cell.
-
-        Raises
-        ------
-        StoreError
-            If they cannot be written; the store is as it was.
-        """
+        """Add some replicates to a cell; a StoreError if that fails, and the store is as it was."""
         numbers = part["replicate"].to_numpy()
         place = self.folder / f"scenario={definition['scenario']['name']}" / f"method={definition['method']['name']}"
         name = f"replicates-{numbers.min():06d}-{numbers.max():06d}-{uuid.uuid4().hex[:12]}.parquet"
@@ -155,14 +143,7 @@ class StudyStore:
         -------
         pandas.DataFrame
             Columns ``scenario``, ``method`` (categories) and those of `SCHEMA`; sorted by cell, replicate and
-            population, each once.
-
-        Raises
-        ------
-        FileNotFoundError
-            If nothing fits.
-        StoreError
-            If a file is damaged.
+            population, each once. A FileNotFoundError if nothing fits, a StoreError if a file is damaged.
         """
         wanted = {"scenario": scenarios, "method": methods, "population": populations}
         chosen = [(column, "in", list(names)) for column, names in wanted.items() if names is not None]
@@ -221,20 +202,9 @@ def publish(
     of_profiles: Iterable[str] = tuple(MEASURES),
     bits: int = MANTISSA_BITS,
 ) -> None:
-    """Write a small copy of a store in place of the one that may be there.
+    """Write a small copy of a store in place of the one that may be there, with so many bits of each number.
 
-    Parameters
-    ----------
-    store
-        The study's results.
-    folder
-        Where the copy goes.
-    measures, populations
-        What to keep.
-    of_profiles
-        Which of these measures to keep of the profile patients, where most say the same.
-    bits
-        How many bits of each number to keep.
+    `of_profiles` are those of the measures that are kept of the profile patients, where most say the same.
     """
     kept = list(measures)
     results = store.read(populations=populations)
@@ -250,15 +220,7 @@ def publish(
 
 
 def read_published(folder: Path) -> pd.DataFrame:
-    """Read a published copy: the columns of `KEYS`, ``error``, ``flags`` and the measures that were kept.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no copy.
-    ValueError
-        If its two files do not belong together.
-    """
+    """Read a published copy: the columns of `KEYS`, ``error``, ``flags`` and the measures that were kept."""
     path = Path(folder) / RESULTS_FILE
     if hashlib.sha256(path.read_bytes()).hexdigest() != _record(folder)["sha256"]:
         raise ValueError(f"{path} is not the file that {PROVENANCE_FILE} describes; publish again")
@@ -278,22 +240,17 @@ def published_bits(folder: Path) -> int:
 def published_runs(folder: Path) -> pd.DataFrame:
     """What made the published results: one row for each start of a command, in the order of time.
 
-    Returns
-    -------
-    pandas.DataFrame
-        Columns ``began`` (UTC, to the minute), ``commit`` (short), ``command`` and ``cells`` (pairs of scenario and
-        method).
+    Columns: ``began`` (UTC, to the minute), ``commit`` (short), ``command`` and ``cells`` (how many).
     """
-    rows = [
+    runs = pd.DataFrame(_record(folder)["runs"]).sort_values("began", ignore_index=True)
+    return pd.DataFrame(
         {
-            "began": run["began"][:16].replace("T", " "),
-            "commit": run["commit"][:7] + run["commit"][40:],
-            "command": run["command"],
-            "cells": len(run["cells"]),
+            "began": runs["began"].str[:16].str.replace("T", " "),
+            "commit": runs["commit"].str[:7] + runs["commit"].str[40:],
+            "command": runs["command"],
+            "cells": runs["cells"].str.len(),
         }
-        for run in sorted(_record(folder)["runs"], key=lambda run: run["began"])
-    ]
-    return pd.DataFrame(rows)
+    )
 
 
 def rounded(values: FloatArray, bits: int) -> FloatArray:

@@ -44,7 +44,7 @@ _EXACT_BITS: Final = 53
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Verification:
-    """What running stored replicates again showed.
+    """What running stored replicates again showed; `seed` chose them.
 
     Attributes
     ----------
@@ -55,8 +55,6 @@ class Verification:
     failures
         One row for each value that is further away than allowed: ``scenario``, ``method``, ``replicate``,
         ``population``, ``column``, ``stored``, ``again``, ``allowed``.
-    seed
-        Of the choice of these replicates.
     """
 
     checked: pd.DataFrame
@@ -95,8 +93,8 @@ def verify(
 
     Parameters
     ----------
-    stored
-        Results, from a store or from a published copy.
+    stored, bits
+        Results, from a store or from a published copy, and how many bits of each number they keep.
     seeds
         The study's seed behind each cell, by scenario and method.
     scenarios, methods
@@ -105,23 +103,21 @@ def verify(
         How many to run again; each is one replicate of one scenario with one method, chosen with equal probability.
     seed
         Of that choice; None chooses anew each time.
-    bits
-        How many bits of each number `stored` keeps.
-
-    Raises
-    ------
-    ValueError
-        If there is nothing that could be checked.
     """
     drawn_by = secrets.randbelow(2**32) if seed is None else seed
     checked, failures = [], []
     for scenario, method, number in _choose(stored, scenarios, methods, replicates, drawn_by):
-        again = _run(scenarios[scenario], methods[method], number, seeds[scenario, method])
+        with threadpool_limits(limits=1):  # as a study does
+            own = replicate_seed(seeds[scenario, method], scenario, number)
+            rows = replicate(scenarios[scenario], (methods[method],), own)
         cell = stored[(stored["scenario"] == scenario) & (stored["method"] == method)]
         exact = getattr(methods[method], "exact", False)
+        again = pd.DataFrame(rows).set_index("population")
         compared = _compared(cell, number, again, scenarios[scenario], exact=exact, bits=bits)
         key = {"scenario": scenario, "method": method, "replicate": number}
-        checked.append(key | _counts(compared))
+        ratios = np.array([row["ratio"] for row in compared])
+        counts = {"values": ratios.size, "equal": int((ratios == 0.0).sum()), "largest": float(ratios.max())}
+        checked.append(key | counts)
         failures += [key | row for row in compared if not row["ratio"] <= 1.0]
     columns = [*KEYS, "column", "stored", "again", "allowed"]
     return Verification(pd.DataFrame(checked), pd.DataFrame(failures, columns=columns), drawn_by)
@@ -140,13 +136,6 @@ def _choose(
         raise ValueError("there are no results of these scenarios and methods; name others")
     chosen = np.random.default_rng(seed).choice(len(listed), size=min(count, len(listed)), replace=False)
     return [listed[place] for place in sorted(chosen)]
-
-
-def _run(scenario: Scenario, method: Method, number: int, seed: int) -> pd.DataFrame:
-    """Run one replicate as a study does, on one thread."""
-    with threadpool_limits(limits=1):
-        rows = replicate(scenario, (method,), replicate_seed(seed, scenario.name, number))
-    return pd.DataFrame(rows).set_index("population")
 
 
 def _compared(
@@ -186,8 +175,3 @@ def _allowed(name: str, value: float, sd: float, n_patients: int, *, exact: bool
 
 def _row(where: str, name: str, before: Any, now: Any, allowed: float, ratio: float) -> dict[str, Any]:
     return {"population": where, "column": name, "stored": before, "again": now, "allowed": allowed, "ratio": ratio}
-
-
-def _counts(compared: list[dict[str, Any]]) -> dict[str, Any]:
-    ratios = np.array([row["ratio"] for row in compared])
-    return {"values": len(ratios), "equal": int((ratios == 0.0).sum()), "largest": float(ratios.max())}
