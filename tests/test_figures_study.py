@@ -7,9 +7,7 @@ import pandas as pd
 
 from hte_utils.comparators import METHODS
 from hte_utils.figures import study as figures
-from hte_utils.figures.zip_plots import zip_plots
 from hte_utils.study import findings
-from hte_utils.study.zip_intervals import ZipPlot
 
 NAMES = ["constant", "paper_corrected"]
 
@@ -81,13 +79,13 @@ def test_every_scenario_has_its_place():
 
 
 def test_zip_plots_show_who_misses():
-    plot = ZipPlot(
+    plot = findings.ZipPlot(
         np.array([-1.0, -1.0, 0.5]),
         np.array([1.0, 1.0, 9.0]),
         np.array([16.0, 50.0, 83.0]),
         np.array([True, True, False]),
     )
-    figure = zip_plots({"a": plot, "b": plot}, [2.0], "effects")
+    figure = figures.zip_plots({"a": plot, "b": plot}, [2.0], "effects")
     holding, missing = figure.axes[0].collections[:2]
     assert len(holding.get_segments()) == 2
     ((start, end),) = missing.get_segments()

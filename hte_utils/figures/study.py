@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import cycle
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from hte_utils.comparators import METHODS
-from hte_utils.figures.style import BLUE, GREEN, GREY, ORANGE, PAPER_COLOUR, PURPLE, SKY, VERMILION, canvas
-from hte_utils.study.findings import TABLE_7, rows_at
+from hte_utils.figures.style import BLACK, BLUE, GREEN, GREY, ORANGE, PAPER_COLOUR, PURPLE, SKY, VERMILION, canvas
+from hte_utils.study.findings import TABLE_7, ZipPlot, rows_at
 from hte_utils.study.replicate import POPULATION, TRIAL
 from hte_utils.study.scenarios import PAPER_DESIGN, SCENARIOS
 
@@ -20,21 +21,14 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-MEASURE_LABELS: Final = {
-    "rd_correlation": "Correlation",
-    "rd_rmse": "RMSE (points)",
-    "rd_bias": "Bias (points)",
-    "rd_slope": "Calibration slope",
-    "rd_coverage": "Coverage (%)",
-    "regret": "Regret (bleeds per 1000)",
-}
-IDEAL: Final = {
-    "rd_correlation": 1.0,
-    "rd_rmse": 0.0,
-    "rd_bias": 0.0,
-    "rd_slope": 1.0,
-    "rd_coverage": 95.0,
-    "regret": 0.0,
+MEASURES: Final = {
+    # label, ideal value
+    "rd_correlation": ("Correlation", 1.0),
+    "rd_rmse": ("RMSE (points)", 0.0),
+    "rd_bias": ("Bias (points)", 0.0),
+    "rd_slope": ("Calibration slope", 1.0),
+    "rd_coverage": ("Coverage (%)", 95.0),
+    "regret": ("Regret (bleeds per 1000)", 0.0),
 }
 
 SCENARIO_GROUPS: Final[Mapping[str, Mapping[str, str]]] = {
@@ -61,14 +55,10 @@ _PLACES: Final = {
 }
 _LIMITS: Final = {"rd_slope": (-0.5, 3.5)}  # where effects hardly vary, slopes know no bounds
 _BINS: Final = 32
+_SHOWN_INTERVALS: Final = 300
 _TAIL: Final = 0.003  # of the trials, in the outermost bars whatever their value
 _VAGUE: Final = 1.0
-_TABLE_7_LABELS: Final = {
-    "correlation": "Correlation",
-    "rmse": "RMSE",
-    "mae": "MAE",
-    "coverage": "Coverage",
-}
+_TABLE_7_LABELS: Final = {"correlation": "Correlation", "rmse": "RMSE", "mae": "MAE", "coverage": "Coverage"}
 _LINES: Final = (
     (GREY, "v", ":"),
     (BLUE, "s", "-."),
@@ -84,12 +74,8 @@ _FIXED_RULE: Final = (PAPER_COLOUR, "_", "none")
 def paper_among_trials(trials: Mapping[str, pd.DataFrame], positions: Mapping[str, pd.DataFrame]) -> Figure:
     """Histograms of Table 7's metrics over trials, a row for each way to compute them, with the paper's value.
 
-    Parameters
-    ----------
-    trials
-        By the row's label: results of one method in the paper's design (`hte_utils.study.findings.of_trial`).
-    positions
-        By the same labels: what `hte_utils.study.findings.paper_among_trials` returns.
+    By the row's label: results of one method in the paper's design (`findings.of_trial`), and what
+    `findings.paper_among_trials` says of them.
     """
     with canvas(len(TABLE_7), len(trials), height=2.1 * len(trials), width=9.2, sharex="col") as drawn:
         for row, (label, table) in enumerate(trials.items()):
@@ -116,14 +102,9 @@ def _histogram(axis: Axes, values: pd.Series, position: pd.Series, bins: Sequenc
 
 
 def performance(table: pd.DataFrame, measures: Sequence[str]) -> Figure:
-    """Performance of every method in one scenario, in the trial's own patients and in new ones.
+    """Performance of every method in one scenario, in the trial's own patients and in new ones: a panel a measure.
 
-    Parameters
-    ----------
-    table
-        Of one scenario, from `hte_utils.study.findings.performance`: index ``method, population, measure``.
-    measures
-        Which, a panel each.
+    `table` is of one scenario, from `findings.performance`: index ``method, population, measure``.
     """
     names = [name for name in METHODS if name in table.index.get_level_values("method")]
     columns = (len(measures) + 1) // 2
@@ -153,7 +134,7 @@ def _method_dots(axis: Axes, table: pd.DataFrame, names: Sequence[str], measure:
             linewidth=1.2,
             label=label,
         )
-    axis.set_xlabel(MEASURE_LABELS[measure])
+    axis.set_xlabel(MEASURES[measure][0])
     if measure in _LIMITS:
         axis.set_xlim(_LIMITS[measure])
     axis.grid(axis="y", color="0.92")
@@ -161,20 +142,14 @@ def _method_dots(axis: Axes, table: pd.DataFrame, names: Sequence[str], measure:
 
 def _ideal(axis: Axes, measure: str, *, horizontal: bool = False) -> None:
     draw = axis.axhline if horizontal else axis.axvline
-    draw(IDEAL[measure], color="black", linewidth=0.8, linestyle=":")
+    draw(MEASURES[measure][1], color="black", linewidth=0.8, linestyle=":")
 
 
 def differences(table: pd.DataFrame, measures: Sequence[str], reference: str) -> Figure:
-    """Paired differences to a reference method in new patients, with 95 % Monte Carlo intervals.
+    """Paired differences to a reference method in new patients, with 95 % Monte Carlo intervals: a panel a measure.
 
-    Parameters
-    ----------
-    table
-        Of one scenario, from `hte_utils.study.findings.against`: index ``method, population, measure``.
-    measures
-        Which, a panel each.
-    reference
-        Label of the method that is subtracted.
+    `table` is of one scenario, from `findings.against`: index ``method, population, measure``; `reference` is the label
+    of the method that is subtracted.
     """
     here = rows_at(table, "population", POPULATION)
     names = [name for name in METHODS if name in here.index.get_level_values("method")]
@@ -185,7 +160,7 @@ def differences(table: pd.DataFrame, measures: Sequence[str], reference: str) ->
             axis.errorbar(
                 rows["difference"], np.arange(len(names)), xerr=1.96 * rows["mcse"], fmt="o", color=BLUE, markersize=4
             )
-            axis.set_xlabel(MEASURE_LABELS[measure], fontsize=8)
+            axis.set_xlabel(MEASURES[measure][0], fontsize=8)
             axis.grid(axis="y", color="0.92")
         drawn.axis.set_yticks(np.arange(len(names)), [METHODS[name].label for name in names])
         drawn.axis.invert_yaxis()
@@ -224,13 +199,16 @@ def scenarios(
                 here = here[1.96 * here["mcse"] < _VAGUE]
             _method_lines(axis, here, names, methods)
             if place % len(groups) == 0:
-                axis.set_ylabel(MEASURE_LABELS[measure], fontsize=8)
+                axis.set_ylabel(MEASURES[measure][0], fontsize=8)
         for axis, title in zip(drawn.axes, groups, strict=False):
             axis.set_title(title, fontsize=9)
         for axis, called in zip(drawn.axes[-len(groups) :], groups.values(), strict=True):
             axis.set_xticks(np.arange(len(called)), list(called.values()), rotation=40, ha="right", fontsize=7)
-        handles, labels = _all_labels(drawn.axes)
-        drawn.figure.legend(handles, labels, loc="outside upper center", ncols=3)
+        legend: dict[str, Artist] = {}
+        for axis in drawn.axes:
+            for handle, label in zip(*axis.get_legend_handles_labels(), strict=True):
+                legend.setdefault(label, handle)
+        drawn.figure.legend(list(legend.values()), list(legend), loc="outside upper center", ncols=3)
     return drawn.figure
 
 
@@ -256,9 +234,40 @@ def _method_lines(axis: Axes, table: pd.DataFrame, scenarios: Sequence[str], met
         )
 
 
-def _all_labels(axes: Sequence[Axes]) -> tuple[list[Artist], list[str]]:
-    found: dict[str, Artist] = {}
-    for axis in axes:
-        handles, labels = axis.get_legend_handles_labels()
-        found |= {label: handle for label, handle in zip(labels, handles, strict=True) if label not in found}
-    return list(found.values()), list(found)
+def zip_plots(plots: Mapping[str, ZipPlot], reaches: Sequence[float], xlabel: str) -> Figure:
+    """Draw zip plots in panels.
+
+    Parameters
+    ----------
+    plots
+        By the panel's title, row by row. Of many trials every k-th in order is drawn; coverage is of all.
+    reaches
+        For each column of panels: errors up to so many percentage points are drawn, in both directions.
+    """
+    columns = len(reaches)
+    rows = -(-len(plots) // columns)
+    with canvas(columns, rows, width=9.2, height=2.7 * rows + 0.3, sharex="col", sharey=True) as drawn:
+        for axis, (title, plot), reach in zip(drawn.axes, plots.items(), cycle(reaches), strict=False):
+            step = max(1, plot.centile.size // _SHOWN_INTERVALS)
+            some = np.arange(0, plot.centile.size, step)
+            for covers, colour in ((True, SKY), (False, VERMILION)):
+                rows_here = some[plot.covers[some] == covers]
+                label = "holds the truth" if covers else "misses it"
+                axis.hlines(
+                    plot.centile[rows_here],
+                    plot.lower[rows_here].clip(-reach, reach),
+                    plot.upper[rows_here].clip(-reach, reach),
+                    color=colour,
+                    linewidth=0.7,
+                    label=label,
+                )
+            axis.axvline(0.0, color=BLACK, linewidth=0.8)
+            axis.axhline(MEASURES["rd_coverage"][1], color=BLACK, linewidth=0.8, linestyle=":")
+            axis.set_title(f"{title}\n{plot.coverage:.1f} % ± {plot.mcse:.1f}", fontsize=8)
+            axis.set(xlim=(-reach, reach), ylim=(0, 100))
+        for axis in drawn.axes[len(plots) :]:
+            axis.set_visible(False)
+        drawn.figure.supxlabel(xlabel, fontsize=9)
+        drawn.figure.supylabel("Centile of the distance from the truth", fontsize=9)
+        drawn.figure.legend(*drawn.axis.get_legend_handles_labels(), loc="outside upper right", ncols=2)
+    return drawn.figure

@@ -8,7 +8,6 @@
     verify               the proof of stored replicates by running some again
     plan, protocol       the study that the book reports: what is run, and its protocol as tables
     summary, findings    performance with Monte Carlo errors; what the study says, as the tables behind the figures
-    zip_intervals        all intervals of one effect, sorted
 
 The event is major bleeding: positive effects are harm. ``python -m hte_utils.study --help`` is the command line.
 """

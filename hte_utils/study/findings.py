@@ -6,7 +6,7 @@ patients here, as tables and figures show them; log odds ratios are as they are.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -20,6 +20,7 @@ from hte_utils.study.protocol import POINTS
 from hte_utils.study.replicate import FLAGS, POPULATION, TRIAL
 from hte_utils.study.scenarios import PAPER_DESIGN, SCENARIOS
 from hte_utils.study.summary import (
+    Z,
     average_effect_performance,
     failures,
     mean_and_error,
@@ -30,6 +31,10 @@ from hte_utils.study.summary import (
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from hte_utils.trial_checks import FloatArray
 
 PER_THOUSAND: Final = 1000.0
 TABLE_7: Final = {"correlation": "lor_correlation", "rmse": "lor_rmse", "mae": "lor_mae", "coverage": "lor_coverage"}
@@ -245,6 +250,58 @@ def _cell(own: pd.DataFrame, measure: str) -> str:
     mean, error = (float(own[column].loc[measure]) for column in ("mean", "mcse"))
     digits = 1 if measure == "rd_coverage" else 2
     return f"{mean:.{digits}f} ({error:.{digits}f})".replace("-", "−")
+
+
+class ZipPlot(NamedTuple):
+    """Intervals of one effect, trial by trial, sorted by how far their estimates are from the truth: a zip plot.
+
+    Figure 7 of Morris, White & Crowther (2019), Statistics in Medicine 38:2074-2102.
+
+    Attributes
+    ----------
+    lower, upper
+        Ends minus the truth (percentage points), shape (trials,).
+    centile
+        Of the error in standard errors (half the interval's width over 1.96) among the trials, without its sign, per
+        cent, shape (trials,).
+    covers
+        Whether each interval holds the truth, shape (trials,).
+    """
+
+    lower: FloatArray
+    upper: FloatArray
+    centile: FloatArray
+    covers: NDArray[np.bool_]
+
+    @property
+    def coverage(self) -> float:
+        """Share of the intervals that hold the truth, per cent."""
+        return POINTS * float(self.covers.mean())
+
+    @property
+    def mcse(self) -> float:
+        """Its Monte Carlo standard error, percentage points."""
+        return POINTS * share_error(float(self.covers.mean()), self.covers.size)
+
+
+def zip_plot(results: pd.DataFrame, method: str, where: str, scenario: str = PAPER_DESIGN) -> ZipPlot:
+    """Sort the intervals of a population's average effect; a profile patient's average effect is its own.
+
+    Raises
+    ------
+    ValueError
+        If there are no results, or the method has no intervals.
+    """
+    trials = of_trial(results, scenario, method, where)
+    lower, estimate, upper = (
+        POINTS * (trials[f"ate_{name}"] - trials["ate_truth"]).to_numpy(np.float64)
+        for name in ("lower", "estimate", "upper")
+    )
+    if not np.isfinite(upper - lower).all():
+        raise ValueError(f"{method!r} does not give every trial an interval for the average effect of {where!r}")
+    order = np.argsort(np.abs(estimate) / ((upper - lower) / (2.0 * Z)), kind="stable")
+    centile = POINTS * (np.arange(order.size) + 0.5) / order.size
+    return ZipPlot(lower[order], upper[order], centile, ((lower <= 0.0) & (upper >= 0.0))[order])
 
 
 def guarded(results: pd.DataFrame) -> dict[str, Reproduced]:

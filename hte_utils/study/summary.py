@@ -81,7 +81,8 @@ def failures(results: pd.DataFrame) -> pd.DataFrame:
     """
     once = results.drop_duplicates(["scenario", "method", "replicate"])
     errors = once.groupby(["scenario", "method"], observed=True, sort=False)["error"]
-    return errors.agg(replicates="size", failed=lambda each: (each != "").sum(), errors=_counted)
+    failed = errors.agg(lambda each: (each != "").sum())
+    return pd.DataFrame({"replicates": errors.size(), "failed": failed, "errors": errors.agg(_counted)})
 
 
 def average_effect_performance(results: pd.DataFrame) -> pd.DataFrame:
