@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from reference_values import REFERENCE, assert_same_values, rows, run_again
 
 from hte_utils.trial import (
-    MAX_SUBJECTS,
     BaselineCoefficients,
     Covariates,
     EffectCoefficients,
@@ -27,6 +26,7 @@ from hte_utils.trial import (
     simulate_truth,
     trial_table,
 )
+from hte_utils.trial.listing_1 import MAX_SUBJECTS
 
 TRIALS, UNROUNDED, DIGEST = (
     REFERENCE / name for name in ("r_trials.csv.gz", "r_trial_unrounded.csv.gz", "r_trial_digest.csv")

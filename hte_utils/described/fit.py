@@ -262,7 +262,7 @@ def fit_described(
             "sigma_eta": (("chain", "draw"), sigma_eta.reshape(_CHAINS, draws)),
         },
         coords={"subgroup": list(subgroups.categories), "coefficient": list(density.layout.fixed_labels)},
-        attrs={"reading": str(reading), "pareto_k": pareto_k(log_weights), "acceptance_rate": acceptance.mean()},
+        attrs={"reading": str(reading), "pareto_k": pareto_k(log_weights), "acceptance_rate": float(acceptance.mean())},
     )
     scales = np.log(np.stack([posterior["sigma_tau"], posterior["sigma_eta"]], axis=2))
     _check_chains(posterior, np.concatenate([coefficients, scales], axis=2).transpose(2, 0, 1))

@@ -25,7 +25,7 @@ from numpy.typing import ArrayLike, NDArray
 
 type FloatArray = NDArray[np.float64]
 
-LARGEST_SEED: Final = 2**31 - 1  # of R's integers; the one below its negative is R's missing value
+_LARGEST_SEED: Final = 2**31 - 1  # of R's integers; the one below its negative is R's missing value
 _STATE_WORDS: Final = 624
 _SMALLEST_UNIFORM: Final = 0.5 * 2.328306437080797e-10  # R's stand-in for 0: half of 1 / (2³² - 1)
 _HIGH_BITS: Final = 27  # a normal takes 27 bits of one uniform and 32 of the next
@@ -71,8 +71,8 @@ class RRandom:
 
     def __init__(self, seed: SupportsIndex) -> None:
         word = operator.index(seed)
-        if abs(word) > LARGEST_SEED:
-            raise ValueError(f"seed must be from {-LARGEST_SEED} to {LARGEST_SEED}, as for R's set.seed; got {word}")
+        if abs(word) > _LARGEST_SEED:
+            raise ValueError(f"seed must be from {-_LARGEST_SEED} to {_LARGEST_SEED}, as for R's set.seed; got {word}")
         words = []
         for _ in range(51 + _STATE_WORDS):  # R's scrambling: a congruential generator, its first 51 values skipped
             word = (69069 * word + 1) % 2**32
