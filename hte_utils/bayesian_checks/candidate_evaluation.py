@@ -39,15 +39,11 @@ _LIMITS = (0.025, 0.975)
 class EffectErrors:
     """Estimated against true effects of one trial on one scale.
 
-    Attributes
-    ----------
-    correlation, rmse, mae, bias, calibration_slope
-        As in `hte_utils.evaluation.PointMetrics`, for the posterior means. NaN where a constant effect leaves a
-        correlation or a slope undefined.
-    coverage, width
-        Share of patients whose true effect is inside their central 95 % interval, and the intervals' mean width.
-    average_covered
-        1 if the central 95 % interval of the average effect holds the true average, else 0.
+    `correlation`, `rmse`, `mae`, `bias`, `calibration_slope`: As in `hte_utils.evaluation.PointMetrics`, for the
+        posterior means. NaN where a constant effect leaves a correlation or a slope undefined.
+    `coverage`, `width`: Share of patients whose true effect is inside their central 95 % interval, and the intervals'
+        mean width.
+    `average_covered`: 1 if the central 95 % interval of the average effect holds the true average, else 0.
     """
 
     correlation: float
@@ -63,21 +59,7 @@ class EffectErrors:
 def effect_errors(posterior: xr.DataTree, patients: Patients, truth: TrialTruth, scale: str) -> EffectErrors:
     """Compare the effects that a posterior gives with the true ones.
 
-    Parameters
-    ----------
-    posterior
-        Draws of the model.
-    patients
-        The patients of `truth`, as the model codes them.
-    truth
-        The simulated trial.
-    scale
-        One of `SCALES`.
-
-    Raises
-    ------
-    ValueError
-        If there is no such scale.
+    `patients`: The patients of `truth`, as the model codes them.
     """
     if scale not in SCALES:
         raise ValueError(f"scale must be one of {list(SCALES)}, not {scale!r}")
@@ -105,20 +87,10 @@ def evaluate_candidates(
 ) -> pd.DataFrame:
     """Fit every model to every simulated trial (Listing 1, 2000 patients) and compare with the truth.
 
-    Parameters
-    ----------
-    models
-        The candidates.
-    seeds
-        Seeds of the trials; 123 is the paper's.
-    settings
-        Of the fits.
+    `seeds`: Seeds of the trials; 123 is the paper's.
 
-    Returns
-    -------
-    pandas.DataFrame
-        One row for each `seed`, `model` (its name) and `scale`; columns: the attributes of `EffectErrors`, and
-        `passed`: whether the fit passed its checks.
+    One row for each `seed`, `model` (its name) and `scale`; columns: the attributes of `EffectErrors`, and `passed`:
+    whether the fit passed its checks.
     """
     models = tuple(models)
     rows = []
@@ -141,10 +113,7 @@ def evaluate_candidates(
 def mean_over_trials(results: pd.DataFrame, scale: str) -> pd.DataFrame:
     """Mean of each measure over the trials, with its Monte Carlo standard error.
 
-    Returns
-    -------
-    pandas.DataFrame
-        Index: model, in the order of `results`; columns: (measure, "mean") and (measure, "mcse").
+    Index: model, in the order of `results`; columns: (measure, "mean") and (measure, "mcse").
     """
     chosen = results[results["scale"] == scale]
     measures = [name for name in EffectErrors.__slots__ if chosen[name].notna().any()]
@@ -160,15 +129,7 @@ def mean_over_trials(results: pd.DataFrame, scale: str) -> pd.DataFrame:
 def paired_differences(results: pd.DataFrame, scale: str, reference: str) -> pd.DataFrame:
     """Difference of each measure from the reference model's in the same trial: mean over trials and its standard error.
 
-    Returns
-    -------
-    pandas.DataFrame
-        Index: model, without the reference; columns as in `mean_over_trials`.
-
-    Raises
-    ------
-    ValueError
-        If the reference is not among the models.
+    Index: model, without the reference; columns as in `mean_over_trials`.
     """
     chosen = results[results["scale"] == scale].set_index(["model", "seed"])[list(EffectErrors.__slots__)]
     if reference not in chosen.index.get_level_values("model"):

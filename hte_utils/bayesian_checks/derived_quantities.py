@@ -26,19 +26,11 @@ _QUINTILES = 5
 def reported_quantities(posterior: xr.DataTree, patients: Patients) -> xr.Dataset:
     """Draws of the averages that a report of this trial would state.
 
-    Parameters
-    ----------
-    posterior
-        Draws of the model.
-    patients
-        Over whom is averaged, usually the trial's design.
+    `patients`: Over whom is averaged, usually the trial's design.
 
-    Returns
-    -------
-    xarray.Dataset
-        Dims chain, draw. `risk untreated`, `risk treated`: mean event probability (per cent) if nobody, everybody is
-        treated; `average log odds ratio`; `average risk difference`, and `risk difference Q1` to `Q5` by quintile of
-        the posterior mean risk without treatment (percentage points).
+    Dims chain, draw. `risk untreated`, `risk treated`: mean event probability (per cent) if nobody, everybody is
+    treated; `average log odds ratio`; `average risk difference`, and `risk difference Q1` to `Q5` by quintile of the
+    posterior mean risk without treatment (percentage points).
     """
     included = GroupEffects.INCLUDED
     untreated = 100.0 * baseline_risk_draws(posterior, patients, group_effects=included)
@@ -60,11 +52,8 @@ def reported_quantities(posterior: xr.DataTree, patients: Patients) -> xr.Datase
 def diagnostics_of_quantities(quantities: xr.Dataset) -> pd.DataFrame:
     """Mean, SD and today's diagnostics of derived quantities (Vehtari et al. 2021; ArviZ).
 
-    Returns
-    -------
-    pandas.DataFrame
-        Index: quantity. Columns `mean`, `sd`, `r_hat` (rank-normalised), `ess_bulk`, `ess_tail`, `mcse_mean`,
-        `mcse_sd`, the last two in the quantity's unit.
+    Index: quantity. Columns `mean`, `sd`, `r_hat` (rank-normalised), `ess_bulk`, `ess_tail`, `mcse_mean`, `mcse_sd`,
+    the last two in the quantity's unit.
     """
     both = ["chain", "draw"]
     moments = pd.DataFrame(
@@ -81,22 +70,10 @@ def diagnostics_of_worst_patients(effects: xr.DataArray, n_worst: int = 50) -> p
 
     All patients are screened by batch means (fast); ArviZ then looks at the worst.
 
-    Parameters
-    ----------
-    effects
-        Draws of the CATE, dims chain, draw, patient.
-    n_worst
-        How many patients ArviZ looks at.
+    `effects`: Draws of the CATE, dims chain, draw, patient.
+    `n_worst`: How many patients ArviZ looks at.
 
-    Returns
-    -------
-    pandas.DataFrame
-        As `diagnostics_of_quantities`, index: patient, worst (smallest bulk ESS) first.
-
-    Raises
-    ------
-    ValueError
-        If `n_worst` is not between 1 and the number of patients.
+    As `diagnostics_of_quantities`, index: patient, worst (smallest bulk ESS) first.
     """
     if not 1 <= n_worst <= effects.sizes["patient"]:
         raise ValueError(f"n_worst must be from 1 to the {effects.sizes['patient']} patients, not {n_worst!r}")

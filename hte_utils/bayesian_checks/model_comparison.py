@@ -28,17 +28,9 @@ if TYPE_CHECKING:
 def leave_one_out(posterior: xr.DataTree, design: TrialDesign) -> Any:
     """Estimate the elpd of the trial's patients, each left out in turn.
 
-    Parameters
-    ----------
-    posterior
-        Draws of the model; two thousand are plenty.
-    design
-        The trial it was fitted to.
+    `posterior`: Draws of the model; two thousand are plenty.
 
-    Returns
-    -------
-    arviz_stats.utils.ELPDData
-        With pointwise values and Pareto k.
+    With pointwise values and Pareto k.
     """
     arviz_stats: Any = import_module("arviz_stats")  # imported when used: it takes seconds
     log_likelihood = log_likelihood_draws(posterior, design).to_dataset()
@@ -61,24 +53,12 @@ def elpd_error(posterior: xr.DataTree, design: TrialDesign) -> float:
 def comparison_table(estimates: Mapping[str, Any], reference: str) -> pd.DataFrame:
     """Lay the models' elpds side by side, with differences from a reference model.
 
-    Parameters
-    ----------
-    estimates
-        By label of the model: what `leave_one_out` returned, all for the same patients.
-    reference
-        Label of the model that the others are compared with.
+    `estimates`: By label of the model: what `leave_one_out` returned, all for the same patients.
+    `reference`: Label of the model that the others are compared with.
 
-    Returns
-    -------
-    pandas.DataFrame
-        Index: model, in the order given. `elpd` and its standard error `se`; `difference` from the reference (positive:
-        predicts better) and its standard error `se_difference`, from the patients' paired differences; `p_loo`, the
-        effective number of parameters; `largest_k`, the largest Pareto k (below 0.7 is sound).
-
-    Raises
-    ------
-    ValueError
-        If the reference is not among the models.
+    Index: model, in the order given. `elpd` and its standard error `se`; `difference` from the reference (positive:
+    predicts better) and its standard error `se_difference`, from the patients' paired differences; `p_loo`, the
+    effective number of parameters; `largest_k`, the largest Pareto k (below 0.7 is sound).
     """
     if reference not in estimates:
         raise ValueError(f"reference must be one of {list(estimates)}, not {reference!r}")
@@ -100,16 +80,10 @@ def comparison_table(estimates: Mapping[str, Any], reference: str) -> pd.DataFra
 class AttainableDifference:
     """What knowing every patient's true effect gains in log predictive density over the best constant odds ratio.
 
-    Attributes
-    ----------
-    constant
-        That constant, a log odds ratio.
-    expected
-        Expected gain, summed over the patients of the trial.
-    sd
-        Its standard deviation over the outcomes of such trials: the noise that hides it.
-    realised
-        The gain with the outcomes of this trial.
+    `constant`: That constant, a log odds ratio.
+    `expected`: Expected gain, summed over the patients of the trial.
+    `sd`: Its standard deviation over the outcomes of such trials: the noise that hides it.
+    `realised`: The gain with the outcomes of this trial.
     """
 
     constant: float
@@ -123,11 +97,6 @@ def attainable_difference(truth: TrialTruth) -> AttainableDifference:
 
     Both forecasts of a treated patient start from the true baseline risk; one adds the true effect on the log odds, the
     other the constant that predicts best on average. Outcomes are random given the true probabilities.
-
-    Parameters
-    ----------
-    truth
-        The simulated trial.
     """
     treated = truth.treatment == 1
     baseline = logit(truth.baseline_risk[treated])

@@ -10,13 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from hte_utils.predictors import (
-    GroupEffects,
-    baseline_log_odds,
-    log_odds_ratio,
-    posterior_dataset,
-    require_moderate,
-)
+from hte_utils.predictors import GroupEffects, baseline_log_odds, log_odds_ratio, posterior_dataset, require_moderate
 
 if TYPE_CHECKING:
     from hte_utils.trial_checks import FloatArray
@@ -29,22 +23,10 @@ OUTCOME = "event"
 def event_probability_draws(posterior: xr.DataTree, design: TrialDesign) -> xr.DataArray:
     """Probability of the event under the assigned arm, for every patient in every draw.
 
-    Parameters
-    ----------
-    posterior
-        Draws of the model, as `hte_utils.fit.fit` or `prior_draws.draw_from_prior` return them.
-    design
-        The patients, with their arms.
+    `posterior`: Draws of the model, as `hte_utils.fit.fit` or `prior_draws.draw_from_prior` return them.
+    `design`: The patients, with their arms.
 
-    Returns
-    -------
-    xarray.DataArray
-        Dims chain, draw, patient; values in [0, 1].
-
-    Raises
-    ------
-    TypeError, ValueError
-        If the draws do not fit the patients.
+    Dims chain, draw, patient; values in [0, 1].
     """
     log_odds = _assigned_log_odds(posterior, design)
     return _labelled(1.0 / (1.0 + np.exp(-log_odds)), posterior, "event probability")
@@ -55,10 +37,7 @@ def log_likelihood_draws(posterior: xr.DataTree, design: TrialDesign) -> xr.Data
 
     Parameters and errors as for `event_probability_draws`.
 
-    Returns
-    -------
-    xarray.DataArray
-        Dims chain, draw, patient; name ``event``.
+    Dims chain, draw, patient; name ``event``.
     """
     log_odds = _assigned_log_odds(posterior, design)
     # log P(y) = -log(1 + exp(±log odds)), minus for events: exact for rare outcomes too.
@@ -69,17 +48,7 @@ def log_likelihood_draws(posterior: xr.DataTree, design: TrialDesign) -> xr.Data
 def replicate_outcomes(probabilities: xr.DataArray, rng: np.random.Generator) -> xr.DataArray:
     """Draw one outcome for every patient and draw: a replicated trial per posterior draw (posterior predictive).
 
-    Parameters
-    ----------
-    probabilities
-        From `event_probability_draws`.
-    rng
-        Source of randomness.
-
-    Returns
-    -------
-    xarray.DataArray
-        0/1 (int8) of the same shape and labels; name ``event``.
+    0/1 (int8) of the same shape and labels; name ``event``.
     """
     events = rng.random(probabilities.shape) < probabilities.to_numpy()
     return probabilities.copy(data=events.astype(np.int8)).rename(OUTCOME)

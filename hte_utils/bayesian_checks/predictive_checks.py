@@ -34,14 +34,10 @@ _BLOCK = 500  # draws whose patients are in memory together
 class PriorPrediction:
     """What a model expects of a trial of given patients before any outcome; one value a prior draw.
 
-    Attributes
-    ----------
-    event_rate
-        Share of events in a trial simulated from the draw, shape (draws,).
-    risk_difference
-        Average risk difference, treated minus untreated, over the patients (a probability), shape (draws,).
-    effect_spread
-        Standard deviation over the patients of their log odds ratios, shape (draws,).
+    `event_rate`: Share of events in a trial simulated from the draw, shape (draws,).
+    `risk_difference`: Average risk difference, treated minus untreated, over the patients (a probability), shape
+        (draws,).
+    `effect_spread`: Standard deviation over the patients of their log odds ratios, shape (draws,).
     """
 
     event_rate: FloatArray
@@ -51,11 +47,8 @@ class PriorPrediction:
     def summary(self) -> pd.DataFrame:
         """Medians, and probabilities that a clinician can judge.
 
-        Returns
-        -------
-        pandas.DataFrame
-            Index: quantity. `value`, and its Monte Carlo error `mcse`: the standard deviation over `_BATCHES` batches
-            of the draws, which are independent, divided by the root of their number.
+        Index: quantity. `value`, and its Monte Carlo error `mcse`: the standard deviation over `_BATCHES` batches of
+        the draws, which are independent, divided by the root of their number.
         """
         count = min(_BATCHES, self.event_rate.size)
         batches = [self._summary(np.arange(batch, self.event_rate.size, count)) for batch in range(count)]
@@ -83,16 +76,8 @@ def prior_prediction(
 ) -> PriorPrediction:
     """Simulate trials of the given patients from the model's prior.
 
-    Parameters
-    ----------
-    model
-        Whose priors are used.
-    design
-        The patients and their arms, as `model` codes them; the outcomes are not looked at.
-    draws
-        Number of prior draws, each with its simulated trial.
-    rng
-        Source of randomness.
+    `design`: The patients and their arms, as `model` codes them; the outcomes are not looked at.
+    `draws`: Number of prior draws, each with its simulated trial.
     """
     sizes = [len(block) for block in np.array_split(np.arange(draws), -(-draws // _BLOCK))]
     blocks = [_prior_prediction(model, design, size, rng) for size in sizes]
@@ -118,11 +103,8 @@ def _prior_prediction(
 def posterior_predictive(posterior: xr.DataTree, design: TrialDesign, rng: np.random.Generator) -> xr.DataTree:
     """Replicate the trial once for every posterior draw, in the layout that ArviZ expects.
 
-    Returns
-    -------
-    xarray.DataTree
-        Groups `posterior_predictive` (dims chain, draw, patient) and `observed_data` (dim patient), each with the
-        variable ``event``.
+    Groups `posterior_predictive` (dims chain, draw, patient) and `observed_data` (dim patient), each with the variable
+    ``event``.
     """
     replicates = replicate_outcomes(event_probability_draws(posterior, design), rng)
     observed = xr.DataArray(design.outcome.astype(np.int8), dims="patient", name=OUTCOME)
@@ -134,24 +116,11 @@ def posterior_predictive(posterior: xr.DataTree, design: TrialDesign, rng: np.ra
 def rates_by_group(predictive: xr.DataTree, groups: Mapping[str, IntArray | FloatArray]) -> pd.DataFrame:
     """Observed event rate of groups of patients, beside the distribution of the replicated ones.
 
-    Parameters
-    ----------
-    predictive
-        From `posterior_predictive`.
-    groups
-        By name: which patients belong to the group, boolean or 0/1, shape (patients,).
+    `groups`: By name: which patients belong to the group, boolean or 0/1, shape (patients,).
 
-    Returns
-    -------
-    pandas.DataFrame
-        Index: group. `patients`, `events`, `observed` (rate), `expected` (mean of the replicates), `lower`, `upper`
-        (their central 95 %), `p_value`: probability that a replicate has more events, ties counting half; near 0 or 1
-        is a misfit. It is conservative, since the same outcomes were fitted.
-
-    Raises
-    ------
-    ValueError
-        If a group is empty.
+    Index: group. `patients`, `events`, `observed` (rate), `expected` (mean of the replicates), `lower`, `upper` (their
+    central 95 %), `p_value`: probability that a replicate has more events, ties counting half; near 0 or 1 is a misfit.
+    It is conservative, since the same outcomes were fitted.
     """
     replicated, observed = _arrays(predictive)
     rows = {}
@@ -172,13 +141,7 @@ def rates_by_group(predictive: xr.DataTree, groups: Mapping[str, IntArray | Floa
 def differences_by_group(
     predictive: xr.DataTree, design: TrialDesign, groups: Mapping[str, IntArray | FloatArray]
 ) -> pd.DataFrame:
-    """Difference of event rates, treated minus control, within groups of patients; columns as in `rates_by_group`.
-
-    Raises
-    ------
-    ValueError
-        If an arm of a group is empty.
-    """
+    """Difference of event rates, treated minus control, within groups of patients; columns as in `rates_by_group`."""
     replicated, observed = _arrays(predictive)
     treated = design.treatment == 1.0
     rows = {}
@@ -200,18 +163,10 @@ def calibration_curve(predicted: FloatArray, predictive: xr.DataTree) -> pd.Data
     The reliability diagram of Dimitriadis, Gneiting & Jordan (2021), which needs no bins. ArviZ's own takes the mean of
     the replicates for the predicted risk, which ties many patients; here it is the posterior mean probability.
 
-    Parameters
-    ----------
-    predicted
-        Predicted risk of every patient, shape (patients,).
-    predictive
-        From `posterior_predictive`.
+    `predicted`: Predicted risk of every patient, shape (patients,).
 
-    Returns
-    -------
-    pandas.DataFrame
-        One row a patient, in the order of the predicted risk: `predicted`; `observed` (isotonic); `lower`, `upper`:
-        central 95 % of the same curve in replicated trials.
+    One row a patient, in the order of the predicted risk: `predicted`; `observed` (isotonic); `lower`, `upper`: central
+    95 % of the same curve in replicated trials.
     """
     replicated, outcome = _arrays(predictive)
     order = np.argsort(predicted, kind="stable")
@@ -241,9 +196,4 @@ def _against(value: float, replicates: FloatArray) -> dict[str, float]:
     # Rates of one group are multiples of 1/n: rounding must not turn a tie into a difference.
     above = np.mean(replicates > value + 1e-12) + 0.5 * np.mean(np.abs(replicates - value) <= 1e-12)
     lower, upper = np.quantile(replicates, _LIMITS)
-    return {
-        "expected": float(replicates.mean()),
-        "lower": float(lower),
-        "upper": float(upper),
-        "p_value": float(above),
-    }
+    return {"expected": float(replicates.mean()), "lower": float(lower), "upper": float(upper), "p_value": float(above)}

@@ -24,27 +24,10 @@ if TYPE_CHECKING:
 def draw_from_prior(priors: Priors, patients: Patients, *, draws: int, rng: np.random.Generator) -> xr.DataTree:
     """Draw every quantity of the model from its prior.
 
-    Parameters
-    ----------
-    priors
-        The priors.
-    patients
-        Give the labels of covariates, modifiers and groups; their values do not matter.
-    draws
-        How many.
-    rng
-        Source of randomness.
+    `patients`: Give the labels of covariates, modifiers and groups; their values do not matter.
 
-    Returns
-    -------
-    xarray.DataTree
-        Group `posterior` (so called because that is where other functions look), dims chain (one) and draw, with the
-        variables that `hte_utils.fit.fit` returns: effects are log odds ratios of the event, positive = more events.
-
-    Raises
-    ------
-    ValueError
-        If `draws` is not a positive integer.
+    Group `posterior` (so called because that is where other functions look), dims chain (one) and draw, with the
+    variables that `hte_utils.fit.fit` returns: effects are log odds ratios of the event, positive = more events.
     """
     if isinstance(draws, bool) or not isinstance(draws, int) or draws < 1:
         raise ValueError(f"draws must be a positive integer, not {draws!r}")
@@ -83,17 +66,10 @@ _OWN_DIM = {
 def labelled_draws(values: Mapping[str, FloatArray], patients: Patients) -> xr.DataTree:
     """Label draws by the names of the model's variables.
 
-    Parameters
-    ----------
-    values
-        By variable: shape (chains, draws) or (chains, draws, labels).
-    patients
-        Give the labels of covariates, modifiers and groups.
+    `values`: By variable: shape (chains, draws) or (chains, draws, labels).
+    `patients`: Give the labels of covariates, modifiers and groups.
 
-    Returns
-    -------
-    xarray.DataTree
-        As `draw_from_prior` returns it.
+    As `draw_from_prior` returns it.
     """
     variables = {
         name: (("chain", "draw", _OWN_DIM[name]) if name in _OWN_DIM else ("chain", "draw"), value)

@@ -35,18 +35,8 @@ THRESHOLD: Final = 0.05
 def log_prior_draws(posterior: xr.DataTree, priors: Priors) -> xr.Dataset:
     """Log density of every top-level prior at every draw.
 
-    Parameters
-    ----------
-    posterior
-        Draws of the model.
-    priors
-        The priors it was fitted with.
-
-    Returns
-    -------
-    xarray.Dataset
-        Dims chain, draw. Variables `intercept` (b_intercept), `treatment` (b_trt), `main effects` (b_prognostic),
-        `interactions` (b_interaction, or their common SD if it is learned), `precisions` (tau_re and tau_re_trt).
+    Dims chain, draw. Variables `intercept` (b_intercept), `treatment` (b_trt), `main effects` (b_prognostic),
+    `interactions` (b_interaction, or their common SD if it is learned), `precisions` (tau_re and tau_re_trt).
     """
     draws = posterior_dataset(posterior)
     fixed = stats.norm(0.0, priors.fixed_sd)
@@ -70,26 +60,9 @@ def log_prior_draws(posterior: xr.DataTree, priors: Priors) -> xr.Dataset:
 def sensitivity(posterior: xr.DataTree, design: TrialDesign, priors: Priors, quantities: xr.Dataset) -> pd.DataFrame:
     """Power-scaling sensitivity of each quantity to each prior, to all of them, and to the likelihood.
 
-    Parameters
-    ----------
-    posterior
-        Draws of the model.
-    design
-        The trial it was fitted to.
-    priors
-        The priors it was fitted with.
-    quantities
-        Parameters or derived quantities, computed from the same draws: dims chain, draw.
+    `quantities`: Parameters or derived quantities, computed from the same draws: dims chain, draw.
 
-    Returns
-    -------
-    pandas.DataFrame
-        Index: quantity. Columns: the variables of `log_prior_draws`, `all priors`, and `likelihood`.
-
-    Raises
-    ------
-    ValueError
-        If the quantities were not computed from these draws.
+    Index: quantity. Columns: the variables of `log_prior_draws`, `all priors`, and `likelihood`.
     """
     for dim in ("chain", "draw"):
         if not quantities[dim].equals(posterior_dataset(posterior)[dim]):

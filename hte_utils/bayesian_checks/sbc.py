@@ -58,15 +58,10 @@ _BLOCK = 500  # trials whose derived quantities are in memory together
 class Calibration:
     """Ranks of true values among posterior draws.
 
-    Attributes
-    ----------
-    ranks
-        One integer variable a quantity, dim `trial`: how many of the draws lie below the truth, 0 to `draws`. The
+    `ranks`: One integer variable a quantity, dim `trial`: how many of the draws lie below the truth, 0 to `draws`. The
         boolean coordinate `by_nuts` marks trials that the quick engine gave up to NUTS.
-    draws
-        Posterior draws of each trial.
-    seed
-        What `calibrate` was called with.
+    `draws`: Posterior draws of each trial.
+    `seed`: What `calibrate` was called with.
     """
 
     ranks: xr.Dataset
@@ -85,12 +80,9 @@ class Calibration:
     def table(self) -> pd.DataFrame:
         """Test of uniformity for every quantity.
 
-        Returns
-        -------
-        pandas.DataFrame
-            Index: quantity. `mean` of the PIT (1/2 if calibrated; below: truths lie lower than the posterior says),
-            `inside 90 %`: share of truths in their central 90 % interval, `p_value` of uniformity (ArviZ's test of
-            independent values by Cauchy-combined order statistics, "pot_c").
+        Index: quantity. `mean` of the PIT (1/2 if calibrated; below: truths lie lower than the posterior says), `inside
+        90 %`: share of truths in their central 90 % interval, `p_value` of uniformity (ArviZ's test of independent
+        values by Cauchy-combined order statistics, "pot_c").
         """
         statistics: Any = import_module("arviz_stats.base").array_stats  # imported when used: it takes seconds
         pit = self.pit()
@@ -119,35 +111,15 @@ def calibrate(
 ) -> Calibration:
     """Simulate trials from the prior, fit them, and rank the truths.
 
-    Parameters
-    ----------
-    design
-        Patients and arms of every simulated trial; its outcomes are not looked at.
-    priors
-        The priors that truths are drawn from.
-    fitted_priors
-        The priors of the fits; the same if None. Others are a fault on purpose, to see that it is seen.
-    quick
-        Fit with `hte_utils.quick_posterior`, the engine of the simulation study, in place of the exact chain.
-    trials, draws
-        How many trials, and posterior draws of each.
-    seed
-        Non-negative integer; the same seed gives the same ranks on any number of workers.
-    workers
-        Threads.
-    only
-        Do these of the `trials` alone, with the very ranks that they have among all.
+    `design`: Patients and arms of every simulated trial; its outcomes are not looked at.
+    `priors`: The priors that truths are drawn from.
+    `fitted_priors`: The priors of the fits; the same if None. Others are a fault on purpose, to see that it is seen.
+    `quick`: Fit with `hte_utils.quick_posterior`, the engine of the simulation study, in place of the exact chain.
+    `trials`, `draws`: How many trials, and posterior draws of each.
+    `seed`: Non-negative integer; the same seed gives the same ranks on any number of workers.
+    `only`: Do these of the `trials` alone, with the very ranks that they have among all.
 
-    Returns
-    -------
-    Calibration
-        Ranks of every scalar of Listing 2 by the paper's names, and of the derived quantities that this module names.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If `design` is no TrialDesign, a number is not a positive integer, or `only` names no trial or one that is
-        not there.
+    Ranks of every scalar of Listing 2 by the paper's names, and of the derived quantities that this module names.
     """
     if not isinstance(design, TrialDesign):
         raise TypeError(f"calibrate needs a TrialDesign, not {type(design).__name__}: call spec.design(trial) first")

@@ -50,18 +50,11 @@ PAPER_SEED: Final = 123
 class CalibrationScenario:
     """What is calibrated.
 
-    Attributes
-    ----------
-    label
-        For tables and figures.
-    model
-        The model that truths are drawn from.
-    fitted_priors
-        The priors of the fit, if they differ: a fault on purpose.
-    quick
-        Whether the engine of the simulation study fits, and not the exact chain.
-    trials
-        How many are simulated.
+    `label`: For tables and figures.
+    `model`: The model that truths are drawn from.
+    `fitted_priors`: The priors of the fit, if they differ: a fault on purpose.
+    `quick`: Whether the engine of the simulation study fits, and not the exact chain.
+    `trials`: How many are simulated.
     """
 
     label: str
@@ -109,13 +102,7 @@ _PATIENTS, _PATIENT_SEED = 200, 1
 
 
 def run_calibration(name: str, *, only: Sequence[int] | None = None, workers: int = 2) -> Calibration:
-    """Run one of `SCENARIOS`, or some of its trials, with 99 draws of each fit.
-
-    Raises
-    ------
-    ValueError
-        If there is no such scenario or trial.
-    """
+    """Run one of `SCENARIOS`, or some of its trials, with 99 draws of each fit."""
     if name not in SCENARIOS:
         raise ValueError(f"scenario must be one of {list(SCENARIOS)}, not {name!r}")
     scenario = SCENARIOS[name]

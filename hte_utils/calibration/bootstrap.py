@@ -23,14 +23,9 @@ _LEAST_REPLICATES = 20
 class Estimate:
     """A number estimated from one trial.
 
-    Attributes
-    ----------
-    value
-        The estimate.
-    se
-        Its standard error: the spread over repeated trials, not a Monte Carlo error.
-    lower, upper
-        95 % confidence interval.
+    `value`: The estimate.
+    `se`: Its standard error: the spread over repeated trials, not a Monte Carlo error.
+    `lower`, `upper`: 95 % confidence interval.
     """
 
     value: float
@@ -67,24 +62,10 @@ class Estimate:
 def bootstrap_counts(strata: npt.ArrayLike, n_replicates: int, rng: np.random.Generator) -> FloatArray:
     """How often each patient is drawn when patients are resampled within strata.
 
-    Parameters
-    ----------
-    strata
-        Each patient's stratum (the arm), shape (patients,).
-    n_replicates
-        At least 20.
-    rng
-        Source of randomness.
+    `strata`: Each patient's stratum (the arm), shape (patients,).
+    `n_replicates`: At least 20.
 
-    Returns
-    -------
-    numpy.ndarray
-        Whole numbers as floats, shape (replicates, patients); within a stratum they add up to its size.
-
-    Raises
-    ------
-    ValueError
-        If there are too few replicates.
+    Whole numbers as floats, shape (replicates, patients); within a stratum they add up to its size.
     """
     require_replicates(n_replicates)
     labels = np.asarray(strata)
@@ -110,13 +91,7 @@ def require_replicates(n_replicates: int) -> None:
 def require_randomised(
     outcome: npt.ArrayLike, treatment: npt.ArrayLike, n_patients: int
 ) -> tuple[FloatArray, IntArray]:
-    """Check outcomes and arms of the patients that predictions were made for; return them as float and integer 0/1.
-
-    Raises
-    ------
-    ValueError
-        If a length differs, a value is not 0 or 1, or one of the four cells of arm and outcome is empty.
-    """
+    """Check outcomes and arms of the patients that predictions were made for; return them as float and integer 0/1."""
     y, arm = np.asarray(outcome, dtype=np.float64), np.asarray(treatment, dtype=np.float64)
     for name, values in (("outcome", y), ("treatment", arm)):
         if values.shape != (n_patients,):

@@ -33,19 +33,14 @@ _CURVE_RANGE = (0.01, 0.99)
 class TrueEffectCalibration:
     """Predicted against true effects of the same patients, on one scale.
 
-    Attributes
-    ----------
-    intercept, slope
-        Least squares of true on predicted effects: 0 and 1 if calibrated; a slope below 1 = predicted too far apart.
-    mean_error
-        Mean of predicted minus true; positive = harm is overstated.
-    integrated_error
-        Mean, over the patients, of the absolute distance of the prediction from the smooth curve of true effects given
-        predictions: what is wrong with the predictions *as numbers*, whatever they leave unexplained.
-    rmse
-        Root mean squared error, which counts the unexplained as well.
-    curve
-        Columns `predicted`, `true`: the smooth curve over the central 98 % of the predictions.
+    `intercept`, `slope`: Least squares of true on predicted effects: 0 and 1 if calibrated; a slope below 1 = predicted
+        too far apart.
+    `mean_error`: Mean of predicted minus true; positive = harm is overstated.
+    `integrated_error`: Mean, over the patients, of the absolute distance of the prediction from the smooth curve of
+        true effects given predictions: what is wrong with the predictions *as numbers*, whatever they leave
+        unexplained.
+    `rmse`: Root mean squared error, which counts the unexplained as well.
+    `curve`: Columns `predicted`, `true`: the smooth curve over the central 98 % of the predictions.
     """
 
     intercept: float
@@ -60,12 +55,9 @@ class TrueEffectCalibration:
 class BenefitRegression:
     """Calibration of predicted effects by regression, on one scale.
 
-    Attributes
-    ----------
-    intercept
-        What to add to every predicted effect: 0 if calibrated, below 0 if harm is overstated (slope fixed at 1).
-    slope
-        What to multiply the predictions' differences with: 1 if calibrated, 0 if they have nothing to do with the
+    `intercept`: What to add to every predicted effect: 0 if calibrated, below 0 if harm is overstated (slope fixed at
+        1).
+    `slope`: What to multiply the predictions' differences with: 1 if calibrated, 0 if they have nothing to do with the
         effects, below 1 if they lie too far apart.
     """
 
@@ -82,13 +74,7 @@ class TrueCalibrationLine:
 
 
 def calibrate_against_truth(predicted: npt.ArrayLike, true: npt.ArrayLike) -> TrueEffectCalibration:
-    """Hold predicted effects against the true effects of the same patients, both of shape (patients,).
-
-    Raises
-    ------
-    ValueError
-        If shapes differ, a value is not finite, or the predictions are too alike for a curve.
-    """
+    """Hold predicted effects against the true effects of the same patients, both of shape (patients,)."""
     found = point_metrics(predicted, true)
     x, y = np.asarray(predicted, dtype=np.float64), np.asarray(true, dtype=np.float64)
     spline = NaturalSpline.of(x, n_knots=6)
@@ -111,25 +97,13 @@ def effects_by_predicted_group(
 ) -> pd.DataFrame:
     """Compare the arms within groups of patients whose predicted risk difference is similar.
 
-    Parameters
-    ----------
-    predictions, outcome, treatment
-        Of the same patients; outcomes and arms 0/1.
-    group
-        Group of each patient from 1 (lowest predicted risk difference), shape (patients,): of cross-fitted predictions
-        from `cross_fitting.groups_within_folds`.
+    `predictions`, `outcome`, `treatment`: Of the same patients; outcomes and arms 0/1.
+    `group`: Group of each patient from 1 (lowest predicted risk difference), shape (patients,): of cross-fitted
+        predictions from `cross_fitting.groups_within_folds`.
 
-    Returns
-    -------
-    pandas.DataFrame
-        Index `group`: 1 = lowest predicted risk difference (most benefit). Columns `n`, `predicted` (mean predicted
-        risk difference), `observed` (rate of the treated minus rate of the controls) with Newcombe's 95 % interval
-        `lower`, `upper`, and `events`. Probabilities; positive = harm. NaN where an arm is empty.
-
-    Raises
-    ------
-    ValueError
-        If outcomes and arms do not fit the predictions.
+    Index `group`: 1 = lowest predicted risk difference (most benefit). Columns `n`, `predicted` (mean predicted risk
+    difference), `observed` (rate of the treated minus rate of the controls) with Newcombe's 95 % interval `lower`,
+    `upper`, and `events`. Probabilities; positive = harm. NaN where an arm is empty.
     """
     from statsmodels.stats.proportion import confint_proportions_2indep  # takes a second to import
 
@@ -168,11 +142,6 @@ def regress_log_odds_ratio(
     predicted baseline risk goes into r with the opposite sign. In ``a + b logit(baseline risk) + treatment (c + d r)``,
     as it is often written, the treated alone would feel it, and `d` lies above 0 without any effect at all. `d` is
     exactly 1 for right predictions, and nearly 1 / k for those that are k times too far apart.
-
-    Raises
-    ------
-    ValueError
-        If outcomes and arms do not fit the predictions.
     """
     y, arm = require_randomised(outcome, treatment, predictions.n_patients)
     common, effect = _regressors(predictions, arm, p_treated)
@@ -189,14 +158,8 @@ def log_odds_ratio_calibration_of_truth(
 
     Every patient enters in either arm, with its probability as weight and the true event probability as outcome.
 
-    Parameters
-    ----------
-    predictions
-        Of the patients.
-    untreated_risk, treated_risk
-        Their true event probabilities, shape (patients,).
-    p_treated
-        Probability of treatment.
+    `untreated_risk`, `treated_risk`: Their true event probabilities, shape (patients,).
+    `p_treated`: Probability of treatment.
     """
     both = np.concatenate([np.asarray(untreated_risk), np.asarray(treated_risk)])
     arm = np.repeat([0, 1], predictions.n_patients)
@@ -219,17 +182,8 @@ def regress_risk_difference(predicted: npt.ArrayLike, scores: Scores) -> Estimat
     The best linear predictor of Chernozhukov, Demirer, Duflo & Fernández-Val (2025); standard errors are robust to
     unequal variances.
 
-    Parameters
-    ----------
-    predicted
-        Predicted risk differences, shape (patients,); must not have been made from the outcomes in `scores`.
-    scores
-        Of the same patients.
-
-    Raises
-    ------
-    ValueError
-        If the shapes differ or all predictions are equal.
+    `predicted`: Predicted risk differences, shape (patients,); must not have been made from the outcomes in `scores`.
+    `scores`: Of the same patients.
     """
     x, score = np.asarray(predicted, dtype=np.float64), scores.risk_difference
     if x.shape != score.shape:

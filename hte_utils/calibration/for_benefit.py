@@ -53,14 +53,10 @@ they are right on average)."""
 class Cohort:
     """Randomised patients with outcomes and with the truth. All arrays have shape (patients,).
 
-    Attributes
-    ----------
-    outcome, treatment
-        0/1.
-    untreated_risk, risk_difference, log_odds_ratio
-        True probability of the event without treatment, and the true effect on two scales; positive = harm.
-    p_treated
-        Probability with which each was randomised to treatment: the design's, not the share that came out.
+    `outcome`, `treatment`: 0/1.
+    `untreated_risk`, `risk_difference`, `log_odds_ratio`: True probability of the event without treatment, and the true
+        effect on two scales; positive = harm.
+    `p_treated`: Probability with which each was randomised to treatment: the design's, not the share that came out.
     """
 
     outcome: IntArray
@@ -105,13 +101,7 @@ class Cohort:
 
 
 def estimates(predictions: EffectPredictions, cohort: Cohort) -> dict[str, Estimate]:
-    """Every statistic from outcomes, by the names of `NOTHING`: valid for predictions that do not know the outcomes.
-
-    Raises
-    ------
-    ValueError
-        If the predictions are of other patients, or an arm has no event.
-    """
+    """Every statistic from outcomes, by the names of `NOTHING`: valid for predictions that do not know the outcomes."""
     outcome, treatment, p = cohort.outcome, cohort.treatment, cohort.p_treated
     line = regress_log_odds_ratio(predictions, outcome, treatment, p_treated=p)
     scores = doubly_robust_scores(predictions, outcome, treatment, p_treated=p)
@@ -145,18 +135,11 @@ def true_values(predictions: EffectPredictions, cohort: Cohort) -> dict[str, flo
 def sequential_inference(deals: Sequence[Sequence[NextFold]], cohort: Cohort) -> pd.DataFrame:
     """Every statistic of sequential predictions, with its 95 % interval.
 
-    Parameters
-    ----------
-    deals
-        One prediction's folds, from `predict_sequentially`.
-    cohort
-        The trial's patients.
+    `deals`: One prediction's folds, from `predict_sequentially`.
+    `cohort`: The trial's patients.
 
-    Returns
-    -------
-    pandas.DataFrame
-        Index: statistic. `value`, `se`, `lower`, `upper`; `over_deals`, the standard deviation of the estimate over the
-        deals (its own luck); `true`, what it estimates: the same means of what is true of the same predictions.
+    Index: statistic. `value`, `se`, `lower`, `upper`; `over_deals`, the standard deviation of the estimate over the
+    deals (its own luck); `true`, what it estimates: the same means of what is true of the same predictions.
     """
     parts = _parts(deals, cohort)
     found = [[estimates(*part) for part in deal] for deal in parts]
@@ -178,10 +161,7 @@ def sequential_inference(deals: Sequence[Sequence[NextFold]], cohort: Cohort) ->
 def sequential_curve(deals: Sequence[Sequence[NextFold]], cohort: Cohort) -> pd.DataFrame:
     """Targeting curve of sequential predictions: the mean of the folds' curves.
 
-    Returns
-    -------
-    pandas.DataFrame
-        `share` (q: 0.01 to 1), `toc`, pointwise 95 % interval `lower`, `upper`, and `true`: the same with true effects.
+    `share` (q: 0.01 to 1), `toc`, pointwise 95 % interval `lower`, `upper`, and `true`: the same with true effects.
     """
     curves = []
     for deal in _parts(deals, cohort):

@@ -42,12 +42,8 @@ class MatchedPairs:
         Equal predictions are put in random order, whatever the order of the table: which of them is matched with whom
         depends on the seed and not on where they stand.
 
-        Parameters
-        ----------
-        predicted, treatment, outcome
-            Predicted risk differences, and 0/1 each, shape (patients,).
-        seed
-            What decides among equals.
+        `predicted`, `treatment`, `outcome`: Predicted risk differences, and 0/1 each, shape (patients,).
+        `seed`: What decides among equals.
         """
         effect, arm, y = (np.asarray(each) for each in (predicted, treatment, outcome))
         first, _ = tied_ranks(np.asarray(effect, dtype=np.float64))
@@ -78,18 +74,11 @@ class MatchedPairs:
 def concordance(predicted: FloatArray, chances: FloatArray) -> Estimate:
     """C-for-benefit of pairs: 0.5 = no better than chance.
 
-    Parameters
-    ----------
-    predicted
-        Predicted effects, shape (pairs,). Ties count one half.
-    chances
-        Probability of each observed effect (-1, 0, 1), shape (3, pairs): 0 or 1 once it is observed.
+    `predicted`: Predicted effects, shape (pairs,). Ties count one half.
+    `chances`: Probability of each observed effect (-1, 0, 1), shape (3, pairs): 0 or 1 once it is observed.
 
-    Returns
-    -------
-    Estimate
-        Expected concordant over expected comparable pairs of pairs. Standard error: root of the sum of the expected
-        squares of each pair's influence on this ratio of U-statistics. NaN if all effects are equal.
+    Expected concordant over expected comparable pairs of pairs. Standard error: root of the sum of the expected squares
+    of each pair's influence on this ratio of U-statistics. NaN if all effects are equal.
     """
     low, middle, high = chances
     less = np.stack([np.zeros_like(low), low, low + middle])  # another pair's chance of a lower effect than -1, 0, 1
@@ -113,13 +102,7 @@ def _below(predicted: FloatArray, values: FloatArray) -> FloatArray:
 
 
 def c_for_benefit(predictions: EffectPredictions, outcome: npt.ArrayLike, treatment: npt.ArrayLike) -> Estimate:
-    """C-for-benefit of predictions that do not know these outcomes.
-
-    Raises
-    ------
-    ValueError
-        If outcomes and arms do not fit the predictions.
-    """
+    """C-for-benefit of predictions that do not know these outcomes."""
     y, arm = require_randomised(outcome, treatment, predictions.n_patients)
     pairs = MatchedPairs.of(predictions.risk_difference, arm, y)
     observed = pairs.effects(y)
@@ -127,31 +110,16 @@ def c_for_benefit(predictions: EffectPredictions, outcome: npt.ArrayLike, treatm
 
 
 def c_for_benefit_of_truth(
-    predicted: npt.ArrayLike,
-    untreated_risk: npt.ArrayLike,
-    treated_risk: npt.ArrayLike,
-    treatment: npt.ArrayLike,
+    predicted: npt.ArrayLike, untreated_risk: npt.ArrayLike, treated_risk: npt.ArrayLike, treatment: npt.ArrayLike
 ) -> Estimate:
     """C-for-benefit over trials of the same patients, their outcomes drawn from known risks: nothing is simulated.
 
-    Parameters
-    ----------
-    predicted
-        Predicted risk differences; the true ones give the best C that can be had in such a trial. Shape (patients,).
-    untreated_risk, treated_risk
-        True event probabilities in either arm, shape (patients,).
-    treatment
-        0/1, shape (patients,).
+    `predicted`: Predicted risk differences; the true ones give the best C that can be had in such a trial. Shape
+        (patients,).
+    `untreated_risk`, `treated_risk`: True event probabilities in either arm, shape (patients,).
+    `treatment`: 0/1, shape (patients,).
 
-    Returns
-    -------
-    Estimate
-        What such trials show on average, their standard deviation, and between which values 95 % of them lie.
-
-    Raises
-    ------
-    ValueError
-        If shapes differ.
+    What such trials show on average, their standard deviation, and between which values 95 % of them lie.
     """
     effect, arm = np.asarray(predicted, dtype=np.float64), np.asarray(treatment).astype(np.int64)
     risk = np.where(arm == 1, np.asarray(treated_risk), np.asarray(untreated_risk))
@@ -165,15 +133,10 @@ def c_for_benefit_of_truth(
 class EForBenefit:
     """Distance of predicted effects from the smooth curve of the pairs' observed ones.
 
-    Attributes
-    ----------
-    value
-        Mean distance (a probability). Never negative, so above 0 for perfect predictions as well: there is no interval,
-        since a percentile bootstrap adds that bias a second time and excludes its own estimate.
-    if_right
-        What it would be on average if every prediction were the patient's true risk.
-    if_right_mcse
-        Monte Carlo standard error of that.
+    `value`: Mean distance (a probability). Never negative, so above 0 for perfect predictions as well: there is no
+        interval, since a percentile bootstrap adds that bias a second time and excludes its own estimate.
+    `if_right`: What it would be on average if every prediction were the patient's true risk.
+    `if_right_mcse`: Monte Carlo standard error of that.
     """
 
     value: float
@@ -191,17 +154,8 @@ def e_for_benefit(
 ) -> EForBenefit:
     """E-for-benefit, beside what right predictions would show.
 
-    Parameters
-    ----------
-    predictions, outcome, treatment
-        Of the same patients; outcomes and arms 0/1.
-    n_simulated, seed
-        Simulated trials in which the predictions are right, and what decides them.
-
-    Raises
-    ------
-    ValueError
-        If outcomes and arms do not fit the predictions, or the predictions are too alike for a curve.
+    `predictions`, `outcome`, `treatment`: Of the same patients; outcomes and arms 0/1.
+    `n_simulated`, `seed`: Simulated trials in which the predictions are right, and what decides them.
     """
     y, arm = require_randomised(outcome, treatment, predictions.n_patients)
     pairs = MatchedPairs.of(predictions.risk_difference, arm, y)

@@ -17,23 +17,15 @@ _QUANTILES = {4: (0.05, 0.35, 0.65, 0.95), 6: (0.05, 0.23, 0.41, 0.59, 0.77, 0.9
 class NaturalSpline:
     """A natural cubic spline basis with fixed knots (patsy's `cr`).
 
-    Attributes
-    ----------
-    knots
-        In increasing order, at least three. The basis has as many columns, and they add up to 1: it has its intercept.
+    `knots`: In increasing order, at least three. The basis has as many columns, and they add up to 1: it has its
+        intercept.
     """
 
     knots: tuple[float, ...]
 
     @classmethod
     def of(cls, values: FloatArray, n_knots: int = 4) -> Self:
-        """Place 4 or 6 knots at Harrell's quantiles of `values`.
-
-        Raises
-        ------
-        ValueError
-            If `n_knots` is neither, or the values have too few distinct quantiles.
-        """
+        """Place 4 or 6 knots at Harrell's quantiles of `values`."""
         if n_knots not in _QUANTILES:
             raise ValueError(f"n_knots must be one of {sorted(_QUANTILES)}, not {n_knots!r}")
         knots = np.quantile(values, _QUANTILES[n_knots])

@@ -88,15 +88,7 @@ def predictors() -> tuple[Predictor, ...]:
 
 
 def simulated_trial(design: str, number: int) -> tuple[pd.DataFrame, Cohort]:
-    """One trial of a design, and its truth.
-
-    Parameters
-    ----------
-    design
-        One of `DESIGNS`.
-    number
-        Which trial; from 0.
-    """
+    """One trial of a design, and its truth."""
     if design == PAPER_DESIGN:
         truth = simulate_truth(_N_PATIENTS, 10_000 + number)
         return trial_table(truth), Cohort.of(truth)
@@ -185,12 +177,7 @@ def _contrasts(trial: pd.DataFrame, cohort: Cohort, number: int) -> Iterator[_Ro
 def bootstrapped_ici_of(number: int, predicted: Predicted) -> pd.DataFrame:
     """Percentile interval of the ICI in a new trial of the paper's design: columns `COLUMNS`.
 
-    Parameters
-    ----------
-    number
-        Which trial.
-    predicted
-        Predicts the patients of a table, from a model that has not seen them.
+    `predicted`: Predicts the patients of a table, from a model that has not seen them.
     """
     trial, cohort = simulated_trial(PAPER_DESIGN, number)
     risk = predicted(trial).risk_under(cohort.treatment)
@@ -277,20 +264,14 @@ def prove(stored: pd.DataFrame, design: str, number: int) -> Proof:
 def rates(found: pd.DataFrame) -> pd.DataFrame:
     """Rejection under the null, power and coverage of each procedure.
 
-    Parameters
-    ----------
-    found
-        Columns `COLUMNS`.
+    `found`: Columns `COLUMNS`.
 
-    Returns
-    -------
-    pandas.DataFrame
-        Index `method`, `statistic` (the five groups, and a model's four contrasts, are taken together: mean rates over
-        them). `null`, the design in which there is nothing to find ("" if none); `null_rate`, the share of its trials
-        in which the interval excludes "nothing" or the test has p < 0.05 (of the groups: an interval excludes the
-        common difference); `power`, the same in the paper's design (not of the groups); `coverage` of what is true, in
-        the paper's design; each with the Monte Carlo standard error over trials, `..._mcse`; and `trials`, their number
-        a design. NaN where there is no such thing.
+    Index `method`, `statistic` (the five groups, and a model's four contrasts, are taken together: mean rates over
+    them). `null`, the design in which there is nothing to find ("" if none); `null_rate`, the share of its trials in
+    which the interval excludes "nothing" or the test has p < 0.05 (of the groups: an interval excludes the common
+    difference); `power`, the same in the paper's design (not of the groups); `coverage` of what is true, in the paper's
+    design; each with the Monte Carlo standard error over trials, `..._mcse`; and `trials`, their number a design. NaN
+    where there is no such thing.
     """
     table = found.assign(nothing=found["statistic"].map(NOTHING).fillna(0.0))
     several = table["method"].str.startswith(CONTRASTS) | (table["method"] == GROUPS)

@@ -23,21 +23,12 @@ def fit_logistic(
 ) -> FloatArray:
     """Maximum-likelihood coefficients of logistic regressions that share their covariates.
 
-    Parameters
-    ----------
-    columns
-        Shape (patients, terms); an intercept must be among them if one is wanted.
-    outcome
-        0/1, shape (patients,), or (replicates, patients) if each replicate has its own.
-    offset
-        Part of the log odds that is known, shape (patients,); zero if None.
-    weights
-        How often each patient counts, shape (replicates, patients); once if None.
+    `columns`: Shape (patients, terms); an intercept must be among them if one is wanted.
+    `outcome`: 0/1, shape (patients,), or (replicates, patients) if each replicate has its own.
+    `offset`: Part of the log odds that is known, shape (patients,); zero if None.
+    `weights`: How often each patient counts, shape (replicates, patients); once if None.
 
-    Returns
-    -------
-    numpy.ndarray
-        Shape (replicates, terms); NaN where there is no finite maximum (separation) or the columns are collinear.
+    Shape (replicates, terms); NaN where there is no finite maximum (separation) or the columns are collinear.
     """
     weights = np.ones((1, outcome.shape[-1])) if weights is None else weights
     n_replicates = max(weights.shape[0], outcome.shape[0] if outcome.ndim == 2 else 1)

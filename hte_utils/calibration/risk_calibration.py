@@ -27,24 +27,17 @@ _CURVE_RANGE = (0.01, 0.99)
 class RiskCalibration:
     """How well predicted risks agree with what happened.
 
-    Attributes
-    ----------
-    intercept
-        Calibration in the large: log odds to add to every prediction. 0 if calibrated, above 0 if risk is understated.
-    slope
-        Coefficient of the predicted log odds: 1 if calibrated, below 1 if risks are predicted too far apart.
-    ici
-        Mean, over the patients, of the absolute difference between the predicted risk and the smooth curve
+    `intercept`: Calibration in the large: log odds to add to every prediction. 0 if calibrated, above 0 if risk is
+        understated.
+    `slope`: Coefficient of the predicted log odds: 1 if calibrated, below 1 if risks are predicted too far apart.
+    `ici`: Mean, over the patients, of the absolute difference between the predicted risk and the smooth curve
         (probabilities). Never negative, so an estimate is above 0 for a perfect model as well. It has no interval: a
         bootstrap adds that bias a second time, and its percentiles may exclude their own estimate.
-    ici_if_calibrated, ici_if_calibrated_mcse
-        What `ici` would be on average if every prediction were the patient's true risk: simulated, with the Monte Carlo
-        standard error of the average.
-    observed, predicted
-        Event rate, and mean predicted risk.
-    curve
-        Columns `predicted`, `observed` (the smooth curve), `lower`, `upper` (pointwise 95 % bootstrap interval), over
-        the central 98 % of the predictions.
+    `ici_if_calibrated`, `ici_if_calibrated_mcse`: What `ici` would be on average if every prediction were the patient's
+        true risk: simulated, with the Monte Carlo standard error of the average.
+    `observed`, `predicted`: Event rate, and mean predicted risk.
+    `curve`: Columns `predicted`, `observed` (the smooth curve), `lower`, `upper` (pointwise 95 % bootstrap interval),
+        over the central 98 % of the predictions.
     """
 
     intercept: Estimate
@@ -67,23 +60,11 @@ def calibrate_risk(
 ) -> RiskCalibration:
     """Hold predicted risks against outcomes.
 
-    Parameters
-    ----------
-    outcome
-        0/1, shape (patients,).
-    risk
-        Predicted probability of the event under the treatment the patient had, shape (patients,), inside (0, 1).
-    strata
-        Within which patients are resampled (the arms), shape (patients,); all together if None.
-    n_bootstrap, seed
-        Bootstrap replicates, and what decides them. The predictions stay as they are: the intervals are about the
-        outcomes, not about fitting the model anew.
-
-    Raises
-    ------
-    ValueError
-        If a value is out of its range, a length differs, nobody or everybody had the event, or the predictions are
-        too few or too alike for a curve.
+    `outcome`: 0/1, shape (patients,).
+    `risk`: Predicted probability of the event under the treatment the patient had, shape (patients,), inside (0, 1).
+    `strata`: Within which patients are resampled (the arms), shape (patients,); all together if None.
+    `n_bootstrap`, `seed`: Bootstrap replicates, and what decides them. The predictions stay as they are: the intervals
+        are about the outcomes, not about fitting the model anew.
     """
     y, p = _checked(outcome, risk)
     rng = np.random.default_rng(seed)
@@ -140,15 +121,7 @@ class TrueRiskCalibration:
 def calibrate_risk_against_truth(true_risk: npt.ArrayLike, risk: npt.ArrayLike) -> TrueRiskCalibration:
     """Hold predicted risks against true ones, which take the place of outcomes.
 
-    Parameters
-    ----------
-    true_risk, risk
-        True and predicted probability of the event, shape (patients,), inside (0, 1).
-
-    Raises
-    ------
-    ValueError
-        If a value is out of its range, the shapes differ, or the predictions are too alike for a curve.
+    `true_risk`, `risk`: True and predicted probability of the event, shape (patients,), inside (0, 1).
     """
     truth, p = np.asarray(true_risk, dtype=np.float64), np.asarray(risk, dtype=np.float64)
     _require_risks(p, truth)

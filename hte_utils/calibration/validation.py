@@ -86,18 +86,8 @@ def risk_calibration_table(
 ) -> pd.DataFrame:
     """Lay out calibrations of the predicted risk, with 95 % intervals, and what they truly are.
 
-    Parameters
-    ----------
-    found
-        What `risk_calibrations` returns, by candidate.
-    true
-        What `true_risk_calibration` returns, by candidate.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Index: candidate and kind of prediction. Text columns; ICI in percentage points, beside its mean for
-        predictions that are right (`ICI if right`, ± its Monte Carlo error).
+    Index: candidate and kind of prediction. Text columns; ICI in percentage points, beside its mean for predictions
+    that are right (`ICI if right`, ± its Monte Carlo error).
     """
     rows = {}
     for label, by_kind in found.items():
@@ -130,20 +120,12 @@ def benefit_table(
 ) -> pd.DataFrame:
     """Lay out what is estimated of predicted effects: in hindsight, with valid 95 % intervals, and what is true.
 
-    Parameters
-    ----------
-    candidates
-        The predictions, by label.
-    sequential
-        What `sequential_inference` found, by label.
-    trial, fresh
-        The trial's patients and the new ones.
+    `candidates`: The predictions, by label.
+    `sequential`: What `sequential_inference` found, by label.
+    `trial`, `fresh`: The trial's patients and the new ones.
 
-    Returns
-    -------
-    pandas.DataFrame
-        Index: candidate and kind; text columns by the names of `NOTHING`, AUTOC and QINI in percentage points. There
-        are no intervals in hindsight, since none would hold.
+    Index: candidate and kind; text columns by the names of `NOTHING`, AUTOC and QINI in percentage points. There are no
+    intervals in hindsight, since none would hold.
     """
     rows = {}
     for label, candidate in candidates.items():

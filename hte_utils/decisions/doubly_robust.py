@@ -25,10 +25,7 @@ if TYPE_CHECKING:
 class Scores:
     """Doubly robust scores, shape (patients,) each: on average the event probability, for one patient far from it.
 
-    Attributes
-    ----------
-    untreated, treated
-        Scores of the event probability in either arm.
+    `untreated`, `treated`: Scores of the event probability in either arm.
     """
 
     untreated: FloatArray
@@ -45,20 +42,10 @@ def doubly_robust_scores(
 ) -> Scores:
     """Combine predictions and outcomes.
 
-    Parameters
-    ----------
-    predictions
-        For the same patients; made without them (cross-fitted, or from another trial).
-    outcome, treatment
-        0/1, shape (patients,).
-    p_treated
-        The probability with which patients were randomised to treatment. It belongs to the design of the trial
+    `predictions`: For the same patients; made without them (cross-fitted, or from another trial).
+    `outcome`, `treatment`: 0/1, shape (patients,).
+    `p_treated`: The probability with which patients were randomised to treatment. It belongs to the design of the trial
         (`trial.P_TREATED` for Listing 1) and has no default: a wrong one biases every score.
-
-    Raises
-    ------
-    ValueError
-        If lengths or values do not fit, or `p_treated` is not inside (0, 1).
     """
     y, arm = require_randomised(outcome, treatment, predictions.n_patients)
     if not 0.0 < p_treated < 1.0:

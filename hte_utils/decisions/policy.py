@@ -36,13 +36,7 @@ def treat_if_predicted_to_benefit(predictions: EffectPredictions) -> Policy:
 
 
 def treat_if_harm_is_unlikely(predictions: EffectPredictions, threshold: float) -> Policy:
-    """Treat where the posterior probability of harm is below `threshold`, shape (patients,).
-
-    Raises
-    ------
-    ValueError
-        If `threshold` is not a probability.
-    """
+    """Treat where the posterior probability of harm is below `threshold`, shape (patients,)."""
     if not 0.0 <= threshold <= 1.0:
         raise ValueError(f"threshold must be a probability in [0, 1], not {threshold!r}")
     return np.asarray(predictions.p_harm < threshold)
@@ -52,19 +46,12 @@ def treat_if_harm_is_unlikely(predictions: EffectPredictions, threshold: float) 
 class PolicyValue:
     """The true value of a policy among given patients.
 
-    Attributes
-    ----------
-    event_rate
-        Rate of bleeds if the policy is followed (a probability).
-    regret
-        That minus the oracle's rate: bleeds that knowing the true risks would avoid.
-    regret_se
-        Standard error of `regret` as an estimate for the population the patients were drawn from; for these patients
-        themselves the regret is exact.
-    share_treated
-        Share of patients it treats.
-    wrong
-        Share of patients it treats although treatment harms them, or does not treat although it would help.
+    `event_rate`: Rate of bleeds if the policy is followed (a probability).
+    `regret`: That minus the oracle's rate: bleeds that knowing the true risks would avoid.
+    `regret_se`: Standard error of `regret` as an estimate for the population the patients were drawn from; for these
+        patients themselves the regret is exact.
+    `share_treated`: Share of patients it treats.
+    `wrong`: Share of patients it treats although treatment harms them, or does not treat although it would help.
     """
 
     event_rate: float
@@ -77,17 +64,9 @@ class PolicyValue:
 def true_value(policy: npt.ArrayLike, untreated_risk: npt.ArrayLike, risk_difference: npt.ArrayLike) -> PolicyValue:
     """Value of a policy where the true risks are known.
 
-    Parameters
-    ----------
-    policy
-        Who is treated, boolean, shape (patients,).
-    untreated_risk, risk_difference
-        True event probability without treatment, and what treatment adds to it, shape (patients,).
-
-    Raises
-    ------
-    ValueError
-        If the shapes differ or `policy` is not boolean.
+    `policy`: Who is treated, boolean, shape (patients,).
+    `untreated_risk`, `risk_difference`: True event probability without treatment, and what treatment adds to it, shape
+        (patients,).
     """
     risk, effect = np.asarray(untreated_risk, dtype=np.float64), np.asarray(risk_difference, dtype=np.float64)
     treated = _checked(policy, risk.shape)
@@ -108,17 +87,8 @@ def true_value(policy: npt.ArrayLike, untreated_risk: npt.ArrayLike, risk_differ
 def estimated_value(policy: npt.ArrayLike, scores: Scores) -> Estimate:
     """Event rate under a policy, estimated from a trial's outcomes.
 
-    Parameters
-    ----------
-    policy
-        Who is treated, boolean, shape (patients,); must not have been made from the outcomes in `scores`.
-    scores
-        Doubly robust scores of the same patients.
-
-    Raises
-    ------
-    ValueError
-        If the shapes differ or `policy` is not boolean.
+    `policy`: Who is treated, boolean, shape (patients,); must not have been made from the outcomes in `scores`.
+    `scores`: Doubly robust scores of the same patients.
     """
     treated = _checked(policy, scores.treated.shape)
     return _mean(np.where(treated, scores.treated, scores.untreated))
@@ -136,17 +106,10 @@ def estimated_difference(policy: npt.ArrayLike, other: npt.ArrayLike, scores: Sc
 def believed_difference(policy: npt.ArrayLike, other: npt.ArrayLike, risk_differences: xr.DataArray) -> FloatArray:
     """Posterior draws of the event rate under `policy` minus that under `other`, among the patients of the draws.
 
-    Parameters
-    ----------
-    policy, other
-        Boolean, shape (patients,).
-    risk_differences
-        Draws of the CATE as risk difference, dims (chain, draw, patient).
+    `policy`, `other`: Boolean, shape (patients,).
+    `risk_differences`: Draws of the CATE as risk difference, dims (chain, draw, patient).
 
-    Returns
-    -------
-    numpy.ndarray
-        Shape (draws of all chains,): what the *model* believes of its own policy.
+    Shape (draws of all chains,): what the *model* believes of its own policy.
     """
     n_patients = risk_differences.sizes["patient"]
     one, two = (_checked(each, (n_patients,)).astype(np.float64) for each in (policy, other))
@@ -159,10 +122,7 @@ def threshold_curve(
 ) -> pd.DataFrame:
     """True event rate under "treat if the probability of harm is below c", for each c.
 
-    Returns
-    -------
-    pandas.DataFrame
-        Index `threshold`; columns are the attributes of `PolicyValue`.
+    Index `threshold`; columns are the attributes of `PolicyValue`.
     """
     at = [float(each) for each in np.asarray(thresholds, dtype=np.float64)]
     rows = [true_value(treat_if_harm_is_unlikely(predictions, c), untreated_risk, risk_difference) for c in at]

@@ -46,11 +46,8 @@ def policies_of(predictions: Mapping[str, EffectPredictions], cohort: Cohort) ->
 def true_values(policies: Mapping[str, Policy], cohort: Cohort) -> pd.DataFrame:
     """True value of each policy among given patients.
 
-    Returns
-    -------
-    pandas.DataFrame
-        Index: policy. Per 1000 patients: `bleeds`; `regret`, bleeds above the oracle's, with its standard error
-        `regret_se`; `treated`; `wrong`, patients who are treated to their harm or not treated though it would help.
+    Index: policy. Per 1000 patients: `bleeds`; `regret`, bleeds above the oracle's, with its standard error
+    `regret_se`; `treated`; `wrong`, patients who are treated to their harm or not treated though it would help.
     """
     rows = {}
     for label, policy in policies.items():
@@ -72,17 +69,9 @@ def regret_difference(policy: Policy, other: Policy, cohort: Cohort) -> Estimate
 def differences_from(reference: str, policies: Mapping[str, Policy], cohort: Cohort, scores: Scores) -> pd.DataFrame:
     """Bleeds of each policy minus those of the reference: true, and estimated from the outcomes of the same patients.
 
-    Returns
-    -------
-    pandas.DataFrame
-        Index: the other policies. Columns `true`; `value`, `se`, `lower`, `upper` (estimate, 95 % interval), and
-        `patients_needed`: in a trial of how many patients the true difference would be found (two-sided 5 %, power
-        80 %), at the spread of the scores in this one.
-
-    Raises
-    ------
-    KeyError
-        If there is no policy of that name.
+    Index: the other policies. Columns `true`; `value`, `se`, `lower`, `upper` (estimate, 95 % interval), and
+    `patients_needed`: in a trial of how many patients the true difference would be found (two-sided 5 %, power 80 %),
+    at the spread of the scores in this one.
     """
     base = policies[reference]
     rows = {}
@@ -111,11 +100,8 @@ def patients_needed(effect: float, se: float, n_patients: int) -> float:
 def believed_against(policy: Policy, other: Policy, risk_differences: xr.DataArray, cohort: Cohort) -> pd.Series:
     """What a posterior believes of its own policy, beside the truth: bleeds per 1000, `policy` minus `other`.
 
-    Returns
-    -------
-    pandas.Series
-        `believed` (posterior mean), `lower`, `upper` (central 95 % credible interval) and `true`, among the patients of
-        the draws.
+    `believed` (posterior mean), `lower`, `upper` (central 95 % credible interval) and `true`, among the patients of the
+    draws.
     """
     draws = PER_THOUSAND * believed_difference(policy, other, risk_differences)
     lower, upper = np.quantile(draws, (0.025, 0.975))

@@ -28,17 +28,9 @@ _LEAST_PATIENTS = 2
 def toc(priority: npt.ArrayLike, benefit: npt.ArrayLike) -> FloatArray:
     """Targeting operator characteristic at the shares 1/n, 2/n, ..., 1: shape (patients,).
 
-    Parameters
-    ----------
-    priority
-        Who comes first: the larger values. Patients with equal priority share their mean benefit. Shape (patients,).
-    benefit
-        True benefits, or unbiased scores of them, shape (patients,).
-
-    Raises
-    ------
-    ValueError
-        If the shapes differ, a value is not finite, or there are fewer than two patients.
+    `priority`: Who comes first: the larger values. Patients with equal priority share their mean benefit. Shape
+        (patients,).
+    `benefit`: True benefits, or unbiased scores of them, shape (patients,).
     """
     first, effect = _checked(priority, benefit)
     start, end = tied_ranks(-first)

@@ -27,12 +27,7 @@ _JITTER = 0.12
 def prior_predictions(predictions: Mapping[str, PriorPrediction], observed_rate: float) -> Figure:
     """What two models expect of the trial before its outcomes: event rate, and average risk difference.
 
-    Parameters
-    ----------
-    predictions
-        By label of the model.
-    observed_rate
-        Event rate of the trial, a proportion.
+    `observed_rate`: Event rate of the trial, a proportion.
     """
     with canvas(2, height=3.2) as drawn:
         rates, differences = drawn.axes
@@ -53,10 +48,7 @@ def prior_predictions(predictions: Mapping[str, PriorPrediction], observed_rate:
 def replicated_rates(rates: Mapping[str, pd.DataFrame], differences: Mapping[str, pd.DataFrame]) -> Figure:
     """Observed event rates, and differences between the arms, among those of replicated trials.
 
-    Parameters
-    ----------
-    rates, differences
-        By label of the model: from `predictive_checks.rates_by_group` and `differences_by_group`.
+    `rates`, `differences`: By label of the model: from `predictive_checks.rates_by_group` and `differences_by_group`.
     """
     with canvas(2, height=5.4) as drawn:
         for axis, tables in zip(drawn.axes, (rates, differences), strict=True):
@@ -92,10 +84,7 @@ def _replicated(axis: Axes, tables: Mapping[str, pd.DataFrame]) -> None:
 def calibration_curves(curves: Mapping[str, pd.DataFrame]) -> Figure:
     """Observed against predicted risk (isotonic), with the band in which replicated trials lie.
 
-    Parameters
-    ----------
-    curves
-        By label of the model: from `hte_utils.bayesian_checks.predictive_checks.calibration_curve`.
+    `curves`: By label of the model: from `hte_utils.bayesian_checks.predictive_checks.calibration_curve`.
     """
     with canvas(len(curves), height=3.4, sharey=True) as drawn:
         for axis, (label, curve), colour in zip(drawn.axes, curves.items(), MODEL_COLOURS, strict=True):
@@ -121,14 +110,8 @@ def calibration_curves(curves: Mapping[str, pd.DataFrame]) -> Figure:
 def predictive_differences(table: pd.DataFrame, reference: str, attainable: float) -> Figure:
     """Differences of elpd from the reference model, with one and two standard errors.
 
-    Parameters
-    ----------
-    table
-        From `hte_utils.bayesian_checks.model_comparison.comparison_table`.
-    reference
-        Label of the reference model, whose row is left out.
-    attainable
-        Expected gain of the true effects over the best constant, for scale.
+    `reference`: Label of the reference model, whose row is left out.
+    `attainable`: Expected gain of the true effects over the best constant, for scale.
     """
     others = table.drop(index=reference)
     place = np.arange(len(others))[::-1]
@@ -161,16 +144,8 @@ _MEASURES = {
 def errors_over_trials(results: pd.DataFrame, scale: str, labels: Mapping[str, str], here: pd.DataFrame) -> Figure:
     """Errors of the candidate models over many simulated trials, and in the trial of the paper.
 
-    Parameters
-    ----------
-    results
-        From `hte_utils.bayesian_checks.candidate_evaluation.evaluate_candidates`, of many trials.
-    scale
-        Which of its scales.
-    labels
-        Label of each model, in the order in which they are drawn.
-    here
-        The same table for the paper's trial.
+    `labels`: Label of each model, in the order in which they are drawn.
+    `here`: The same table for the paper's trial.
     """
     rng = np.random.default_rng(1)
     place = {name: len(labels) - 1 - number for number, name in enumerate(labels)}

@@ -26,12 +26,8 @@ _POINTS = 100.0
 def risk_curves(found: Mapping[str, RiskCalibration], true: Mapping[str, TrueRiskCalibration]) -> Figure:
     """Smooth calibration curves of the predicted risk, one panel a prediction.
 
-    Parameters
-    ----------
-    found
-        From the trial's outcomes (drawn with its 95 % band), by prediction.
-    true
-        What the curve is among new patients whose risks are known, by prediction.
+    `found`: From the trial's outcomes (drawn with its 95 % band), by prediction.
+    `true`: What the curve is among new patients whose risks are known, by prediction.
     """
     with canvas(2, (len(found) + 1) // 2, height=5.4) as drawn:
         for axis, (label, calibration) in zip(drawn.axes, found.items(), strict=False):
@@ -49,12 +45,7 @@ def risk_curves(found: Mapping[str, RiskCalibration], true: Mapping[str, TrueRis
 def effects_by_group(found: Mapping[str, pd.DataFrame], true: Mapping[str, FloatArray]) -> Figure:
     """Risk difference in groups of patients with similar predictions: observed with its interval, and true.
 
-    Parameters
-    ----------
-    found
-        What `effect_calibration.effects_by_predicted_group` returns, by prediction.
-    true
-        Mean true risk difference in the same groups, shape (groups,), by prediction.
+    `true`: Mean true risk difference in the same groups, shape (groups,), by prediction.
     """
     with canvas(len(found), height=3.4, width=9.2, sharey=True) as drawn:
         for axis, (label, table) in zip(drawn.axes, found.items(), strict=True):
@@ -85,14 +76,9 @@ def effects_against_truth(
 ) -> Figure:
     """True against predicted risk differences of single patients, with the smooth curve.
 
-    Parameters
-    ----------
-    predicted
-        Predicted risk differences (probabilities) of new patients, by prediction.
-    true
-        Their true risk differences.
-    found
-        Calibration against the truth, by prediction.
+    `predicted`: Predicted risk differences (probabilities) of new patients, by prediction.
+    `true`: Their true risk differences.
+    `found`: Calibration against the truth, by prediction.
     """
     some = slice(None, None, max(1, true.size // 1500))  # more dots would only cover each other
     with canvas(len(predicted), height=3.2, width=9.2, sharey=True) as drawn:

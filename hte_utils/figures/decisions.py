@@ -25,15 +25,10 @@ _SHARE = "Share of patients treated, most predicted benefit first (%)"
 def targeting_curves(estimated: pd.DataFrame, true: Mapping[str, FloatArray], best: FloatArray) -> Figure:
     """Targeting operator characteristics: estimated from the trial beside what is true.
 
-    Parameters
-    ----------
-    estimated
-        One prediction's curve from the trial's outcomes, and the true one of the same patients: what
+    `estimated`: One prediction's curve from the trial's outcomes, and the true one of the same patients: what
         `for_benefit.sequential_curve` returns.
-    true
-        True curves of rankings of new patients, by prediction.
-    best
-        True curve of the ranking by the true effects.
+    `true`: True curves of rankings of new patients, by prediction.
+    `best`: True curve of the ranking by the true effects.
     """
     with canvas(2, height=3.6, width=9.2, sharey=True) as drawn:
         left, right = drawn.axes
@@ -59,13 +54,7 @@ def _on_grid(curve: FloatArray) -> tuple[FloatArray, FloatArray]:
 
 
 def policy_differences(table: pd.DataFrame) -> Figure:
-    """Bleeds per 1000 patients of each policy minus those of treating nobody: true, and estimated from the trial.
-
-    Parameters
-    ----------
-    table
-        What `policy_comparison.differences_from` returns.
-    """
+    """Bleeds per 1000 patients of each policy minus those of treating nobody: true, and estimated from the trial."""
     place = np.arange(len(table))[::-1]
     with canvas(height=3.2) as drawn:
         axis = drawn.axis
@@ -86,12 +75,7 @@ def threshold_rules(
 ) -> Figure:
     """True rate of bleeds under "treat if the probability of harm is below c", by c.
 
-    Parameters
-    ----------
-    curves
-        What `policy.threshold_curve` returns, by prediction.
-    nobody, everybody, oracle
-        The policies to compare with.
+    `nobody`, `everybody`, `oracle`: The policies to compare with.
     """
     with canvas(2, height=3.5, width=9.2, sharex=True) as drawn:
         left, right = drawn.axes

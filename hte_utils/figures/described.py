@@ -31,14 +31,7 @@ LIKELIHOOD_DROP: Final = float(stats.chi2.ppf(0.95, 1) / 2.0)
 def identification(profile: pd.DataFrame, posteriors: Mapping[str, xr.DataTree], priors: DescribedPriors) -> Figure:
     """Draw what the data say about sigma_eta: the profile likelihood, and the prior beside the posteriors.
 
-    Parameters
-    ----------
-    profile
-        What `hte_utils.described.findings.profile_likelihood` returns, at most three readings.
-    posteriors
-        By label, in the order of the profile's first columns: from `hte_utils.described.fit.fit_described`.
-    priors
-        Those of the posteriors.
+    `posteriors`: By label, in the order of the profile's first columns: from `hte_utils.described.fit.fit_described`.
     """
     with canvas(2, height=3.6) as drawn:
         likelihood, density = drawn.axes
@@ -67,16 +60,11 @@ def effects_by_age(
 ) -> Figure:
     """Draw true effects against age, with what the described model and Listing 2 make of them.
 
-    Parameters
-    ----------
-    trial
-        The patients' table, with the columns ``age`` and ``anticoagulant``.
-    actual
-        True log odds ratios, shape (patients,).
-    described, listing
-        Draws of the patients' effects, dims (chain, draw, patient); the first is constant in each subgroup.
-    boundary
-        Age in years at which a subgroup ends and the next begins.
+    `trial`: The patients' table, with the columns ``age`` and ``anticoagulant``.
+    `actual`: True log odds ratios, shape (patients,).
+    `described`, `listing`: Draws of the patients' effects, dims (chain, draw, patient); the first is constant in each
+        subgroup.
+    `boundary`: Age in years at which a subgroup ends and the next begins.
     """
     age, drug = trial["age"].to_numpy(), trial["anticoagulant"].to_numpy()
     mean = listing.mean(["chain", "draw"]).to_numpy()

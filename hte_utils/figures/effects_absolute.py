@@ -29,18 +29,9 @@ _ARMS = {"control": ("Control", "untreated", "o", -0.12), "treated": ("Treatment
 def forest(sources: Mapping[str, pd.DataFrame], true: pd.DataFrame) -> Figure:
     """Risk difference of every population with its 95 % interval, by source, and the truth.
 
-    Parameters
-    ----------
-    sources
-        At most three, by name: tables with the index `population`, `measure` and the columns `estimate` (or `mean`),
-        `lower`, `upper`.
-    true
-        Column `estimate`; its populations are the rows of the figure.
-
-    Raises
-    ------
-    ValueError
-        If there are more than three sources.
+    `sources`: At most three, by name: tables with the index `population`, `measure` and the columns `estimate` (or
+        `mean`), `lower`, `upper`.
+    `true`: Column `estimate`; its populations are the rows of the figure.
     """
     if len(sources) > len(_SOURCES):
         raise ValueError(f"the forest plot has markers for {len(_SOURCES)} sources, not for {len(sources)}")
@@ -68,12 +59,8 @@ def risks_and_effects_by_group(
 ) -> Figure:
     """Risks by arm, risk difference and risk ratio in each risk group: model, observation, truth.
 
-    Parameters
-    ----------
-    risks
-        From `hte_utils.averages.standardisation.standardised_risks`; its populations are the groups, lowest risk first.
-    posterior, unadjusted, true
-        Effects of the same populations, as for `hte_utils.averages.effects_report.group_effects_table`.
+    `posterior`, `unadjusted`, `true`: Effects of the same populations, as for
+        `hte_utils.averages.effects_report.group_effects_table`.
     """
     groups = [str(name) for name in risks["population"].to_numpy()]
     with canvas(3, width=8.2, height=3.9) as drawn:

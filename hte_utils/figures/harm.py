@@ -22,12 +22,8 @@ _CLASSES = np.linspace(0.0, 1.0, 21)
 def probability_of_harm(probabilities: Mapping[str, FloatArray], true_difference: FloatArray) -> Figure:
     """Distribution over patients of P(harm), divided by what treatment truly does to them, and effects against it.
 
-    Parameters
-    ----------
-    probabilities
-        By model: each patient's posterior probability that treatment raises the risk, shape (patients,).
-    true_difference
-        True risk differences (probabilities), shape (patients,).
+    `probabilities`: By model: each patient's posterior probability that treatment raises the risk, shape (patients,).
+    `true_difference`: True risk differences (probabilities), shape (patients,).
     """
     harmed = true_difference > 0
     with canvas(len(probabilities), 2, height=5.4, sharex=True, sharey=False) as drawn:

@@ -22,13 +22,7 @@ _TWO_SIDED = 1.96
 
 
 def stratification_errors(summary: pd.DataFrame) -> Figure:
-    """Bias of the observed risk difference by quintile, risk model and ranking, in percentage points.
-
-    Parameters
-    ----------
-    summary
-        From `hte_utils.averages.same_data.summarise_study`.
-    """
+    """Bias of the observed risk difference by quintile, risk model and ranking, in percentage points."""
     models = [RiskModel[name] for name in summary.index.unique("model")]
     with canvas(len(models), width=8.2, height=3.6, sharey=True) as drawn:
         for axis, model in zip(drawn.axes, models, strict=True):

@@ -29,21 +29,13 @@ _LINES = ("-", "--", "-.", ":")
 
 
 def ecdf_differences(
-    calibrations: Mapping[str, Calibration],
-    faults: Mapping[str, Sequence[str]],
-    *,
-    probability: float = 0.95,
+    calibrations: Mapping[str, Calibration], faults: Mapping[str, Sequence[str]], *, probability: float = 0.95
 ) -> Figure:
     """ECDF of the PIT values minus the uniform one, for every quantity, in one panel a calibration.
 
-    Parameters
-    ----------
-    calibrations
-        By label; all with the same number of trials.
-    faults
-        By the same labels: quantities to be drawn thick and named, since a fault was built into them.
-    probability
-        With which a uniform sample stays inside the envelope everywhere.
+    `calibrations`: By label; all with the same number of trials.
+    `faults`: By the same labels: quantities to be drawn thick and named, since a fault was built into them.
+    `probability`: With which a uniform sample stays inside the envelope everywhere.
     """
     trials = next(iter(calibrations.values())).ranks.sizes["trial"]
     points, lower, upper = _envelope(trials, probability)
