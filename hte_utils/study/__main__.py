@@ -21,7 +21,7 @@ from hte_utils.ledger.report import speak_everywhere
 from hte_utils.study.run import BLOCK_SIZE, OtherCodeError, WorkersLostError, run_study, study_client
 from hte_utils.study.scenarios import SCENARIOS
 from hte_utils.study.store import StudyStore, published_bits, published_seeds, read_published
-from hte_utils.study.verify import verify
+from hte_utils.study.verify import EXACT_BITS, verify
 
 if TYPE_CHECKING:
     from hte_utils.comparators.estimates import Method
@@ -52,8 +52,22 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m hte_utils.study", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    _add_run(commands.add_parser("run", help="compute what the store lacks", description=_RUN).add_argument)
-    _add_verify(commands.add_parser("verify", help="run stored replicates again and compare every value").add_argument)
+    scenarios = [*SCENARIOS, "all"]
+    add = commands.add_parser("run", help="compute what the store lacks", description=_RUN).add_argument
+    add("--store", type=Path, metavar="DIR", required=True, help="folder for the results; made if it is not there")
+    add("--scenarios", nargs="+", choices=scenarios, metavar="NAME", required=True, help=", ".join(scenarios))
+    add("--methods", nargs="+", metavar="NAME", required=True, help="'all', 'quick', or names (a wrong one lists them)")
+    add("--replicates", type=_at_least(1), required=True, metavar="N", help="simulated trials for each scenario")
+    add("--seed", type=_at_least(0), default=1, metavar="SEED", help="of all random numbers (default: %(default)s)")
+    add("--workers", type=_at_least(1), metavar="N", help="processes on this machine (default: one for each processor)")
+    add("--scheduler", metavar="ADDRESS", help="of a Dask cluster (tcp://host:8786) whose workers have this package")
+    block = "replicates that are computed before they are stored: what a stop can lose (default: %(default)s)"
+    add("--block-size", type=_at_least(1), default=BLOCK_SIZE, metavar="N", help=block)
+    add = commands.add_parser("verify", help="run stored replicates again and compare every value").add_argument
+    add("--store", type=Path, metavar="DIR", help="where the results are")
+    add("--published", type=Path, metavar="DIR", help="or where a published copy of them is")
+    add("--replicates", type=_at_least(1), default=5, metavar="N", help="how many (default: %(default)s)")
+    add("--methods", nargs="+", default=["all"], metavar="NAME", help="only these methods (default: all)")
     for command in commands.choices.values():
         command.add_argument(
             "--methods-from",
@@ -63,38 +77,6 @@ def _parser() -> argparse.ArgumentParser:
             help="where the methods are: a mapping of names to methods in an importable module (default: %(default)s)",
         )
     return parser
-
-
-def _add_run(add: Callable[..., object]) -> None:
-    add("--store", type=Path, metavar="DIR", required=True, help="folder for the results; made if it is not there")
-    scenarios = [*SCENARIOS, "all"]
-    add("--scenarios", nargs="+", choices=scenarios, metavar="NAME", required=True, help=", ".join(scenarios))
-    add("--methods", nargs="+", metavar="NAME", required=True, help="'all', 'quick', or names (a wrong one lists them)")
-    add("--replicates", type=_at_least(1), required=True, metavar="N", help="simulated trials for each scenario")
-    add(
-        "--seed", type=_at_least(0), default=1, metavar="SEED", help="decides all random numbers (default: %(default)s)"
-    )
-    add("--workers", type=_at_least(1), metavar="N", help="processes on this machine (default: one for each processor)")
-    add(
-        "--scheduler",
-        metavar="ADDRESS",
-        help="of a Dask cluster that computes instead (tcp://host:8786); its workers need this package in this version",
-    )
-    add(
-        "--block-size",
-        type=_at_least(1),
-        default=BLOCK_SIZE,
-        metavar="N",
-        help="replicates that are computed together before they are stored, which is what a stop can lose "
-        "(default: %(default)s)",
-    )
-
-
-def _add_verify(add: Callable[..., object]) -> None:
-    add("--store", type=Path, metavar="DIR", help="where the results are")
-    add("--published", type=Path, metavar="DIR", help="or where a published copy of them is")
-    add("--replicates", type=_at_least(1), default=5, metavar="N", help="how many (default: %(default)s)")
-    add("--methods", nargs="+", default=["all"], metavar="NAME", help="only these methods (default: all)")
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -120,17 +102,15 @@ def _run(options: argparse.Namespace) -> int:
 
 def _verify(options: argparse.Namespace) -> int:
     methods = _selected(options.methods_from, options.methods)
-    if options.published is not None:
-        stored, seeds = read_published(options.published), published_seeds(options.published)
-        found = verify(
-            stored, seeds, SCENARIOS, methods, replicates=options.replicates, bits=published_bits(options.published)
-        )
+    if (copy := options.published) is not None:
+        stored, seeds, bits = read_published(copy), published_seeds(copy), published_bits(copy)
     elif options.store is not None:
         store = StudyStore(options.store)
         seeds = {cell: store.made(*cell)[0]["definition"]["seed"] for cell in store.cells()}
-        found = verify(store.read(), seeds, SCENARIOS, methods, replicates=options.replicates)
+        stored, bits = store.read(), EXACT_BITS
     else:
         raise ValueError("say where the results are: --store or --published")
+    found = verify(stored, seeds, SCENARIOS, methods, replicates=options.replicates, bits=bits)
     sys.stdout.write(f"{found.checked.to_string(index=False)}\n{found.proof().to_text()}\n")
     return 0 if found.passed else 1
 

@@ -310,16 +310,10 @@ def _code(module: str) -> tuple[str, dict[str, str]]:
 
 def _commit() -> str:
     """The commit of the code, with "+changes" if files differ from it; empty where git does not know."""
-    asked = (["rev-parse", "HEAD"], ["status", "--porcelain", "--untracked-files=no"])
     try:
         commit, changes = (
-            subprocess.run(  # noqa: S603 - fixed words
-                ["git", "-C", str(_CHECKOUT), *words],  # noqa: S607
-                capture_output=True,
-                text=True,
-                check=True,
-            ).stdout.strip()
-            for words in asked
+            subprocess.check_output(["git", "-C", str(_CHECKOUT), *words], text=True, stderr=subprocess.DEVNULL).strip()  # noqa: S603, S607 - fixed words
+            for words in (["rev-parse", "HEAD"], ["status", "--porcelain", "--untracked-files=no"])
         )
     except (OSError, subprocess.CalledProcessError):
         return ""

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 ROUNDING: Final = 1e-6
 SHARE_OF_SD: Final = 0.05
 _FEWEST_FOR_SHARES: Final = 20  # in a population of one patient, one patient is everything
-_EXACT_BITS: Final = 53
+EXACT_BITS: Final = 53
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,7 +87,7 @@ def verify(
     *,
     replicates: int = 5,
     seed: int | None = None,
-    bits: int = _EXACT_BITS,
+    bits: int = EXACT_BITS,
 ) -> Verification:
     """Run some stored replicates again and compare.
 
