@@ -30,15 +30,7 @@ _LIMITS = (-12.0, 45.0)
 
 
 def average_effects(table: pd.DataFrame, true: float) -> Figure:
-    """Average risk difference by method, with its 95 % interval where there is one.
-
-    Parameters
-    ----------
-    table
-        What `hte_utils.method_comparison.average_effects` returns (percentage points).
-    true
-        The true average (percentage points).
-    """
+    """Average risk difference by method (`method_comparison.average_effects`), with its interval where there is one."""
     with canvas(height=4.4) as drawn:
         axis = drawn.axis
         axis.axvline(0.0, color="black", linewidth=0.7, linestyle=":")

@@ -173,17 +173,9 @@ def scenarios(
 ) -> Figure:
     """Small multiples: a row for each measure, a column for each group of scenarios, a line for each method.
 
-    Parameters
-    ----------
-    table
-        From `hte_utils.study.findings.performance`, of new patients: index ``scenario, method, measure``; further
-        "methods" such as fixed rules may be among them. Slopes with a Monte Carlo error (1.96 SE) above 1 are left out.
-    measures
-        Rows.
-    groups
-        Columns: title to names of scenarios and what they are called there (`SCENARIO_GROUPS`).
-    methods
-        Lines; names of methods, or of what else is in the table.
+    `table` is from `findings.performance`, of new patients: index ``scenario, method, measure``; further "methods" such
+    as fixed rules may be among them. `groups`: title to names of scenarios and what they are called there
+    (`SCENARIO_GROUPS`). Slopes with a Monte Carlo error (1.96 SE) above 1 are left out.
     """
     with canvas(
         len(groups), len(measures), width=9.2, height=1.75 * len(measures) + 0.9, sharex="col", sharey="row"
@@ -235,14 +227,10 @@ def _method_lines(axis: Axes, table: pd.DataFrame, scenarios: Sequence[str], met
 
 
 def zip_plots(plots: Mapping[str, ZipPlot], reaches: Sequence[float], xlabel: str) -> Figure:
-    """Draw zip plots in panels.
+    """Draw zip plots (Morris et al. 2019) in panels, by their titles, row by row.
 
-    Parameters
-    ----------
-    plots
-        By the panel's title, row by row. Of many trials every k-th in order is drawn; coverage is of all.
-    reaches
-        For each column of panels: errors up to so many percentage points are drawn, in both directions.
+    `reaches`: for each column of panels, errors up to so many percentage points are drawn, in both directions. Of many
+    trials every k-th in order is drawn; coverage is of all.
     """
     columns = len(reaches)
     rows = -(-len(plots) // columns)

@@ -142,16 +142,11 @@ def run_study(
 ) -> StudyReport:
     """Make sure that a store holds replicates 0 to `replicates` - 1 of every scenario with every method.
 
+    More replicates than before continue the same sequence. The seed decides every random number, with a replicate's
+    number and the names.
+
     Parameters
     ----------
-    scenarios, methods
-        Every combination is run. Names must differ.
-    replicates
-        Number of simulated trials for each scenario. More than before continues the same sequence.
-    seed
-        Seed of the study; with a replicate's number and the names it decides every random number.
-    store
-        Where results are looked for and put.
     client
         Of the Dask cluster that computes; None starts one on this machine (`study_client`).
     block_size
