@@ -169,10 +169,7 @@ def _average_and_subgroups(case: Case) -> Finding:
     nearest = min(abs(value - average) for value in shown for average in averages)
     gaps = np.abs(case.as_computed.log_odds["mean_te"].to_numpy() - table_8("mean_te"))
     return Finding(
-        {
-            "an average effect is printed": nearest < 0.002,
-            "effects of subgroups are": bool((gaps < 0.01).all()),
-        },
+        {"an average effect is printed": nearest < 0.002, "effects of subgroups are": bool((gaps < 0.01).all())},
         f"Averaged over the patients the model's effects are {averages[0]:+.3f} (without the gender effects "
         f"{averages[1]:+.3f}); none of the {len(shown)} printed effects of treatment is within {nearest:.3f} of "
         f"either. The averages of Table 8's {len(QUINTILES)} groups come out.",

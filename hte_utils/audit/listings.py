@@ -126,13 +126,7 @@ def listing_2_model(text: str | None = None) -> JagsModel:
     laws = re.findall(r"^\s*(\w+)(?:\[(\w)\])? ~ (\w+)\(([^,\n]*)(?:, ([^,\n]*))?\)$", text, flags=re.MULTILINE)
     data = _data_of_listing_2()
     rows = {
-        name: {
-            "level": _LEVEL_OF_INDEX[index],
-            "law": law,
-            "first": first,
-            "second": second,
-            "observed": name in data,
-        }
+        name: {"level": _LEVEL_OF_INDEX[index], "law": law, "first": first, "second": second, "observed": name in data}
         for name, index, law, first, second in laws
     }
     assigned = re.findall(r"^\s*([\w()]+)\[\w\]\)? <- (.*)$", text, flags=re.MULTILINE)

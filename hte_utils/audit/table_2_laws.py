@@ -11,12 +11,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import pandas as pd
 
-from hte_utils.trial import (
-    AGE_LIMITS,
-    BLOOD_PRESSURE_COVARIANCE,
-    BLOOD_PRESSURE_MEAN,
-    BMI_LIMITS,
-)
+from hte_utils.trial import AGE_LIMITS, BLOOD_PRESSURE_COVARIANCE, BLOOD_PRESSURE_MEAN, BMI_LIMITS
 from hte_utils.trial.as_described import FEMALE_PROBABILITY
 from hte_utils.trial.r_stream import RRandom
 

@@ -65,11 +65,7 @@ class Proof:
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:  # noqa: ARG002
         entry = own_number(f"{_PREFIX}{self.name}", "Stored results that failed", Reproduced(len(self.failures)))
-        return {
-            LEDGER_MIME: {"entries": [entry.to_json()]},
-            "text/html": self.to_html(),
-            "text/plain": self.to_text(),
-        }
+        return {LEDGER_MIME: {"entries": [entry.to_json()]}, "text/html": self.to_html(), "text/plain": self.to_text()}
 
     def _shown(self) -> pd.DataFrame:
         return self.failures.head(_MOST_SHOWN)
