@@ -41,7 +41,6 @@ if TYPE_CHECKING:
 ABLATION_SETTINGS: Final = IndependenceSettings(draws=750, chains=4, seed=20241107)
 """As many draws as the paper kept (but nearly independent ones): the whole table takes seconds."""
 
-PAPER_TRIAL: Final = "the paper's trial"
 OBSERVED_RISK: Final = "observed_control_rate"
 QUINTILE_COLUMNS: Final = tuple(f"effect_Q{number}" for number in range(1, 6))
 _METRICS: Final = ("correlation", "rmse", "bias", "mae", "coverage", "bias_share")
@@ -70,19 +69,11 @@ class Choice(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
-    """An analysis of one trial, from the columns that are used to the effects that are reported.
-
-    Attributes
-    ----------
-    spec, priors
-        The model.
-    group_effects
-        Whether the gender effects enter a patient's effect and risk.
-    """
+    """An analysis of the trial, from the columns that are used to the effects that are reported."""
 
     spec: TrialSpec
     priors: Priors
-    group_effects: GroupEffects
+    group_effects: GroupEffects  # whether the gender effects enter a patient's effect and risk
 
     def without(self, choice: Choice) -> Analysis:
         """Undo one choice of the paper."""
@@ -109,26 +100,21 @@ ANALYSES: Final[Mapping[str, Analysis]] = (
     | {"all of these together": reduce(Analysis.without, Choice, PAPER_ANALYSIS)}
     | {ALL_MODIFIERS_MODEL.label: Analysis(ALL_MODIFIERS_MODEL.spec, ALL_MODIFIERS_MODEL.priors, GroupEffects.INCLUDED)}
 )
-"""The rows of the ablation table for the paper's own trial, by label."""
+"""The rows of the ablation table, by label."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AblationTable:
-    """How each analysis does against the truth.
+    """How each analysis does against the truth: estimates and their Monte Carlo standard errors, index `analysis`.
 
-    Attributes
-    ----------
-    estimates
-        Index: `trial` and `analysis`. Columns, effects being log odds ratios of bleeding (positive = harm):
+    Columns, effects being log odds ratios of bleeding (positive = harm):
 
-        - `correlation`, `rmse`, `bias` (mean of predicted minus true), `mae`: of the posterior mean effects;
-        - `coverage`: share of patients whose 95 % credible interval holds their true effect;
-        - `bias_share`: share of the mean squared error that is squared bias;
-        - `observed_control_rate`: share of the control arm that bled;
-        - `mean_risk`: mean over patients of the predicted probability of a bleed without treatment;
-        - `effect_Q1` ... `effect_Q5`: mean predicted effect by quintile of predicted baseline risk (as Table 8).
-    mcse
-        Monte Carlo standard errors, same index and columns.
+    - `correlation`, `rmse`, `bias` (mean of predicted minus true), `mae`: of the posterior mean effects;
+    - `coverage`: share of patients whose 95 % credible interval holds their true effect;
+    - `bias_share`: share of the mean squared error that is squared bias;
+    - `observed_control_rate`: share of the control arm that bled;
+    - `mean_risk`: mean over patients of the predicted probability of a bleed without treatment;
+    - `effect_Q1` ... `effect_Q5`: mean predicted effect by quintile of predicted baseline risk (as Table 8).
     """
 
     estimates: pd.DataFrame
@@ -136,10 +122,9 @@ class AblationTable:
 
     def shown(self) -> pd.DataFrame:
         """Return the table for readers: rounded text, and the largest Monte Carlo error of each column below."""
-        below = self.mcse.max().to_frame(("", "largest Monte Carlo error")).T
+        below = self.mcse.max().to_frame("largest Monte Carlo error").T
         text = pd.concat([self.estimates, below]).apply(_as_text)
-        text.index = text.index.set_names(["trial", "analysis"])
-        return text.rename(columns=_HEADINGS)
+        return text.rename_axis("analysis").rename(columns=_HEADINGS)
 
     def changes(self) -> pd.DataFrame:
         """Return how much each analysis changes the first one's measures, as text: "+0.010 ± 0.008".
@@ -161,8 +146,8 @@ class AblationTable:
         """
         found = []
         for name, badness in (("correlation", -1.0), ("rmse", 1.0), ("coverage", -1.0)):
-            values = (badness * self.estimates[name].droplevel("trial")).to_dict()
-            errors = self.mcse[name].droplevel("trial").to_dict()
+            values = (badness * self.estimates[name]).to_dict()
+            errors = self.mcse[name].to_dict()
             next_worst = max((label for label in values if label != analysis), key=lambda label: values[label])
             if values[analysis] - values[next_worst] > 2 * np.hypot(errors[analysis], errors[next_worst]):
                 found.append(_HEADINGS[name])
@@ -175,57 +160,44 @@ class AblationTable:
         """
         rows = zip(self.estimates.index, self.estimates.to_numpy(), self.mcse.to_numpy(), strict=True)
         return {
-            f"ablation.{_slug(*where)}.{column}": Reproduced(float(value), float(error))
-            for where, values, errors in rows
+            f"ablation.{_slug(analysis)}.{column}": Reproduced(float(value), float(error))
+            for analysis, values, errors in rows
             for column, value, error in zip(self.estimates.columns, values, errors, strict=True)
             if column != "coverage" or error > 0.0
         }
 
 
-def ablation_table(
-    truth: TrialTruth,
-    others: Mapping[str, TrialTruth] | None = None,
-    *,
-    settings: Settings = ABLATION_SETTINGS,
-    threads: int = 2,
-) -> AblationTable:
-    """Analyse a trial as the paper did, with each of its choices undone, and with all of them undone."""
-    if others and PAPER_TRIAL in others:
-        raise ValueError(f"the label {PAPER_TRIAL!r} belongs to the first trial: give the other one another label")
-    trials = {PAPER_TRIAL: truth, **(others or {})}
-    jobs = {(PAPER_TRIAL, label): analysis for label, analysis in ANALYSES.items()}
-    jobs |= {(label, "as in the paper"): PAPER_ANALYSIS for label in others or {}}
+def ablation_table(truth: TrialTruth, *, settings: Settings = ABLATION_SETTINGS, threads: int = 2) -> AblationTable:
+    """Analyse the paper's trial as the paper did, with each of its choices undone, and with all of them undone.
+
+    The result does not depend on `threads`; the fits go through the posterior store.
+    """
     # Two analyses may be two readings of one posterior.
-    fits = {(trial, analysis.spec, analysis.priors): None for (trial, _), analysis in jobs.items()}
+    fits = dict.fromkeys((analysis.spec, analysis.priors) for analysis in ANALYSES.values())
 
-    def posterior_of(trial: str, spec: TrialSpec, priors: Priors) -> _Fit:
-        design = spec.design(trial_table(trials[trial]))
-        return _Fit(design, fit_or_load(design, priors=priors, settings=settings, cores=1))
+    def posterior_of(spec: TrialSpec, priors: Priors) -> tuple[TrialDesign, xr.DataTree]:
+        design = spec.design(trial_table(truth))
+        return design, fit_or_load(design, priors=priors, settings=settings, cores=1)
 
-    def row_of(where: tuple[str, str], analysis: Analysis) -> dict[str, Metric]:
-        fitted = posteriors[where[0], analysis.spec, analysis.priors]
-        return _measured(fitted, analysis.group_effects, trials[where[0]])
+    def row_of(analysis: Analysis) -> dict[str, Metric]:
+        return _measured(*posteriors[analysis.spec, analysis.priors], analysis.group_effects, truth)
 
     # One BLAS thread for each of our own: the products are small.
     with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(threads) as pool:
         posteriors = dict(zip(fits, pool.map(lambda key: posterior_of(*key), fits), strict=True))
-        rows = list(pool.map(lambda job: row_of(*job), jobs.items()))
-    index = pd.MultiIndex.from_tuples(jobs, names=["trial", "analysis"])
+        rows = list(pool.map(row_of, ANALYSES.values()))
+    index = pd.Index(ANALYSES, name="analysis")
     estimates = pd.DataFrame([{name: found.value for name, found in row.items()} for row in rows], index)
     mcse = pd.DataFrame([{name: found.mcse for name, found in row.items()} for row in rows], index)
     return AblationTable(estimates, mcse)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Fit:
-    design: TrialDesign
-    posterior: xr.DataTree
-
-
-def _measured(fitted: _Fit, group_effects: GroupEffects, truth: TrialTruth) -> dict[str, Metric]:
-    scale, design = EffectScale.LOG_ODDS_RATIO, fitted.design
-    effects = cate_draws(fitted.posterior, design, scale=scale, group_effects=group_effects)
-    risks = baseline_risk_draws(fitted.posterior, design, group_effects=group_effects)
+def _measured(
+    design: TrialDesign, posterior: xr.DataTree, group_effects: GroupEffects, truth: TrialTruth
+) -> dict[str, Metric]:
+    scale = EffectScale.LOG_ODDS_RATIO
+    effects = cate_draws(posterior, design, scale=scale, group_effects=group_effects)
+    risks = baseline_risk_draws(posterior, design, group_effects=group_effects)
     evaluation = evaluate_cate(effects, true_cate(truth, scale), n_replicates=_REPLICATES).metrics()
     observed = Metric(float(design.outcome[design.treatment == 0].mean()), 0.0)
     return {name: evaluation[name] for name in _METRICS} | {OBSERVED_RISK: observed} | _by_risk(risks, effects)
@@ -262,6 +234,5 @@ def _change(gap: float, error: float) -> str:
     return f"{gap:+.3f} ± {error:.3f}".replace("-", "−") + told_apart
 
 
-def _slug(trial: str, analysis: str) -> str:
-    words = analysis if trial == PAPER_TRIAL else f"{trial} {analysis}"
-    return "_".join("".join(c if c.isalnum() else " " for c in words.lower()).split())
+def _slug(analysis: str) -> str:
+    return "_".join("".join(c if c.isalnum() else " " for c in analysis.lower()).split())

@@ -6,6 +6,7 @@ claim that has the same answer in all of them is one that cannot be false, or ca
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -20,9 +21,8 @@ from reference_values import REFERENCE
 
 from hte_utils import baseline, paper
 from hte_utils.audit import about_data, about_discussion, about_results, decisions
-from hte_utils.audit.case import Case, assemble
+from hte_utils.audit.case import Case, Proofs, assemble
 from hte_utils.audit.listings import listing_2_model
-from hte_utils.audit.proofs import Proofs
 from hte_utils.paper.statements import statement
 from hte_utils.trial import (
     EffectCoefficients,
@@ -133,33 +133,35 @@ def _hardly_any_effect(trial: pd.DataFrame) -> pd.DataFrame:
 
 def _other_models() -> dict[str, str]:
     text = (REFERENCE / "jags_listing2.txt").read_text(encoding="utf-8")
-    pooled = text.replace("re[gender[i] + 1] +", "").replace("re_trt[gender[i] + 1] * treatment[i]", "b_age * age[i]")
+    text = re.sub(r"\+\s*\n\s*", "+ ", re.sub(r" *#.*", "", text))
+    pooled = text.replace(" + re[gender[i] + 1]", "").replace(" + re_trt[gender[i] + 1]", "")
     pooled = pooled.replace("dnorm(0, tau_re", "dnorm(0, 2")
-    only_treatment = "b_trt * treatment[i] + re_trt[anticoag[i] + 1] * treatment[i] + eta[i] * treatment[i]"
-    described = text[: text.index("mu[i] <-")] + f"mu[i] <- {only_treatment}\n    eta[i] ~ dnorm(0, tau_re)\n"
-    described += text[text.index("  }\n") :].replace("b_trt + re_trt[k]", "re_trt[k]")
-    every = ["sbp", "dbp", "hypertension", "smoking"]
-    all_columns = text.replace(
-        "b_bmi * bmi[i] +", "b_bmi * bmi[i] + " + " + ".join(f"b_bmi * {c}[i]" for c in every) + " +"
+    fixed = re.compile(r"risk\[i\] \+ effect.*|risk\[i\] <- .*|effect\[i\] <- .*")
+    described = fixed.sub("", text).replace(
+        "logit(p[i]) <- ",
+        "logit(p[i]) <- b_trt * treatment[i] + re_trt[anticoag[i] + 1] * treatment[i] + eta[i] * treatment[i]\n"
+        "    eta[i] ~ dnorm(0, tau_re)",
     )
-    with_eta = text.replace("b_bmi * bmi[i] +", "b_bmi * bmi[i] + eta[i] +").replace(
-        "logit(p[i]) <- mu[i]", "logit(p[i]) <- mu[i]\n    eta[i] ~ dnorm(0, 1)"
+    described = described.replace("b_trt + re_trt[k]", "re_trt[k]")
+    every = " + ".join(f"b_bmi * {name}[i]" for name in ("sbp", "dbp", "hypertension", "smoking"))
+    with_eta = text.replace("+ b_bmi * bmi[i]", "+ b_bmi * bmi[i] + eta[i]").replace(
+        "    risk[i] <-", "    eta[i] ~ dnorm(0, 1)\n    risk[i] <-"
     )
     for name in ("age", "anticoag", "diabetes"):
-        with_eta = with_eta.replace(f"b_trt_{name} * treatment[i] * {name}[i] +", "")
-    no_treatment = pooled.replace("treatment[i]", "1").replace("b_trt ", "b_other ")
+        with_eta = with_eta.replace(f" + b_trt_{name} * {name}[i]", "")
+    no_treatment = pooled.replace("effect[i] * treatment[i]", "effect[i]").replace("b_trt ", "b_other ")
     return {
         "no random effects": no_treatment,
         "no fixed effects": described.replace("b_trt * treatment[i] + ", ""),
         "described": described,
-        "all columns": all_columns,
+        "all columns": text.replace("+ b_bmi * bmi[i]", f"+ b_bmi * bmi[i] + {every}"),
         "no interactions": with_eta,
         "other laws": text.replace("dbern(p[i])", "dpois(p[i])")
         .replace("dnorm(0, 1)", "dt(0, 1)")
         .replace("tau_re)", "2)")
         .replace("tau_re_trt)", "2)")
         .replace("dgamma(2, 2)", "dgamma(1, 1)")
-        .replace("logit(p[i]) <- mu[i]", "p[i] <- phi(mu[i])"),
+        .replace("logit(p[i]) <-", "p[i] <-"),
     }
 
 

@@ -9,8 +9,7 @@ import numpy as np
 from paper_fits import paper_design, paper_posterior
 
 from hte_utils.audit import confounding, data_variants, decisions, listings, table_2_laws
-from hte_utils.audit.case import Case, assemble
-from hte_utils.audit.proofs import Proofs
+from hte_utils.audit.case import Case, Proofs, assemble
 from hte_utils.paper_tables import BOOK_SETTINGS
 from hte_utils.trial import simulate_trial, simulate_truth
 

@@ -14,9 +14,7 @@ from hte_utils.ablation import (
     ABLATION_SETTINGS,
     ANALYSES,
     PAPER_ANALYSIS,
-    PAPER_TRIAL,
     QUINTILE_COLUMNS,
-    AblationTable,
     Choice,
     ablation_table,
 )
@@ -30,7 +28,7 @@ from hte_utils.spec import PAPER_SPEC
 from hte_utils.strata import stratify_by_risk
 from hte_utils.trial import simulate_truth, trial_table
 
-AS_IN_PAPER = (PAPER_TRIAL, "as in the paper")
+AS_IN_PAPER = "as in the paper"
 TRUTH = simulate_truth(2000, 123)
 
 
@@ -38,7 +36,7 @@ TRUTH = simulate_truth(2000, 123)
 def table(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HTE_POSTERIOR_STORE", str(tmp_path_factory.mktemp("store")))
-        return ablation_table(TRUTH, {"first draw removed": simulate_truth(variant="first-draw-removed")})
+        return ablation_table(TRUTH)
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +72,7 @@ def test_the_first_row_is_tables_7_and_8(table):
 )
 def test_a_row_agrees_with_the_chapters_functions_on_another_fit(table, paper_draws, label, which):
     risks, effects = draws_of(paper_draws, which)
-    row, error = table.estimates.loc[(PAPER_TRIAL, label)], table.mcse.loc[(PAPER_TRIAL, label)]
+    row, error = table.estimates.loc[label], table.mcse.loc[label]
     for name, metric in evaluate_cate(effects, TRUTH.treatment_effect).metrics().items():
         if name in row.index:
             assert abs(row[name] - metric.value) < 4 * np.hypot(error[name], metric.mcse) + 0.002, name
@@ -129,7 +127,7 @@ def test_undoing_a_choice_twice_is_an_error():
 
 def test_putting_the_gender_effects_in_mends_the_risk_and_nothing_else_alone_does(table):
     """Five per cent of the control arm bled; the paper's way says more than twenty."""
-    rows = table.estimates.loc[PAPER_TRIAL]
+    rows = table.estimates
     ratio = rows["mean_risk"] / rows["observed_control_rate"]
     assert ratio["as in the paper"] > 4
     assert 0.8 < ratio[Choice.GENDER_LEFT_OUT.value] < 1.25
@@ -147,15 +145,9 @@ def test_squared_error_and_observed_rate_by_hand(table):
     assert (table.mcse.drop(columns="observed_control_rate") > 0).sum().min() >= len(rows) - 2  # coverage may be all 1
 
 
-def test_other_trials_are_told_apart(table):
-    assert ("first draw removed", "as in the paper") in table.estimates.index
-    with pytest.raises(ValueError, match="another label"):
-        ablation_table(TRUTH, {PAPER_TRIAL: TRUTH})
-
-
 def test_what_the_reader_sees_and_what_the_replay_holds(table):
     shown = table.shown()
-    assert shown.index[-1] == ("", "largest Monte Carlo error")
+    assert shown.index[-1] == "largest Monte Carlo error"
     assert shown.loc[AS_IN_PAPER, "RMSE"] == f"{table.estimates.loc[AS_IN_PAPER, 'rmse']:.2f}"
     assert shown.loc[AS_IN_PAPER, "Q1"].startswith("−")
     guarded = table.guarded()
@@ -163,13 +155,12 @@ def test_what_the_reader_sees_and_what_the_replay_holds(table):
     assert len(guarded) == table.estimates.size - certain
     found = guarded["ablation.as_in_the_paper.rmse"]
     assert (found.value, found.mcse) == (table.estimates.loc[AS_IN_PAPER, "rmse"], table.mcse.loc[AS_IN_PAPER, "rmse"])
-    assert "ablation.first_draw_removed_as_in_the_paper.rmse" in guarded
 
 
 def test_changes_carry_their_error_and_their_word(table):
     changes = table.changes()
     assert len(changes) == len(table.estimates) - 1
-    where = (PAPER_TRIAL, Choice.GENDER_LEFT_OUT.value)
+    where = Choice.GENDER_LEFT_OUT.value
     gap = table.estimates.loc[where, "coverage"] - table.estimates.loc[AS_IN_PAPER, "coverage"]
     error = np.hypot(table.mcse.loc[where, "coverage"], table.mcse.loc[AS_IN_PAPER, "coverage"])
     assert changes.loc[where, "coverage"] == f"−{abs(gap):.3f} ± {error:.3f}"
@@ -180,16 +171,15 @@ def test_changes_carry_their_error_and_their_word(table):
 
 
 def test_the_all_modifiers_model_is_said_to_be_the_worst_where_it_is(table):
-    only_paper = AblationTable(table.estimates.loc[[PAPER_TRIAL]], table.mcse.loc[[PAPER_TRIAL]])
-    assert only_paper.worst_in(ALL_MODIFIERS_MODEL.label) == ["correlation", "RMSE", "coverage"]
-    assert only_paper.worst_in("as in the paper") == []
-    unsure = replace(only_paper, mcse=only_paper.mcse + 1)
+    assert table.worst_in(ALL_MODIFIERS_MODEL.label) == ["correlation", "RMSE", "coverage"]
+    assert table.worst_in("as in the paper") == []
+    unsure = replace(table, mcse=table.mcse + 1)
     assert unsure.worst_in(ALL_MODIFIERS_MODEL.label) == []
 
 
 def test_the_result_does_not_depend_on_the_threads(table):
     again = ablation_table(TRUTH, threads=1, settings=ABLATION_SETTINGS)
-    pd.testing.assert_frame_equal(again.estimates, table.estimates.loc[[PAPER_TRIAL]])
+    pd.testing.assert_frame_equal(again.estimates, table.estimates)
 
 
 def test_the_figure_draws_the_table(table):
@@ -206,5 +196,4 @@ def test_the_figure_draws_the_table(table):
     for name in QUINTILE_COLUMNS:
         np.testing.assert_allclose(points[name.removeprefix("effect_")], rows[name])
     assert "more bleeds →" in effect.get_xlabel()
-    labels = [text.get_text() for text in correlation.get_yticklabels()]
-    assert labels[-1] == "another trial: first draw removed"
+    assert [text.get_text() for text in correlation.get_yticklabels()] == rows.index.tolist()

@@ -2,13 +2,10 @@
 
 import numpy as np
 import pytest
-from audit_cases import paper_case, paper_design, reversed_case
+from audit_cases import paper_case, reversed_case
 
-from hte_utils import simulate_trial
-from hte_utils.audit.case import assemble
 from hte_utils.paper import printed, printed_number
 from hte_utils.parameters import table4_draws
-from hte_utils.trial import simulate_truth
 
 
 def test_the_draws_have_the_means_and_sds_of_table_4():
@@ -38,8 +35,3 @@ def test_what_is_true_of_a_quintile_is_the_mean_over_its_patients():
     in_q5 = case.as_implied.group == 5
     assert case.as_implied.true.loc["Q5", "risk_difference"] == pytest.approx(case.truth.risk_difference[in_q5].mean())
     np.testing.assert_allclose(case.as_implied.cate, paper_case().as_implied.cate)
-
-
-def test_other_patients_are_refused():
-    with pytest.raises(ValueError, match="'truth': 1999"):
-        assemble(simulate_trial(), simulate_truth(1999), paper_design(), paper_case().posterior)

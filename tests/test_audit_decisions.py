@@ -27,9 +27,3 @@ def test_rules_are_counted_and_ordered():
     assert table.loc[HIGH_QUINTILES, "treated"] == 800
     assert table["bleeds"].idxmin() == ORACLE
     assert table.loc[BY_SIGN, "bleeds"] < table.loc[HIGH_QUINTILES, "bleeds"]
-
-
-@pytest.mark.parametrize("treated", [np.ones(40), np.ones(39, dtype=bool), np.ones((40, 1), dtype=bool)])
-def test_marks_that_are_not_one_truth_value_a_patient_are_refused(treated):
-    with pytest.raises(ValueError, match="True or False for each of the 40 patients"):
-        expected_bleeds(TRUTH, treated)

@@ -21,11 +21,10 @@ from hte_utils.audit import (
     decisions,
 )
 from hte_utils.audit.about_results import chance_of_a_factor_of_two
-from hte_utils.audit.case import Case
+from hte_utils.audit.case import Case, Proofs
 from hte_utils.audit.common import printed_metric, rows
 from hte_utils.audit.data_variants import TABLE_1
 from hte_utils.audit.listings import listing_2_model
-from hte_utils.audit.proofs import Proofs
 from hte_utils.ledger import Finding, Verdict
 from hte_utils.paper.statements import statement, statements
 from hte_utils.trial import TrialVariant

@@ -39,8 +39,8 @@ def test_listing_2_is_taken_apart():
 
 
 def test_another_model_is_read_as_another():
-    text = TEXT.replace("b_bmi * bmi[i] +", "b_bmi * bmi[i] +\n      eta[i] +").replace(
-        "logit(p[i]) <- mu[i]", "logit(p[i]) <- mu[i]\n    eta[i] ~ dnorm(0, tau_eta)"
+    text = TEXT.replace("+ b_bmi * bmi[i]", "+ b_bmi * bmi[i] +\n      eta[i]").replace(
+        "    risk[i] <-", "    eta[i] ~ dnorm(0, tau_eta)\n    risk[i] <-"
     )
     model = listing_2_model(text.replace("b_trt ~ dnorm(0, 1)", "b_trt ~ dnorm(0, 0.25)"))
     assert model.at_level(INDIVIDUAL) == ["eta"]

@@ -12,7 +12,6 @@ import pytest
 
 from hte_utils.ledger import LEDGER_MIME, Reproduced, judge
 from hte_utils.ledger.__main__ import main
-from hte_utils.ledger.guards import violations
 from hte_utils.ledger.recorded import (
     Project,
     code_cells,
@@ -22,6 +21,7 @@ from hte_utils.ledger.recorded import (
     recorded_entries,
     statement_ledger,
 )
+from hte_utils.ledger.recording import violations
 from hte_utils.ledger.report import is_statement, speak_everywhere
 from hte_utils.paper.statements import statements
 

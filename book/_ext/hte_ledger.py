@@ -11,7 +11,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hte_utils.ledger.export import write_downloads
+from hte_utils.ledger.page import write_downloads
 from hte_utils.ledger.recorded import Project
 
 if TYPE_CHECKING:

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hte_utils import baseline
-from hte_utils.audit.bleeding_score import HAS_BLED, uncovered_items
-from hte_utils.audit.common import figure_without_numbers, rows, truncated
+from hte_utils.audit.common import HAS_BLED, figure_without_numbers, rows, truncated, uncovered_items
 from hte_utils.audit.confounding import (
     BALANCED_WITHIN,
     chance_of_imbalance,
@@ -23,8 +22,7 @@ from hte_utils.trial import TrialVariant
 from hte_utils.trial.as_described import FEMALE_PROBABILITY
 
 if TYPE_CHECKING:
-    from hte_utils.audit.case import Case
-    from hte_utils.audit.proofs import Proofs
+    from hte_utils.audit.case import Case, Proofs
 
 
 def data(case: Case, proofs: Proofs) -> dict[str, Finding]:
@@ -33,7 +31,7 @@ def data(case: Case, proofs: Proofs) -> dict[str, Finding]:
 
 
 def _setting(case: Case, proofs: Proofs) -> dict[str, Finding]:
-    covered = [item.name for item in HAS_BLED if item.column]
+    covered = [name for name, column in HAS_BLED.items() if column]
     return {
         "statement.resembles-trial": _by_a_coin(case, proofs),
         "statement.realistic-setting": Finding.not_checkable(

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hte_utils import baseline
-from hte_utils.audit.bleeding_score import HAS_BLED, uncovered_items
 from hte_utils.audit.common import (
+    HAS_BLED,
     QUINTILES,
     effects_are_the_model_s,
     figure_without_numbers,
@@ -16,14 +16,14 @@ from hte_utils.audit.common import (
     rows,
     table_7_compares,
     table_8,
+    uncovered_items,
 )
 from hte_utils.audit.decisions import BY_SIGN, HIGH_QUINTILES, TREAT_ALL, TREAT_NOBODY
 from hte_utils.ledger.report import Finding
 from hte_utils.paper import printed_number
 
 if TYPE_CHECKING:
-    from hte_utils.audit.case import Case
-    from hte_utils.audit.proofs import Proofs
+    from hte_utils.audit.case import Case, Proofs
 
 
 def discussion(case: Case, proofs: Proofs) -> dict[str, Finding]:

@@ -22,8 +22,7 @@ from hte_utils.trial import LISTING_EFFECT
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from hte_utils.audit.case import Case
-    from hte_utils.audit.proofs import Proofs
+    from hte_utils.audit.case import Case, Proofs
 
 
 def equations(case: Case, proofs: Proofs) -> dict[str, Finding]:

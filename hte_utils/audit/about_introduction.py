@@ -26,8 +26,7 @@ from hte_utils.paper import entries_of, printed_number
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from hte_utils.audit.case import Case
-    from hte_utils.audit.proofs import Proofs
+    from hte_utils.audit.case import Case, Proofs
 
 _EFFECTS_OF_TREATMENT: Final = (
     "b_trt",

@@ -12,9 +12,8 @@ from hte_utils.ledger.report import Finding
 from hte_utils.paper import entries_of, printed_number
 
 if TYPE_CHECKING:
-    from hte_utils.audit.case import Case
+    from hte_utils.audit.case import Case, Proofs
     from hte_utils.audit.listings import JagsModel
-    from hte_utils.audit.proofs import Proofs
 
 LEVEL: Final = 0.01
 """Of the joint test of a table of diagnostics: so often a run of JAGS is taken for another sampler's."""
@@ -164,8 +163,8 @@ def _equations(proofs: Proofs) -> dict[str, Finding]:
             "te_gender = b_trt + re_trt, with b_trt in the part of the mean and 1/tau_re_trt as variance.",
         ),
         "statement.logistic-regression": Finding(
-            {"the log odds of the outcome are the sum of effects": jags.sums.get("p") == "mu"},
-            "In the JAGS text logit(p[i]) <- mu[i].",
+            {"the log odds of the outcome are the sum of effects": "logit p" in jags.sums},
+            f"In the JAGS text the logit of p[i] is {jags.sums.get('logit p', 'nothing')}: {len(jags.terms)} terms.",
         ),
         "statement.equation-8": Finding(
             {"these are the terms of Listing 2": as_printed},

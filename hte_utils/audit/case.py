@@ -17,10 +17,14 @@ from hte_utils.strata import stratify_by_risk
 from hte_utils.true_effects import true_effects_by_stratum
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import pandas as pd
     import xarray as xr
     from numpy.typing import NDArray
 
+    from hte_utils.audit.confounding import Allocation
+    from hte_utils.audit.listings import JagsModel
     from hte_utils.trial import TrialTruth
     from hte_utils.trial_design import TrialDesign
 
@@ -30,54 +34,47 @@ _REPLICATES: Final = 20  # of the Monte Carlo errors, which are not used here
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Reading:
-    """Effects and risks of the trial's patients, by one way of computing them from the posterior of Listing 2.
+    """Effects and risks of the trial's patients, by one way of computing them from the posterior of Listing 2."""
 
-    Attributes
-    ----------
-    cate, risk_difference
-        Posterior mean of each patient's effect, shape (patients,): log odds ratio, and difference of probabilities.
-    risk
-        Posterior mean of each patient's probability of bleeding without treatment, shape (patients,).
-    group
-        Risk quintile, 1 = lowest, shape (patients,).
-    log_odds, points
-        Table 8 of `hte_utils.strata.stratify_by_risk`, with effects as log odds ratios, and as risk differences.
-    true
-        What is true of the patients of each quintile, see `hte_utils.true_effects.true_effects_by_stratum`.
-    """
+    cate: NDArray[np.float64]  # posterior mean of each patient's effect, log odds ratio
+    risk_difference: NDArray[np.float64]  # the same as difference of probabilities
+    risk: NDArray[np.float64]  # posterior mean probability of bleeding without treatment
+    group: NDArray[np.int64]  # risk quintile, 1 = lowest
+    log_odds: pd.DataFrame  # Table 8 by `strata.stratify_by_risk`, effects as log odds ratios
+    points: pd.DataFrame  # the same, effects as risk differences
+    true: pd.DataFrame  # of the patients of each quintile, by `true_effects.true_effects_by_stratum`
 
-    cate: NDArray[np.float64]
-    risk_difference: NDArray[np.float64]
-    risk: NDArray[np.float64]
-    group: NDArray[np.int64]
-    log_odds: pd.DataFrame
-    points: pd.DataFrame
-    true: pd.DataFrame
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Proofs:
+    """The computations that several statements rest on, gathered once by the chapter that shows them."""
+
+    variants: pd.DataFrame  # data_variants.tables_by_variant
+    laws: pd.DataFrame  # table_2_laws.against_the_trial
+    code: Mapping[str, tuple[str, ...]]  # listings.listing_1_code
+    r_trial: pd.DataFrame  # listings.listing_1_trial: what R made with it
+    jags: JagsModel  # listings.listing_2_model
+    jags_posterior: pd.DataFrame  # listings.listing_2_posterior
+    bleeds: pd.DataFrame  # decisions.bleeds_by_rule
+    randomised: Allocation  # these three: the functions of `confounding`
+    by_risk: Allocation
+    by_hidden_factor: Allocation
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Case:
     """The paper's analysis, with the truth beside it.
 
-    Attributes
-    ----------
-    trial, truth, design
-        The patients' table, what Listing 1 knows of them, and what Listing 2 sees of them.
-    posterior
-        Draws of Listing 2 (a tenth of the book's), moved to the means and SDs that Table 4 prints. So what is computed
-        from them is the paper's up to the rounding of its Table 4, without the Monte Carlo error of its run.
-    as_computed
-        The gender effects left out: how the paper made Tables 7 and 8.
-    as_implied
-        The gender effects in: what the paper's model says.
+    The posterior (a tenth of the book's draws) is moved to the means and SDs that Table 4 prints. So what is computed
+    from it is the paper's up to the rounding of its Table 4, without the Monte Carlo error of its run.
     """
 
     trial: pd.DataFrame
-    truth: TrialTruth
-    design: TrialDesign
+    truth: TrialTruth  # what Listing 1 knows of the patients
+    design: TrialDesign  # what Listing 2 sees of them
     posterior: xr.DataTree
-    as_computed: Reading
-    as_implied: Reading
+    as_computed: Reading  # the gender effects left out: how the paper made Tables 7 and 8
+    as_implied: Reading  # the gender effects in: what the paper's model says
 
     def metrics_of_table_4(self, *, gender_effects: bool) -> PointMetrics:
         """Compare true effects with those computed from the means that Table 4 prints; no draw is involved."""
@@ -87,9 +84,6 @@ class Case:
 
 def assemble(trial: pd.DataFrame, truth: TrialTruth, design: TrialDesign, posterior: xr.DataTree) -> Case:
     """Compute both readings of the posterior."""
-    sizes = {"trial": len(trial), "truth": truth.event.size, "design": design.n_patients}
-    if len(set(sizes.values())) > 1:
-        raise ValueError(f"trial, truth and design must be of the same patients; they have {sizes}")
     draws = at_table_4_margins(posterior.isel(draw=slice(None, None, _THINNING)), design)
     computed, implied = (_read(draws, design, truth, how) for how in (GroupEffects.LEFT_OUT, GroupEffects.INCLUDED))
     return Case(trial, truth, design, draws, computed, implied)

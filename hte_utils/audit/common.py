@@ -15,14 +15,27 @@ from hte_utils.trial import TrialVariant
 if TYPE_CHECKING:
     import pandas as pd
 
-    from hte_utils.audit.case import Case
-    from hte_utils.audit.proofs import Proofs
+    from hte_utils.audit.case import Case, Proofs
 
 FLOAT_NOISE: Final = 1e-9
 """Two ways of computing the same number may differ by this much."""
 QUINTILES: Final = tuple(f"Q{number}" for number in range(1, 6))
 STRONG: Final = 0.7
 """From here on a correlation is called strong (Schober, Boer and Schwarte 2018, Anesth Analg 126:1763)."""
+
+HAS_BLED: Final = {
+    "hypertension (systolic pressure above 160)": "sbp",
+    "abnormal renal function": None,
+    "abnormal liver function": None,
+    "stroke": None,
+    "bleeding history or predisposition": "prior_bleeding",
+    "labile INR": None,
+    "elderly (above 65)": "age",
+    "drugs (antiplatelets, NSAIDs)": None,
+    "alcohol": None,
+}
+"""Items of the score that guidelines name for major bleeding under anticoagulants (Pisters et al. 2010, *Chest*
+138:1093), a list made by others of what is "known clinically"; and the trial's column that speaks of each."""
 
 AS_IMPLIED: Final = "the effects of the paper's model give it"
 
@@ -130,3 +143,8 @@ def table_8(column: str) -> np.ndarray:
 def rows(table: pd.DataFrame) -> dict[str, dict[str, Any]]:
     """Return a table's cells as plain values, by row and column."""
     return {str(label): {str(k): v for k, v in cells.items()} for label, cells in table.to_dict("index").items()}
+
+
+def uncovered_items() -> tuple[str, ...]:
+    """Names of the items of HAS-BLED on which the trial has no covariate."""
+    return tuple(name for name, column in HAS_BLED.items() if column is None)

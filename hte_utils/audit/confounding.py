@@ -31,24 +31,13 @@ _PREFERENCE: Final = 1.0  # log odds ratio of being treated: patients above the 
 
 @dataclass(frozen=True, slots=True)
 class Allocation:
-    """How much confounding a way of allotting treatment leaves, over many trials with the same patients.
+    """How much confounding a way of allotting treatment leaves, over many trials with the same patients."""
 
-    Attributes
-    ----------
-    confounding
-        Mean over the trials of the difference between the arms, treatment minus control, in the risk without treatment
-        (percentage points).
-    spread
-        Its standard deviation over the trials.
-    found
-        Share of the trials in which the joint test of the propensity score's covariates is significant at 5 %.
-    trials
-        Number of trials.
-    """
-
-    confounding: float
-    spread: float
-    found: float
+    confounding: (
+        float  # mean difference of the arms' risks without treatment, treated minus control (percentage points)
+    )
+    spread: float  # its standard deviation over the trials
+    found: float  # share of the trials with a significant (5 %) joint test of the propensity score's covariates
     trials: int
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from itertools import product
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -17,7 +18,7 @@ from scipy.special import expit
 from hte_utils.ledger.recorded import Project
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -39,6 +40,7 @@ def _names(expression: str) -> set[str]:
 def listing_1_code(text: str | None = None) -> dict[str, tuple[str, ...]]:
     """Return what Listing 1's R code assigns to each name, in order; `text` is ``listing_1.R`` if None."""
     text = _reference("listing_1.R").read_text(encoding="utf-8") if text is None else text
+    text = re.sub(r" *#.*", "", text)
     code: dict[str, tuple[str, ...]] = {}
     for name, expression in re.findall(r"^\s*(\w+) <- ([^{\n]*)$", text, flags=re.MULTILINE):
         code[name] = (*code.get(name, ()), expression)
@@ -70,20 +72,13 @@ def evaluated(formula: str, trial: pd.DataFrame) -> NDArray[np.float64]:
 class JagsModel:
     """A model in JAGS's language, taken apart.
 
-    Attributes
-    ----------
-    nodes
-        Index: the stochastic nodes. Columns: `level` (of the paper's three, by the node's index: none, k, i), `law`,
-        `first` and `second` (its arguments, as written), `observed` (whether R hands it over as data).
-    terms
-        The names in each term of the linear predictor ``mu[i]``.
-    sums
-        What is computed and not drawn: right-hand side by name, without indices.
+    Columns of `nodes` (index: the stochastic nodes): `level` (of the paper's three, by the node's index: none, k, i),
+    `law`, `first` and `second` (its arguments, as written), `observed` (whether R hands it over as data).
     """
 
     nodes: pd.DataFrame
-    terms: tuple[frozenset[str], ...]
-    sums: Mapping[str, str]
+    terms: tuple[frozenset[str], ...]  # the names in each term of the log odds of y[i], multiplied out
+    sums: Mapping[str, str]  # what is computed and not drawn: right-hand side by name, without indices
 
     @property
     def random_effects(self) -> list[str]:
@@ -121,24 +116,34 @@ class JagsModel:
 def listing_2_model(text: str | None = None) -> JagsModel:
     """Take Listing 2 apart; `text` is what JAGS was given, ``jags_listing2.txt``, if None."""
     text = _reference("jags_listing2.txt").read_text(encoding="utf-8") if text is None else text
-    text = re.sub(r"#.*", "", text)
+    text = re.sub(r" *#.*", "", text)
     text = re.sub(r"\+\s*\n\s*", "+ ", text)  # a sum that goes on in the next line
     laws = re.findall(r"^\s*(\w+)(?:\[(\w)\])? ~ (\w+)\(([^,\n]*)(?:, ([^,\n]*))?\)$", text, flags=re.MULTILINE)
     data = _data_of_listing_2()
-    rows = {
-        name: {"level": _LEVEL_OF_INDEX[index], "law": law, "first": first, "second": second, "observed": name in data}
-        for name, index, law, first, second in laws
+    nodes = {
+        name: (_LEVEL_OF_INDEX[index], law, first, second, name in data) for name, index, law, first, second in laws
     }
     assigned = re.findall(r"^\s*([\w()]+)\[\w\]\)? <- (.*)$", text, flags=re.MULTILINE)
-    sums = {name.removeprefix("logit("): _INDEX.sub("", expression) for name, expression in assigned}
-    predictor = next(expression for name, expression in assigned if name == "mu")
-    # What is in the brackets of re[gender[i] + 1] is part of the term, and its plus sign is no sum.
-    terms = re.sub(r"\+ 1\]", "]", predictor).split(" + ")
+    expressions = {name.replace("(", " "): expression for name, expression in assigned}
+    predictor = expressions.get("logit p") or expressions["p"]
     return JagsModel(
-        pd.DataFrame.from_dict(rows, orient="index"),
-        tuple(frozenset(_names(re.sub(r"\[i\]", "", term))) for term in terms),
-        sums,
+        pd.DataFrame.from_dict(nodes, orient="index", columns=["level", "law", "first", "second", "observed"]),
+        tuple(_terms(predictor, expressions)),
+        {name: _INDEX.sub("", expression).strip() for name, expression in expressions.items()},
     )
+
+
+def _terms(expression: str, sums: Mapping[str, str]) -> Iterator[frozenset[str]]:
+    """Multiply a sum out: the names in each of its terms, with those of the sums that it refers to."""
+    # What is in the brackets of re[gender[i] + 1] is part of the term, and its plus sign is no sum.
+    for summand in re.sub(r"\+ 1\]", "]", expression).split(" + "):
+        factors = [
+            _terms(sums[name], sums) if name in sums else [frozenset(_names(factor))]
+            for factor in re.sub(r"\[i\]", "", summand).split(" * ")
+            for name in [factor.strip()]
+        ]
+        for chosen in product(*factors):
+            yield frozenset().union(*chosen)
 
 
 def _data_of_listing_2() -> set[str]:

@@ -6,7 +6,7 @@ Table 2 prints, and the columns are compared patient by patient.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -19,19 +19,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hte_utils.trial import Covariates
-
-ROWS: Final = (
-    "age",
-    "gender",
-    "sbp",
-    "dbp",
-    "bmi",
-    "hypertension",
-    "diabetes",
-    "smoking",
-    "anticoagulant",
-    "prior_bleeding",
-)
 
 
 def drawn_by_table_2(n_subjects: int = 2000, seed: int = 123) -> dict[str, NDArray[np.float64]]:
@@ -66,12 +53,11 @@ def against_the_trial(patients: Covariates, seed: int = 123) -> pd.DataFrame:
     Index: column of the trial. `same`: patients who agree; `other`: those who do not; `at_limit`: patients exactly
     on a limit that Table 2 names (a law truncated there puts nobody on it); `lowest`, `highest`: of the trial.
     """
-    drawn = drawn_by_table_2(patients.age.size, seed)
     limits = {"age": AGE_LIMITS, "bmi": BMI_LIMITS}
     rows = {}
-    for name in ROWS:
+    for name, drawn in drawn_by_table_2(patients.age.size, seed).items():
         values = np.asarray(getattr(patients, name), dtype=np.float64)
-        same = int(np.sum(values == drawn[name]))
+        same = int(np.sum(values == drawn))
         at_limit = int(np.isin(values, limits[name]).sum()) if name in limits else 0
         rows[name] = {
             "same": same,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hte_utils.ablation import OBSERVED_RISK, PAPER_TRIAL, QUINTILE_COLUMNS
+from hte_utils.ablation import OBSERVED_RISK, QUINTILE_COLUMNS
 from hte_utils.figures.style import BLACK, BLUE, GREY, ORANGE, VERMILION, canvas
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def ablation(table: AblationTable) -> Figure:
         risk.plot(100 * rows[OBSERVED_RISK], place, "|", color=BLACK, markersize=12, label="observed risk, control arm")
         risk.set(title="Mean risk (%)\nwithout treatment", xlim=(0, None))
         _quintiles(effect, rows, place)
-        correlation.set_yticks(place, [_label(*where) for where in rows.index])
+        correlation.set_yticks(place, rows.index.tolist())
         correlation.invert_yaxis()
         for axis in drawn.axes:
             axis.grid(axis="y", color="lightgrey", linewidth=0.5)
@@ -63,7 +63,3 @@ def _quintiles(axis: Axes, rows: pd.DataFrame, place: np.ndarray) -> None:
         label = column.removeprefix("effect_")
         axis.plot(effects[column], place, "o", markerfacecolor=shade, markeredgecolor=BLACK, markersize=6, label=label)
     axis.set(title="Mean effect by\nquintile of risk", xlabel="log odds ratio\n← fewer | more bleeds →")
-
-
-def _label(trial: str, analysis: str) -> str:
-    return analysis if trial == PAPER_TRIAL else f"another trial: {trial}"

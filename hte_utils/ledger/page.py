@@ -1,20 +1,26 @@
-"""The ledger as one table for the book's page: plain HTML, every row with an anchor and a link to its proof.
+"""The ledger as one table for the book's page, and as files for other programs.
 
-The table is complete without scripts. Where scripts run, ``book/_static/ledger.js`` makes it searchable and sortable.
+The table is plain HTML, every row with an anchor and a link to its proof, complete without scripts. Where scripts run,
+``book/_static/ledger.js`` makes it searchable and sortable.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+import os
+from dataclasses import dataclass, fields
 from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from hte_utils.ledger.export import proof_address
+import pandas as pd
+
+from hte_utils.ledger.entries import LedgerEntry
 from hte_utils.ledger.recorded import located_entries
 from hte_utils.ledger.report import format_value, place_of
 
 if TYPE_CHECKING:
-    from hte_utils.ledger.entries import LedgerEntry
+    from pathlib import Path
+
     from hte_utils.ledger.recorded import Located, Project
 
 HEADINGS = ("Where", "Entry", "The paper", "Found", "Verdict", "Proof")
@@ -22,13 +28,7 @@ HEADINGS = ("Where", "Entry", "The paper", "Found", "Verdict", "Proof")
 
 @dataclass(frozen=True, slots=True)
 class LedgerTable:
-    """All entries, shown by Jupyter as a table.
-
-    Attributes
-    ----------
-    entries
-        The entries with the chapter that holds their proof, in the order of the table.
-    """
+    """All entries with the chapter that holds their proof, shown by Jupyter as a table."""
 
     entries: tuple[Located, ...]
 
@@ -58,3 +58,37 @@ def _row(located: Located) -> str:
 
 def _found(entry: LedgerEntry) -> str:
     return f"{format_value(entry)} ({entry.note})" if entry.note else format_value(entry)
+
+
+COLUMNS = (*(field.name for field in fields(LedgerEntry)), "proof")
+"""Keys of a record: those of `LedgerEntry`, and ``proof``, the address of the cell's output in the book."""
+
+
+def proof_address(located: Located) -> str:
+    """Address of the row that shows an entry, relative to the ledger's page."""
+    return f"{located.page}.html#{located.entry.id}"
+
+
+def ledger_records(project: Project) -> list[dict[str, Any]]:
+    """Return one record per entry of the recorded run: the paper's numbers and statements, and our own numbers."""
+    return [located.entry.to_json() | {"proof": proof_address(located)} for located in located_entries(project)]
+
+
+def as_json(records: list[dict[str, Any]]) -> str:
+    """Write records as a JSON list."""
+    return json.dumps(records, indent=1, ensure_ascii=False) + "\n"
+
+
+def as_csv(records: list[dict[str, Any]]) -> str:
+    """Write records as comma-separated values with a header (RFC 4180 quoting); None is an empty field."""
+    text: str = pd.DataFrame(records, columns=list(COLUMNS), dtype=object).to_csv(index=False, lineterminator="\n")
+    return text
+
+
+def write_downloads(project: Project, folder: Path) -> None:
+    """Put ``ledger.json`` and ``ledger.csv`` into a folder, each moved into place once it is whole."""
+    records = ledger_records(project)
+    for name, text in (("ledger.json", as_json(records)), ("ledger.csv", as_csv(records))):
+        temporary = folder / f".{name}.{os.getpid()}"
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(folder / name)

@@ -26,21 +26,11 @@ def is_proof(entry: LedgerEntry) -> bool:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Proof:
-    """What running stored results again showed.
+    """What running stored results again showed."""
 
-    Attributes
-    ----------
-    name
-        Short identifier: the ledger entry is ``proof.<name>``.
-    done
-        What was run again and how it was compared, in a sentence or two.
-    failures
-        One row for each value that did not come out again; empty if all did.
-    """
-
-    name: str
-    done: str
-    failures: pd.DataFrame
+    name: str  # the ledger entry is ``proof.<name>``
+    done: str  # what was run again and how it was compared, in a sentence or two
+    failures: pd.DataFrame  # one row for each value that did not come out again; empty if all did
 
     @property
     def passed(self) -> bool:

@@ -18,13 +18,7 @@ from hte_utils.paper.statements import statements
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """The folders of a checkout.
-
-    Attributes
-    ----------
-    root
-        The folder that holds ``_toc.yml``.
-    """
+    """The folders of a checkout; `root` holds ``_toc.yml``."""
 
     root: Path
 

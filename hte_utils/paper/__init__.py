@@ -32,29 +32,15 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PaperEntry:
-    """One printed number of the paper.
+    """One printed number (or, in Table 3, label) of the paper."""
 
-    Attributes
-    ----------
-    id
-        Stable name, ``table<k>.<row>.<quantity>``, used by the notebooks and the replay.
-    item
-        The paper's name for the place, ``"Table 1"``.
-    row, column, quantity
-        Where in the table the number stands, and what it is.
-    printed
-        The characters that were printed.
-    kind
-        How it is compared.
-    """
-
-    id: str
-    item: str
+    id: str  # ``table<k>.<row>.<quantity>``, used by the notebooks and the replay
+    item: str  # the paper's name for the place, ``"Table 1"``
     row: str
     column: str
     quantity: str
-    printed: str
-    kind: Kind
+    printed: str  # the characters that were printed
+    kind: Kind  # how it is compared
 
     @property
     def source(self) -> str:
@@ -81,18 +67,7 @@ def paper_entries() -> tuple[PaperEntry, ...]:
 def _read_table(table: int) -> list[PaperEntry]:
     text = (files(__package__) / f"table_{table}.csv").read_text(encoding="utf-8")
     rows = csv.DictReader(text.splitlines())
-    return [
-        PaperEntry(
-            id=row["id"],
-            item=f"Table {table}",
-            row=row["row"],
-            column=row["column"],
-            quantity=row["quantity"],
-            printed=row["printed"],
-            kind=Kind(row["kind"]),
-        )
-        for row in rows
-    ]
+    return [PaperEntry(item=f"Table {table}", kind=Kind(row.pop("kind")), **row) for row in rows]
 
 
 def entries_of(item: str) -> tuple[PaperEntry, ...]:

@@ -20,27 +20,13 @@ STATEMENT_KIND = "statement"
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """One checkable statement of the paper.
+    """One checkable statement of the paper."""
 
-    Attributes
-    ----------
-    id
-        Stable name, ``statement.<slug>``, used by the notebooks and the replay.
-    item
-        The part of the paper: ``"Abstract"``, ``"Section 2.1"``, ..., ``"Appendix B"``.
-    place
-        Where in it: a paragraph, an equation, a table's row or caption, a line of a listing.
-    quote
-        The paper's words.
-    check
-        What is checked.
-    """
-
-    id: str
-    item: str
-    place: str
-    quote: str
-    check: str
+    id: str  # ``statement.<slug>``, used by the notebooks and the replay
+    item: str  # the part of the paper: ``"Abstract"``, ``"Section 2.1"``, ..., ``"Appendix B"``
+    place: str  # where in it: a paragraph, an equation, a table's row or caption, a line of a listing
+    quote: str  # the paper's words
+    check: str  # what is checked
 
     @property
     def source(self) -> str:
