@@ -26,40 +26,15 @@ DESIGN_EVENT_RATE: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True)
-class Reason:
-    """Why a model is as it is, in one respect.
-
-    Attributes
-    ----------
-    choice
-        What was decided, e.g. "intercept".
-    value
-        What was chosen, in a formula or a few words.
-    why
-        The reason, in a sentence or two.
-    """
-
-    choice: str
-    value: str
-    why: str
-
-
-@dataclass(frozen=True, slots=True)
 class CandidateModel:
     """A model that can be fitted to a trial.
 
     Attributes
     ----------
-    name
-        Short identifier, for file names and ledger entries.
-    label
-        Name for tables and figures.
-    spec
-        Which columns play which part.
-    priors
-        The priors.
+    name, label
+        For file names and ledger entries; for tables and figures.
     reasons
-        Why so; one entry a choice.
+        Triples: what was decided, what was chosen, and why.
     constant_effect
         Whether all patients have one log odds ratio: neither the modifiers nor the group change the effect. The group
         then enters as a prognostic covariate.
@@ -69,7 +44,7 @@ class CandidateModel:
     label: str
     spec: TrialSpec
     priors: Priors
-    reasons: tuple[Reason, ...] = ()
+    reasons: tuple[tuple[str, str, str], ...] = ()
     constant_effect: bool = False
 
     def design(self, trial: pd.DataFrame) -> TrialDesign:
@@ -85,8 +60,7 @@ class CandidateModel:
 
     def reasons_table(self) -> pd.DataFrame:
         """Lay out the reasons: index `choice`, columns `value` and `why`."""
-        index = pd.Index([reason.choice for reason in self.reasons], name="choice")
-        return pd.DataFrame({"value": [r.value for r in self.reasons], "why": [r.why for r in self.reasons]}, index)
+        return pd.DataFrame(self.reasons, columns=["choice", "value", "why"]).set_index("choice")
 
 
 PAPER_MODEL: Final = CandidateModel(
@@ -95,29 +69,20 @@ PAPER_MODEL: Final = CandidateModel(
     spec=PAPER_SPEC,
     priors=Priors(),
     reasons=(
-        Reason("covariates", "age, anticoagulant, BMI, diabetes, prior bleeding", "Listing 2; the paper gives none."),
-        Reason("modifiers", "age, anticoagulant, diabetes", "Listing 2; the paper gives none."),
-        Reason("priors", "Normal(0, 1); precisions Gamma(2, 2)", "Equations (10) and (11); the paper gives none."),
+        ("covariates", "age, anticoagulant, BMI, diabetes, prior bleeding", "Listing 2; the paper gives none."),
+        ("modifiers", "age, anticoagulant, diabetes", "Listing 2; the paper gives none."),
+        ("priors", "Normal(0, 1); precisions Gamma(2, 2)", "Equations (10) and (11); the paper gives none."),
     ),
 )
 
 _COVARIATES: Final = (
-    Covariate("age", "age", standardise=True),
-    Covariate("anticoagulant", "anticoag"),
-    Covariate("bmi", "bmi", standardise=True),
-    Covariate("diabetes", "diabetes"),
-    Covariate("prior_bleeding", "prior"),
+    *PAPER_SPEC.prognostic,
     Covariate("sbp", "sbp", standardise=True),
     Covariate("smoking", "smoking"),
 )
 
-ALL_MODIFIERS_SPEC: Final = TrialSpec(
-    outcome=PAPER_SPEC.outcome,
-    treatment=PAPER_SPEC.treatment,
-    group=PAPER_SPEC.group,
-    prognostic=_COVARIATES,
-    modifiers=tuple(covariate.label for covariate in _COVARIATES),
-    subject_id=PAPER_SPEC.subject_id,
+ALL_MODIFIERS_SPEC: Final = replace(
+    PAPER_SPEC, prognostic=_COVARIATES, modifiers=tuple(covariate.label for covariate in _COVARIATES)
 )
 """Every baseline measurement once, and each also as an effect modifier. Diastolic pressure and hypertension are left
 out: both say again what systolic pressure says."""
@@ -132,42 +97,42 @@ ALL_MODIFIERS_PRIORS: Final = Priors(
 )
 
 _ALL_MODIFIERS_REASONS: Final = (
-    Reason(
+    (
         "intercept",
         "Normal(logit 0.05, 1)",
         "A trial that counts major bleeds is planned with an event rate of about 5 %. The intercept is the risk of an "
         "untreated patient of average age, BMI and pressure without any of the yes/no risk factors, so it should lie "
         "somewhat below the rate of the whole trial; an SD of 1 (two SD: 0.7 % to 28 %) leaves ample room for that.",
     ),
-    Reason(
+    (
         "main effects",
         "Normal(0, 1) per SD, or for yes against no",
         "As in Listing 2: odds ratios from 1/7 to 7 in two SD. Risk factors of bleeding rarely have larger ones.",
     ),
-    Reason(
+    (
         "covariates",
         "age, anticoagulant, BMI, diabetes, prior bleeding, systolic pressure, smoking",
         "Everything measured at baseline, once. Diastolic pressure and hypertension repeat systolic pressure.",
     ),
-    Reason(
+    (
         "modifiers",
         "all covariates, and gender",
         "Nobody knew beforehand which covariates change the effect. To leave one out is to say that its interaction is "
         "exactly zero; to put it in and shrink it says that it is probably small.",
     ),
-    Reason(
+    (
         "interactions",
         "Normal(0, ω²), ω ~ HalfNormal(0.5)",
         "Interactions are usually smaller than main effects, and many are near zero. Their common size ω is learned "
         "from the trial; its prior has the median 0.34 and leaves room for ω near 1.",
     ),
-    Reason(
+    (
         "gender",
         "precisions Gamma(2, 0.25)",
         "The prior median of the deviations' SD is 0.39 instead of the paper's 1.1: men and women may differ like any "
         "other two groups of patients, and not by a factor of four in the odds.",
     ),
-    Reason(
+    (
         "treatment",
         "Normal(0, 1)",
         "As in Listing 2: benefit and harm are equally likely beforehand.",
@@ -181,3 +146,42 @@ ALL_MODIFIERS_MODEL: Final = CandidateModel(
     priors=ALL_MODIFIERS_PRIORS,
     reasons=_ALL_MODIFIERS_REASONS,
 )
+
+# From the constant odds ratio to the all-modifiers model: each differs from another by one choice, so that comparing
+# two of them judges that choice.
+CONSTANT_MODEL: Final = CandidateModel(
+    name="constant",
+    label="constant odds ratio",
+    spec=PAPER_SPEC,
+    priors=replace(ALL_MODIFIERS_PRIORS, interaction_scale=None, precision_shape=50.0, precision_rate=0.05),
+    constant_effect=True,
+)
+"""The paper's covariates and gender as risk factors, and one treatment effect for everybody. Without groups there are
+no deviations: a precision near 1000 makes them vanish. Its intercept has the all-modifiers model's prior."""
+
+SBP_MODEL: Final = CandidateModel(
+    name="paper_sbp",
+    label="the paper's model + systolic pressure",
+    spec=replace(PAPER_SPEC, prognostic=(*PAPER_SPEC.prognostic, Covariate("sbp", "sbp", standardise=True))),
+    priors=PAPER_MODEL.priors,
+)
+"""The paper's model with the one risk factor that equation (1) has and Listing 2 lacks."""
+
+FEW_MODIFIERS_MODEL: Final = CandidateModel(
+    name="few_modifiers",
+    label="better intercept and gender priors, the paper's modifiers",
+    spec=replace(ALL_MODIFIERS_SPEC, modifiers=PAPER_SPEC.modifiers),
+    priors=replace(ALL_MODIFIERS_PRIORS, interaction_scale=None),
+)
+"""The all-modifiers model's main effects and priors of intercept and gender, the paper's three modifiers, unshrunk."""
+
+UNSHRUNK_MODEL: Final = CandidateModel(
+    name="unshrunk",
+    label="the all-modifiers model without shrinkage",
+    spec=ALL_MODIFIERS_SPEC,
+    priors=replace(ALL_MODIFIERS_PRIORS, interaction_scale=None),
+)
+"""All modifiers, each with a Normal(0, 1) prior."""
+
+CANDIDATES: Final = (CONSTANT_MODEL, PAPER_MODEL, SBP_MODEL, FEW_MODIFIERS_MODEL, UNSHRUNK_MODEL, ALL_MODIFIERS_MODEL)
+"""All models that the book compares, in this order."""

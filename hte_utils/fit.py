@@ -22,7 +22,7 @@ from threadpoolctl import threadpool_limits
 from hte_utils.fit_record import FitRecord, FitWarning, library_versions, pareto_k, run_checks
 from hte_utils.fit_settings import Form, IndependenceSettings, NutsSettings, Settings
 from hte_utils.independence import Schedule, run_chains
-from hte_utils.posterior_tree import posterior_tree, split_sums, sums_of
+from hte_utils.parameters import posterior_tree, split_sums, sums_of
 from hte_utils.priors import Priors
 from hte_utils.spec import TrialDesign
 from hte_utils.sums_density import SumsDensity
@@ -40,12 +40,8 @@ def fit(
 
     Parameters
     ----------
-    design
-        The trial, as `TrialSpec.design` returns it.
-    priors
-        Those of Listing 2 if None.
-    settings
-        Which sampler, how many draws, which seed; `IndependenceSettings()` if None.
+    priors, settings
+        Those of Listing 2, and `IndependenceSettings()`, if None.
     cores
         Chains that run at the same time; as many as there are processors if None. The draws do not depend on it.
     progress
@@ -57,28 +53,15 @@ def fit(
         Group `posterior`, dims (chain, draw): ``b_intercept``, ``b_trt``, ``b_prognostic`` (prognostic),
         ``b_interaction`` (modifier), ``re``, ``re_trt``, ``te_group`` (group), all on the log-odds scale (positive =
         more events, which is harm in the paper's trial), ``tau_re``, ``tau_re_trt`` (their inverse square), and
-        ``sd_interaction`` if `Priors.interaction_scale` is set. Group
-        `sample_stats`: what the sampler says about itself. `hte_utils.fit_record.record_of` reads the fit's record.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If an argument has the wrong type or value.
+        ``sd_interaction`` if `Priors.interaction_scale` is set. Group `sample_stats`: what the sampler says about
+        itself. `hte_utils.fit_record.record_of` reads the fit's record.
 
     Warns
     -----
     FitWarning
         If the fit fails a check. The record says so as well.
     """
-    if not isinstance(design, TrialDesign):
-        raise TypeError(f"fit needs a TrialDesign, not {type(design).__name__}: call spec.design(trial) first")
-    if cores is not None and (isinstance(cores, bool) or not isinstance(cores, int) or cores < 1):
-        raise ValueError(f"cores must be a positive integer or None, not {cores!r}")
     priors, settings = priors or Priors(), settings or IndependenceSettings()
-    if not isinstance(priors, Priors):
-        raise TypeError(f"priors must be Priors, not {type(priors).__name__}")
-    if not isinstance(settings, (IndependenceSettings, NutsSettings)):
-        raise TypeError(f"settings must be IndependenceSettings or NutsSettings, not {type(settings).__name__}")
     cores = min(cores or _available_cores(), settings.chains)
     started = time.perf_counter()
     if isinstance(settings, IndependenceSettings):
@@ -104,11 +87,8 @@ def warn_if_failed(record: FitRecord) -> None:
     if not record.passed:
         failures = "; ".join(str(check) for check in record.failures)
         remedy = "draws or tune" if record.sampler == "nuts" else "draws or proposals_per_draw, or NutsSettings"
-        warnings.warn(
-            f"this posterior must not be reported: {failures}. Take more {remedy}",
-            FitWarning,
-            stacklevel=3,
-        )
+        message = f"this posterior must not be reported: {failures}. Take more {remedy}"
+        warnings.warn(message, FitWarning, stacklevel=3)
 
 
 def _independence(design: TrialDesign, priors: Priors, settings: IndependenceSettings, cores: int) -> xr.DataTree:
@@ -131,7 +111,7 @@ def _nuts(design: TrialDesign, priors: Priors, settings: NutsSettings, cores: in
 
     from hte_utils.model import listing_model, sums_model
 
-    build = sums_model if settings.form is Form.SUMS else listing_model
+    build = sums_model if settings.form == Form.SUMS else listing_model
     nuts_seed, split_seed = np.random.SeedSequence(settings.seed).spawn(2)
     # One BLAS thread a chain: the products are small, and the chains already fill the cores.
     with threadpool_limits(limits=1, user_api="blas"):
@@ -149,7 +129,7 @@ def _nuts(design: TrialDesign, priors: Priors, settings: NutsSettings, cores: in
         )
     draws = {str(name): variable.to_numpy() for name, variable in trace["posterior"].data_vars.items()}
     draws.pop("standard_interaction", None)
-    if settings.form is Form.SUMS:
+    if settings.form == Form.SUMS:
         draws = split_sums(draws, priors, np.random.default_rng(split_seed))
     stats = trace["sample_stats"].to_dataset()[["diverging", "energy", "n_steps", "step_size"]]
     return posterior_tree(draws, stats.drop_attrs().drop_vars(("chain", "draw"), errors="ignore"), design)

@@ -51,24 +51,10 @@ class FitCheck:
 
 @dataclass(frozen=True, slots=True)
 class FitRecord:
-    """How a posterior was made.
+    """How a posterior was made: the algorithm, its settings and seed, the fields of `Priors`, versions, and checks.
 
-    Attributes
-    ----------
-    sampler
-        Name of the algorithm.
-    settings
-        Its settings, the seed among them.
-    priors
-        The fields of `hte_utils.priors.Priors`.
-    versions
-        Python and the libraries.
-    seconds
-        Wall time from the design to the draws, compilation included, checks not.
-    cores
-        Chains that ran at the same time. The draws do not depend on it.
-    checks
-        What was checked, and how it came out.
+    `seconds` is wall time from the design to the draws, compilation included and checks not; `cores` are the chains
+    that ran at the same time, on which the draws do not depend.
     """
 
     sampler: str
@@ -95,15 +81,7 @@ class FitRecord:
 
 
 def record_of(posterior: xr.DataTree) -> FitRecord:
-    """Read the record of a posterior that `fit` made.
-
-    Raises
-    ------
-    ValueError
-        If there is none.
-    """
-    if _ATTRIBUTE not in posterior.attrs:
-        raise ValueError("this posterior carries no fit record: it was not made by hte_utils.fit")
+    """Read the record of a posterior that `fit` made."""
     content = json.loads(posterior.attrs[_ATTRIBUTE])
     content["checks"] = tuple(FitCheck(**check) for check in content["checks"])
     return FitRecord(**content)
@@ -120,11 +98,8 @@ _version = cache(metadata.version)  # reads a file; a study asks thousands of ti
 def run_checks(posterior: xr.DataTree) -> tuple[FitCheck, ...]:
     """Check the chains of every scalar of Listing 2, and what the sampler says about itself.
 
-    Returns
-    -------
-    tuple of FitCheck
-        R-hat, bulk ESS, tail ESS and MCSE of the mean for any sampler; divergences and E-BFMI for NUTS; the Pareto k of
-        the importance weights for the independence chain.
+    R-hat, bulk ESS, tail ESS and MCSE of the mean for any sampler; divergences and E-BFMI for NUTS; the Pareto k of the
+    importance weights for the independence chain.
     """
     scalars = listing2_draws(posterior)
     names = [str(name) for name in scalars.data_vars]

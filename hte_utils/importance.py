@@ -9,7 +9,7 @@ them, and their error falls much faster than with the root of the number of poin
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -17,8 +17,8 @@ from arviz_stats.base import array_stats  # type: ignore[attr-defined]
 from scipy import linalg, special
 from scipy.stats import qmc
 
-from hte_utils.fast_likelihood import log_likelihood
 from hte_utils.hierarchical_chart import HierarchicalChart
+from hte_utils.sums_density import log_likelihood
 
 if TYPE_CHECKING:
     from hte_utils.sums_density import SumsDensity
@@ -44,24 +44,11 @@ _MOST_PER_DRAW, _HOPELESS_PER_DRAW = 50, 4
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ImportanceSample:
-    """Weighted points of the posterior.
-
-    Attributes
-    ----------
-    points
-        Shape (proposals, coordinates of the sums form).
-    weights
-        Shape (proposals,), smoothed; they sum to 1.
-    pareto_k
-        k-hat of the raw weights.
-    pilot_points
-        Evaluations of the density that went into fitting the proposal.
-    """
+    """Points (proposals, coordinates), their smoothed weights (proposals,) with sum 1, and k-hat of the raw ones."""
 
     points: FloatArray
     weights: FloatArray
     pareto_k: float
-    pilot_points: int
 
     @property
     def ess(self) -> float:
@@ -72,25 +59,18 @@ class ImportanceSample:
 def importance_sample(density: SumsDensity, draws: int, seed: np.random.SeedSequence) -> ImportanceSample:
     """Propose until the effective sample size reaches `draws`, or it is clear that it will not.
 
-    Parameters
-    ----------
-    density
-        The posterior.
-    draws
-        Wanted effective sample size.
-    seed
-        Its children decide the proposals; it is left as it was.
+    Children of the seed decide the proposals; it is left as it was.
     """
-    proposal = _Proposal.standard(HierarchicalChart.of(density), defensive=has_empty_cell(density))
+    proposal = _Proposal.standard(HierarchicalChart(density), defensive=has_empty_cell(density))
     spent, share = 0, 0.0
     for size in _PILOT_SIZES:
         if share < _PILOT_SHARE:
             proposal, share = proposal.refined(density, size, child_seed(seed, spent))
             spent += size
     uniforms = _sobol(proposal.n_uniforms, child_seed(seed, spent))
-    points, log_weights = proposal.weighted(density, next(uniforms))
+    points, log_weights, _ = proposal.weighted(density, next(uniforms))
     while True:
-        sample = _smoothed(points, log_weights, spent)
+        sample = _smoothed(points, log_weights)
         missing = draws / sample.ess - 1.0
         hopeless = sample.pareto_k > LARGEST_PARETO_K and len(points) >= _HOPELESS_PER_DRAW * draws
         if missing <= 0.0 or hopeless or len(points) >= _MOST_PER_DRAW * draws:
@@ -98,7 +78,7 @@ def importance_sample(density: SumsDensity, draws: int, seed: np.random.SeedSequ
         # At most three times as many more: a first estimate of the weights' variance can be far too large.
         n_blocks = int(np.ceil(len(points) / _BLOCK * min(missing, 3.0)))
         more = np.concatenate([next(uniforms) for _ in range(n_blocks)])
-        new_points, new_weights = proposal.weighted(density, more)
+        new_points, new_weights, _ = proposal.weighted(density, more)
         points, log_weights = np.concatenate([points, new_points]), np.concatenate([log_weights, new_weights])
 
 
@@ -124,26 +104,20 @@ class _Proposal:
         """How many uniform numbers a point takes: one a coordinate, one for the t, one to choose between two."""
         return self.centre.size + len(self.factors)
 
-    def weighted(self, density: SumsDensity, uniform: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Points (points, coordinates) and log weights (points,) from uniform numbers (points, `n_uniforms`)."""
-        points, log_weights, _ = self._weighted(density, uniform)
-        return points, log_weights
-
     def refined(self, density: SumsDensity, size: int, seed: np.random.SeedSequence) -> tuple[Self, float]:
         """Move to the posterior's mean and covariance; return the effective share of the pilot points as well."""
         uniforms = _sobol(self.n_uniforms, seed)
         uniform = np.concatenate([next(uniforms) for _ in range(size // _BLOCK)])
-        _, log_weights, inner = self._weighted(density, uniform)
+        _, log_weights, inner = self.weighted(density, uniform)
         weights = np.exp(np.minimum(log_weights - np.sort(log_weights)[-_PILOT_CUT], 0.0))
-        covariance = np.cov(inner, rowvar=False, aweights=weights)
-        centre = np.average(inner, axis=0, weights=weights)
         raw = np.exp(log_weights - log_weights.max())
         share = raw.sum() ** 2 / np.square(raw).sum() / size
-        own = linalg.cholesky(covariance, lower=True)
+        own = linalg.cholesky(np.cov(inner, rowvar=False, aweights=weights), lower=True)
         factors = (own,) if len(self.factors) == 1 else (own, _widened(own, self.chart))
-        return type(self)(self.chart, centre, factors), float(share)
+        return replace(self, centre=np.average(inner, axis=0, weights=weights), factors=factors), float(share)
 
-    def _weighted(self, density: SumsDensity, uniform: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    def weighted(self, density: SumsDensity, uniform: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Points, log weights and the chart's coordinates, from uniform numbers (points, `n_uniforms`)."""
         df, extra = _DEGREES_OF_FREEDOM, len(self.factors)
         standard = special.ndtri(uniform[:, extra:])
         standard /= np.sqrt(special.chdtri(df, uniform[:, 0]) / df)[:, None]
@@ -198,11 +172,11 @@ def _sobol(dimension: int, seed: np.random.SeedSequence) -> Iterator[FloatArray]
         yield engine.random(_BLOCK) + 2.0**-31
 
 
-def _smoothed(points: FloatArray, log_weights: FloatArray, spent: int) -> ImportanceSample:
+def _smoothed(points: FloatArray, log_weights: FloatArray) -> ImportanceSample:
     # psislw is made for leave-one-out: it wants the logarithms of reciprocal weights.
     smoothed, pareto_k = _STATISTICS.psislw(-log_weights, r_eff=1.0)
     weights = np.exp(smoothed)
-    return ImportanceSample(points, weights / weights.sum(), float(pareto_k), spent)
+    return ImportanceSample(points, weights / weights.sum(), float(pareto_k))
 
 
 def child_seed(seed: np.random.SeedSequence, number: int) -> np.random.SeedSequence:

@@ -1,21 +1,16 @@
 """An exact Markov chain for Listing 2 that needs no gradient and no compiler.
 
-The posterior of the sums form is smooth, unimodal and nearly normal, so an approximation is nearly right already,
-and an independence Metropolis-Hastings chain makes it exact: propose from a multivariate t, accept by the ratio of
-importance weights. The t starts as the Laplace approximation and is then fitted to the posterior's mean and
-covariance, estimated by importance sampling in two pilot rounds. The chains start after the proposal is settled,
-so nothing adapts while they run. Where every group has events and non-events in both arms, the likelihood closes the
-posterior in, the t has the heavier tails, and bounded weights make the chain uniformly ergodic (Mengersen & Tweedie
-1996, Theorem 2.1). Where a group's treated patients have no event, its effect has the tail of its marginal prior, a t
-with four degrees of freedom, which the proposal reaches too seldom: with 65 such patients the SD of that one effect
-came out 3 to 6 % too small. Pareto's k does not always say so.
+The posterior of the sums form is smooth, unimodal and nearly normal, so an independence Metropolis-Hastings chain makes
+an approximation exact: propose from a multivariate t, accept by the ratio of importance weights. The t starts as the
+Laplace approximation and is then fitted to the posterior's mean and covariance in two pilot rounds; nothing adapts
+while the chains run. Where every group has events and non-events in both arms, the t has the heavier tails, and bounded
+weights make the chain uniformly ergodic (Mengersen & Tweedie 1996, Theorem 2.1). Where a group's treated patients have
+no event, its effect has the tail of its marginal prior, which the proposal reaches too seldom: with 65 such patients
+the SD of that one effect came out 3 to 6 % too small. Pareto's k does not always say so.
 
-Where the interactions have a sampled scale (`Priors.interaction_scale`), the posterior is a funnel, and the t stands in
-the coordinates of `hte_utils.hierarchical_chart`, in which it is none.
-
-Proposals do not depend on the chain: their densities are evaluated many at a time, as one matrix product and two
-vectorised functions a block. Where the approximation is poor (twenty groups, or a nearly improper prior), chains
-repeat themselves, and the checks of the fit say so: use NUTS there.
+Where the interactions have a sampled scale, the posterior is a funnel, and the t stands in the coordinates of
+`hte_utils.hierarchical_chart`, in which it is none. Where the approximation is poor (twenty groups, or a nearly
+improper prior), chains repeat themselves, and the checks of the fit say so: use NUTS there.
 """
 
 from __future__ import annotations
@@ -62,7 +57,7 @@ class Proposal:
         Where the interactions have a scale, the mode in all coordinates is of no use: a chart is laid out instead.
         """
         if density.at.has_scale:
-            return cls(np.zeros(density.at.size), np.eye(density.at.size), HierarchicalChart.of(density))
+            return cls(np.zeros(density.at.size), np.eye(density.at.size), HierarchicalChart(density))
         mode = optimize.minimize(
             lambda point: -float(density(point[None, :])[0]),
             density.start(),
@@ -126,19 +121,7 @@ class Chain:
 def run_chains(
     density: SumsDensity, schedule: Schedule, seeds: Sequence[np.random.SeedSequence], cores: int
 ) -> list[Chain]:
-    """Run independence chains.
-
-    Parameters
-    ----------
-    density
-        The posterior.
-    schedule
-        Length of each chain.
-    seeds
-        The first is for the pilot rounds, the others are for one chain each.
-    cores
-        Chains that run at the same time, each on one thread. The result does not depend on it.
-    """
+    """Run one chain for each seed but the first, which is for the pilot rounds; `cores` of them at the same time."""
     # Many small products: a second BLAS thread a chain costs more than it brings, and could change the last bit.
     with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(cores) as pool:
         rng = np.random.default_rng(seeds[0])

@@ -20,21 +20,11 @@ if TYPE_CHECKING:
 
 
 def listing_model(design: TrialDesign, priors: Priors | None = None) -> pm.Model:
-    """Build Listing 2 as printed, for any covariates and any number of groups.
+    """Build Listing 2 as printed, for any covariates and any number of groups; its priors if None.
 
-    Parameters
-    ----------
-    design
-        The trial, as `TrialSpec.design` returns it.
-    priors
-        Priors; those of Listing 2 if None.
-
-    Returns
-    -------
-    pymc.Model
-        Variables ``b_intercept``, ``b_trt``, ``b_prognostic`` (dim prognostic), ``b_interaction`` (dim modifier),
-        ``re``, ``re_trt``, ``te_group`` (dim group), ``tau_re``, ``tau_re_trt``; observed ``event`` (dim patient).
-        With `Priors.interaction_scale` also ``sd_interaction``.
+    Variables ``b_intercept``, ``b_trt``, ``b_prognostic`` (dim prognostic), ``b_interaction`` (dim modifier), ``re``,
+    ``re_trt``, ``te_group`` (dim group), ``tau_re``, ``tau_re_trt``; observed ``event`` (dim patient). With
+    `Priors.interaction_scale` also ``sd_interaction``.
     """
     priors = priors or Priors()
     shape, rate = priors.precision_shape, priors.precision_rate
@@ -70,17 +60,8 @@ def listing_model(design: TrialDesign, priors: Priors | None = None) -> pm.Model
 def sums_model(design: TrialDesign, priors: Priors | None = None) -> pm.Model:
     """Build the equivalent of Listing 2 that holds only what the data identify.
 
-    Parameters
-    ----------
-    design, priors
-        As for `listing_model`.
-
-    Returns
-    -------
-    pymc.Model
-        Variables ``alpha``, ``delta`` (dim group), ``b_prognostic``, ``b_interaction``, ``tau_re``, ``tau_re_trt``, and
-        ``sd_interaction`` as above. `hte_utils.priors.draw_split` gives the others of `listing_model`; ``te_group`` is
-        ``delta``.
+    Variables ``alpha``, ``delta`` (dim group) in place of intercept, treatment effect and deviations, which
+    `hte_utils.priors.draw_split` gives back; ``te_group`` is ``delta``.
     """
     priors = priors or Priors()
     shape, rate = priors.precision_shape, priors.precision_rate

@@ -1,4 +1,4 @@
-"""The scalar quantities of Listing 2 under the paper's names, and where each stands in a posterior.
+"""The draws of Listing 2: from points of the sums form to a labelled posterior, and by the paper's names.
 
 The posterior holds labelled vectors (``b_prognostic`` over `prognostic`, ...); the paper writes one scalar each:
 ``b_age``, ``b_trt_age``, ``re[1]``, ``te_gender[2]``. Groups count from 1 there: 1 = Male, 2 = Female.
@@ -6,80 +6,50 @@ The posterior holds labelled vectors (``b_prognostic`` over `prognostic`, ...); 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
+import numpy as np
 import xarray as xr
+
+from hte_utils.priors import Priors, draw_split
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from hte_utils.spec import TrialDesign
+    from hte_utils.sums_density import Coordinates
+    from hte_utils.trial_checks import FloatArray
 
 GROUP_COLUMN: Final = "group_column"
 """Attribute of the group `posterior` that names the grouping factor: the ``gender`` of ``te_gender``."""
 
-_EFFECTS = ("b_intercept", "b_trt", "b_prognostic", "b_interaction", "re", "re_trt", "te_group")
-_OPTIONAL = ("sd_interaction",)
-_VARIABLES = (*_EFFECTS, "tau_re", "tau_re_trt")
-
-
-@dataclass(frozen=True, slots=True)
-class Parameter:
-    """One scalar of Listing 2.
-
-    Attributes
-    ----------
-    name
-        As the paper writes it, e.g. ``b_trt_age``.
-    variable
-        The posterior's variable, e.g. ``b_interaction``.
-    dim, label
-        Dimension and coordinate of the scalar in that variable, e.g. ``modifier`` and ``age``; None for a scalar.
-    """
-
-    name: str
-    variable: str
-    dim: str | None = None
-    label: str | None = None
-
-
-def parameters_of(posterior: xr.DataTree) -> tuple[Parameter, ...]:
-    """Every scalar of Listing 2 in the posterior, in the alphabetical order in which coda (and Table 4) prints them.
-
-    Raises
-    ------
-    ValueError
-        If the tree has no group `posterior` or a variable is missing.
-    """
-    draws = _draws(posterior)
-    prognostic, modifiers, groups = (_labels(draws, dim) for dim in ("prognostic", "modifier", "group"))
-    group_column = draws.attrs.get(GROUP_COLUMN, "group")
-    scalars = ("b_intercept", "b_trt", "tau_re", "tau_re_trt", *(name for name in _OPTIONAL if name in draws))
-    found = [Parameter(name, name) for name in scalars]
-    found += [Parameter(f"b_{label}", "b_prognostic", "prognostic", label) for label in prognostic]
-    found += [Parameter(f"b_trt_{label}", "b_interaction", "modifier", label) for label in modifiers]
-    for variable, stem in (("re", "re"), ("re_trt", "re_trt"), ("te_group", f"te_{group_column}")):
-        found += [
-            Parameter(f"{stem}[{place}]", variable, "group", label) for place, label in enumerate(groups, start=1)
-        ]
-    return tuple(sorted(found, key=lambda parameter: parameter.name))
+_OWN_DIM = {
+    "b_prognostic": "prognostic",
+    "b_interaction": "modifier",
+    "re": "group",
+    "re_trt": "group",
+    "te_group": "group",
+}
 
 
 def listing2_draws(posterior: xr.DataTree) -> xr.Dataset:
-    """Draws of every scalar of Listing 2 under the paper's name (and ``sd_interaction``, where the prior has it).
+    """Draws of every scalar of Listing 2 under the paper's name, in the alphabetical order in which coda prints them.
 
     Effects are log odds ratios of the event (positive = harm, the event being major bleeding), precisions have the
-    inverse square of that unit. Each has the dims chain, draw. For the paper's model there are 18.
-
-    Raises
-    ------
-    ValueError
-        If the tree has no group `posterior` or a variable is missing.
+    inverse square of that unit; ``sd_interaction`` is there where the prior has it. Each has the dims chain, draw.
     """
-    draws = _draws(posterior)
+    draws = posterior["posterior"].to_dataset()
+    stems = {"b_prognostic": "b", "b_interaction": "b_trt", "te_group": f"te_{draws.attrs.get(GROUP_COLUMN, 'group')}"}
     scalars = {}
-    for parameter in parameters_of(posterior):
-        variable = draws[parameter.variable]
-        if parameter.dim is not None:
-            variable = variable.sel({parameter.dim: parameter.label}, drop=True)
-        scalars[parameter.name] = variable
-    return xr.Dataset(scalars)
+    for name, variable in draws.data_vars.items():
+        if name not in _OWN_DIM:
+            scalars[str(name)] = variable
+            continue
+        dim, stem = _OWN_DIM[str(name)], stems.get(str(name), name)
+        for place, label in enumerate(draws[dim].values, start=1):
+            scalar = f"{stem}[{place}]" if dim == "group" else f"{stem}_{label}"
+            scalars[scalar] = variable.sel({dim: label}, drop=True)
+    return xr.Dataset(dict(sorted(scalars.items())))
 
 
 def table4_draws(posterior: xr.DataTree) -> xr.Dataset:
@@ -88,15 +58,44 @@ def table4_draws(posterior: xr.DataTree) -> xr.Dataset:
     return scalars[[name for name in scalars.data_vars if str(name).startswith(("b_", "te_"))]]
 
 
-def _draws(posterior: xr.DataTree) -> xr.Dataset:
-    if "posterior" not in posterior.children:
-        raise ValueError(f"there is no group 'posterior' in this tree, only {list(posterior.children)}")
-    draws = posterior["posterior"].to_dataset()
-    missing = [name for name in _VARIABLES if name not in draws]
-    if missing:
-        raise ValueError(f"the posterior lacks {missing} of Listing 2; it holds {list(draws.data_vars)}")
-    return draws
+def sums_of(points: FloatArray, at: Coordinates) -> dict[str, FloatArray]:
+    """Name what stands in points of the sums form, shape (..., coordinates); precisions and scale leave their log."""
+    sums = {
+        "alpha": points[..., at.alpha],
+        "delta": points[..., at.delta],
+        "b_prognostic": points[..., at.prognostic],
+        "b_interaction": points[..., at.interaction],
+        "tau_re": np.exp(points[..., at.log_tau[0]]),
+        "tau_re_trt": np.exp(points[..., at.log_tau[1]]),
+    }
+    if at.has_scale:
+        sums["sd_interaction"] = np.exp(points[..., at.log_scale])
+    return sums
 
 
-def _labels(draws: xr.Dataset, dim: str) -> list[str]:
-    return [str(label) for label in draws[dim].values]
+def split_sums(sums: Mapping[str, FloatArray], priors: Priors, rng: np.random.Generator) -> dict[str, FloatArray]:
+    """Take the sums apart (`hte_utils.priors.draw_split`): the variables of Listing 2 by name."""
+    b_intercept, re = draw_split(sums["alpha"], sums["tau_re"], priors.shared_intercept, rng)
+    b_trt, re_trt = draw_split(sums["delta"], sums["tau_re_trt"], priors.shared_effect, rng)
+    kept = {name: values for name, values in sums.items() if name not in ("alpha", "delta")}
+    return {"b_intercept": b_intercept, "b_trt": b_trt, "re": re, "re_trt": re_trt, "te_group": sums["delta"]} | kept
+
+
+def posterior_tree(draws: Mapping[str, FloatArray], stats: xr.Dataset, design: TrialDesign) -> xr.DataTree:
+    """Label the variables of Listing 2, whose first two axes are chain and draw."""
+    n_chains, n_draws = draws["b_intercept"].shape
+    steps = {"chain": np.arange(n_chains), "draw": np.arange(n_draws)}
+    posterior = xr.Dataset(
+        {
+            name: (("chain", "draw", _OWN_DIM[name]) if name in _OWN_DIM else ("chain", "draw"), values)
+            for name, values in draws.items()
+        },
+        coords={
+            **steps,
+            "prognostic": list(design.prognostic_labels),
+            "modifier": list(design.modifier_labels),
+            "group": list(design.group_labels),
+        },
+        attrs={GROUP_COLUMN: design.coding.spec.group},
+    )
+    return xr.DataTree.from_dict({"posterior": posterior, "sample_stats": stats.assign_coords(steps)})

@@ -1,15 +1,12 @@
 """Posteriors on disk, found again by what made them.
 
-A stored posterior's key is a digest of everything its draws depend on: the data, the model (spec, priors, and the
-source of every module that `hte_utils.fit` needs), the settings, and the versions of the libraries. Change any of them,
-and the posterior is fitted anew; there is nothing to clear by hand.
+A stored posterior's key is a digest of everything its draws depend on: data, model (spec, priors, and the source of
+every module that `hte_utils.fit` needs), settings, and library versions; there is nothing to clear by hand.
 
-The store is the directory named by the environment variable ``HTE_POSTERIOR_STORE``, or else ``posteriors`` in the
-user's cache directory. Each file is called ``<key>-<digest of its bytes>.nc``: a damaged or truncated file contradicts
-its own name (which is checked before any HDF5 code sees it), is removed, and fitted again. Files are written under a
-temporary name and moved into place, so that readers never see half of one, and two processes that fit the same
-posterior at once leave two good files at worst. The format is netCDF-4, by h5netcdf: unlike the netCDF4 library it
-writes to and reads from memory, so that what is checked is what is read. No pickles.
+The store is the directory named by ``HTE_POSTERIOR_STORE``, or ``posteriors`` in the user's cache directory. Each file
+is called ``<key>-<digest of its bytes>.nc``: a damaged file contradicts its own name (which is checked before any HDF5
+code sees it), is removed, and fitted again. Files are moved into place, so that readers never see half of one, and two
+processes at once leave two good files at worst. netCDF-4 by h5netcdf, which reads from memory what was checked.
 """
 
 from __future__ import annotations
@@ -49,30 +46,18 @@ def fit_or_load(
     priors: Priors | None = None,
     settings: Settings | None = None,
     cores: int | None = None,
-    progress: bool | None = None,
     store: Path | None = None,
 ) -> xr.DataTree:
-    """Take the posterior from the store, or fit it and put it there.
+    """Take the posterior from the store (a directory; `store_directory()` if None), or fit it and put it there.
 
-    Parameters
-    ----------
-    design, priors, settings, cores, progress
-        As for `hte_utils.fit.fit`.
-    store
-        Directory of the store; `store_directory()` if None.
-
-    Returns
-    -------
-    xarray.DataTree
-        As `hte_utils.fit.fit` returns it. A posterior that failed a check is stored as well, and warns every time.
+    Otherwise as `hte_utils.fit.fit`. A posterior that failed a check is stored as well, and warns every time.
 
     Warns
     -----
     FitWarning
         If the fit failed a check.
     StoreWarning
-        If a stored file is damaged or cannot be read (it is fitted again), or the store cannot be written (the
-        posterior is returned).
+        If a stored file is damaged or cannot be read (it is fitted again), or the store cannot be written.
     """
     directory = store_directory() if store is None else Path(store)
     key = posterior_key(design, priors or Priors(), settings or IndependenceSettings())
@@ -80,7 +65,7 @@ def fit_or_load(
     if stored is not None:
         warn_if_failed(record_of(stored))
         return stored
-    posterior = fit(design, priors=priors, settings=settings, cores=cores, progress=progress)
+    posterior = fit(design, priors=priors, settings=settings, cores=cores)
     _save(posterior, directory, key)
     return posterior
 
@@ -93,8 +78,9 @@ def store_directory() -> Path:
 
 def posterior_key(design: TrialDesign, priors: Priors, settings: Settings) -> str:
     """Digest of everything that the draws depend on, 40 hexadecimal digits."""
+    arrays = (design.prognostic, design.modifiers, design.group, design.outcome, design.treatment)
     described = {
-        "data": _data_digest(design),
+        "data": [(array.shape, array.dtype.str, hashlib.sha256(array.tobytes()).hexdigest()) for array in arrays],
         "coding": asdict(design.coding),
         "priors": asdict(priors),
         "settings": {"kind": type(settings).__name__} | asdict(settings),
@@ -103,14 +89,6 @@ def posterior_key(design: TrialDesign, priors: Priors, settings: Settings) -> st
     }
     text = json.dumps(described, sort_keys=True, default=repr)
     return hashlib.sha256(text.encode()).hexdigest()[:40]
-
-
-def _data_digest(design: TrialDesign) -> str:
-    digest = hashlib.sha256()
-    for array in (design.prognostic, design.modifiers, design.group, design.outcome, design.treatment):
-        digest.update(repr((array.shape, array.dtype.str)).encode())
-        digest.update(array.tobytes())
-    return digest.hexdigest()
 
 
 def _load(directory: Path, key: str) -> xr.DataTree | None:

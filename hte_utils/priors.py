@@ -15,7 +15,7 @@ So one may sample the sums, and draw the split afterwards from its exact conditi
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
@@ -50,8 +50,8 @@ class Priors:
 
     Raises
     ------
-    TypeError, ValueError
-        If a value is not a finite number, or not positive (the mean may be any), or None where that has no meaning.
+    ValueError
+        If a value is not finite, or not positive (the mean may be any).
     """
 
     fixed_sd: float = 1.0
@@ -62,14 +62,9 @@ class Priors:
     interaction_scale: float | None = None
 
     def __post_init__(self) -> None:
-        for name in ("fixed_sd", "precision_shape", "precision_rate"):
-            _require_positive(name, getattr(self, name))
-        for name in ("intercept_sd", "interaction_scale"):
-            if getattr(self, name) is not None:
-                _require_positive(name, getattr(self, name))
-        _require_number("intercept_mean", self.intercept_mean)
-        if not math.isfinite(self.intercept_mean):
-            raise ValueError(f"prior intercept_mean must be finite, not {self.intercept_mean!r}")
+        for name, value in asdict(self).items():
+            if value is not None and not (math.isfinite(value) and (value > 0.0 or name == "intercept_mean")):
+                raise ValueError(f"prior {name} must be finite, and positive unless it is a mean, not {value!r}")
 
     @property
     def shared_intercept(self) -> NormalPrior:
@@ -82,46 +77,17 @@ class Priors:
         return NormalPrior(0.0, self.fixed_sd)
 
 
-def _require_number(name: str, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise TypeError(f"prior {name} must be a number, not {value!r}")
-
-
-def _require_positive(name: str, value: float) -> None:
-    _require_number(name, value)
-    if not 0.0 < value < math.inf:
-        raise ValueError(f"prior {name} must be positive and finite, not {value!r}")
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Split:
-    """Group sums taken apart: `shared` has the shape of the draws, `deviations` one more axis for the groups."""
-
-    shared: FloatArray
-    deviations: FloatArray
-
-
-def draw_split(sums: FloatArray, precision: FloatArray, prior: NormalPrior, rng: np.random.Generator) -> Split:
+def draw_split(
+    sums: FloatArray, precision: FloatArray, prior: NormalPrior, rng: np.random.Generator
+) -> tuple[FloatArray, FloatArray]:
     """Draw the shared part and the deviations given their sums, from the exact conditional law.
 
-    Parameters
-    ----------
-    sums
-        Shape (..., groups), log-odds: group intercepts, or group treatment effects.
-    precision
-        Shape (...): precision τ of the deviations.
-    prior
-        Prior of the shared part: `Priors.shared_intercept` or `Priors.shared_effect`.
-    rng
-        Source of randomness.
-
-    Returns
-    -------
-    Split
-        ``b_intercept`` and ``re``, or ``b_trt`` and ``re_trt``, of Listing 2.
+    `sums`, shape (..., groups), are group intercepts or group treatment effects in log-odds, `precision`, shape (...),
+    is that of the deviations, and `prior` is `Priors.shared_intercept` or `Priors.shared_effect`. Returns
+    ``b_intercept`` and ``re``, or ``b_trt`` and ``re_trt``, of Listing 2: shapes (...) and (..., groups).
     """
     variance = prior.sd**2
     q = 1.0 + sums.shape[-1] * variance * precision
     mean = prior.mean + variance * precision * (sums - prior.mean).sum(axis=-1) / q
     shared = mean + np.sqrt(variance / q) * rng.standard_normal(precision.shape)
-    return Split(shared, sums - shared[..., None])
+    return shared, sums - shared[..., None]

@@ -25,7 +25,7 @@ from hte_utils.fit import fit
 from hte_utils.fit_record import FitCheck, FitRecord, library_versions, record_of
 from hte_utils.fit_settings import NutsSettings
 from hte_utils.importance import LARGEST_PARETO_K, ImportanceSample, child_seed, importance_sample
-from hte_utils.posterior_tree import points_of, posterior_tree, split_sums, sums_of
+from hte_utils.parameters import posterior_tree, split_sums, sums_of
 from hte_utils.priors import Priors
 from hte_utils.spec import TrialDesign
 from hte_utils.sums_density import SumsDensity
@@ -35,49 +35,32 @@ if TYPE_CHECKING:
 
     from hte_utils.trial_checks import FloatArray
 
-_FEWEST_DRAWS = 100
-_NUTS_CHAINS = 4
-
 
 class QuickFallbackWarning(UserWarning):
     """Importance sampling failed for a trial; its posterior was sampled by NUTS."""
 
 
 class Engine(StrEnum):
-    """What made a quick posterior."""
+    """What made a quick posterior: Pareto-smoothed importance sampling, or NUTS because that failed."""
 
     IMPORTANCE = "importance"
-    """Pareto-smoothed importance sampling."""
     NUTS = "nuts"
-    """The No-U-Turn sampler, because importance sampling failed."""
 
 
 @dataclass(frozen=True, slots=True)
 class QuickRecord:
     """How a quick posterior was made.
 
-    Attributes
-    ----------
-    engine
-        What the draws come from.
-    pareto_k
-        k-hat of the importance weights; above 0.7 they are not used.
-    ess
-        Effective sample size. Importance sampling: 1 / sum(weights²), which undersells quasi-random proposals. NUTS:
-        the smallest bulk ESS of any scalar of Listing 2.
-    proposals
-        Weighted points that the draws were taken from (for NUTS: draws).
-    pilot_points
-        Evaluations of the density that went into the proposal.
-    seconds
-        Wall time from the design to the draws.
+    `pareto_k` is k-hat of the importance weights; above 0.7 they are not used. `ess` is the effective sample size: of
+    importance sampling 1 / sum(weights²), which undersells quasi-random proposals, of NUTS the smallest bulk ESS of any
+    scalar of Listing 2. `wanted_draws` are effective draws, `seed` is in words, `seconds` are wall time.
     """
 
     engine: Engine
     pareto_k: float
     ess: float
-    proposals: int
-    pilot_points: int
+    wanted_draws: int
+    seed: str
     seconds: float
 
 
@@ -85,28 +68,12 @@ class QuickRecord:
 class QuickPosterior:
     """A posterior of one trial.
 
-    Attributes
-    ----------
-    design, priors, wanted_draws, seed
-        What it was made from: `wanted_draws` are effective draws, `seed` is that of `quick_posterior`, in words.
-    points
-        Weighted points in the coordinates of the sums form (`hte_utils.sums_density.Coordinates`), shape
-        (proposals, coordinates).
-    weights
-        Shape (proposals,): Pareto-smoothed, with sum 1.
-    draws
-        Equal-weight draws of the variables of Listing 2 by name, shape (draws,) or (draws, labels), in random order.
-        There are as many as proposals, but no more than twice `wanted_draws`; a heavy point occurs more than once.
-    record
-        How it was made.
+    `draws` are equal-weight draws of the variables of Listing 2 by name, shape (draws,) or (draws, labels), in random
+    order: as many as proposals, but no more than twice those wanted; a heavy point occurs more than once.
     """
 
     design: TrialDesign
     priors: Priors
-    wanted_draws: int
-    seed: str
-    points: FloatArray
-    weights: FloatArray
     draws: Mapping[str, FloatArray]
     record: QuickRecord
 
@@ -120,25 +87,21 @@ class QuickPosterior:
 
         Autocorrelations of that chain say nothing, since its order is random: the record's Pareto k and ESS do.
         """
+        k, ess, wanted = self.record.pareto_k, self.record.ess, self.record.wanted_draws
         one_chain = {name: values[None] for name, values in self.draws.items()}
-        stats = xr.Dataset(attrs={"pareto_k": self.record.pareto_k, "importance_ess": self.record.ess})
-        tree = posterior_tree(one_chain, stats, self.design)
-        self._fit_record().attach(tree)
-        return tree
-
-    def _fit_record(self) -> FitRecord:
-        k, ess = self.record.pareto_k, self.record.ess
-        enough = FitCheck("effective sample size", ess, "", f"at least {self.wanted_draws}", ess >= self.wanted_draws)
+        tree = posterior_tree(one_chain, xr.Dataset(attrs={"pareto_k": k, "importance_ess": ess}), self.design)
+        enough = FitCheck("effective sample size", ess, "", f"at least {wanted}", ess >= wanted)
         usable = FitCheck("Pareto k", k, "", f"below {LARGEST_PARETO_K:g}", k < LARGEST_PARETO_K)
-        return FitRecord(
+        FitRecord(
             sampler=f"quick, {self.record.engine}",
-            settings={"draws": self.wanted_draws, "seed": self.seed},
+            settings={"draws": wanted, "seed": self.record.seed},
             priors=asdict(self.priors),
             versions=library_versions(),
             seconds=self.record.seconds,
             cores=1,
             checks=(enough, usable) if self.record.engine is Engine.IMPORTANCE else (enough,),
-        )
+        ).attach(tree)
+        return tree
 
 
 def quick_posterior(
@@ -155,24 +118,12 @@ def quick_posterior(
 
     Parameters
     ----------
-    design
-        The trial, as `TrialSpec.design` returns it.
     priors
         Those of Listing 2 if None.
     draws
-        Wanted effective sample size, at least 100.
+        Wanted effective sample size; k-hat cannot be judged from fewer than 100.
     seed
-        Non-negative integer, or a SeedSequence (which is left as it was: it may be used again).
-
-    Returns
-    -------
-    QuickPosterior
-        Weighted points, equal-weight draws, and how they were made.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If an argument has the wrong type or value.
+        A SeedSequence is left as it was: it may be used again.
 
     Warns
     -----
@@ -181,7 +132,7 @@ def quick_posterior(
     FitWarning
         If NUTS failed one of its own checks.
     """
-    root = _checked(design, priors, draws, seed)
+    root = seed if isinstance(seed, np.random.SeedSequence) else np.random.SeedSequence(seed)
     priors = priors or Priors()
     sampling, splitting, fallback = (child_seed(root, place) for place in range(3))
     started = time.perf_counter()
@@ -191,40 +142,15 @@ def quick_posterior(
         density = SumsDensity.of(design, priors)
         sample = importance_sample(density, draws, sampling)
         rng = np.random.default_rng(splitting)
-        quantities = split_sums(sums_of(_equal_weights(sample, draws, rng), density.at), priors, rng)
-    words = f"{root.entropy} {root.spawn_key}"
-    failure = _failure(sample, draws)
+        found = split_sums(sums_of(_equal_weights(sample, draws, rng), density.at), priors, rng)
+    engine, ess, failure = Engine.IMPORTANCE, sample.ess, _failure(sample, draws)
     if failure is not None:
         message = f"{failure}; NUTS takes the place of importance sampling for this trial"
         warnings.warn(message, QuickFallbackWarning, stacklevel=2)
-        return _by_nuts(design, priors, draws, fallback, words, sample, started)
-    seconds = time.perf_counter() - started
-    record = QuickRecord(
-        Engine.IMPORTANCE, sample.pareto_k, sample.ess, len(sample.points), sample.pilot_points, seconds
-    )
-    return QuickPosterior(design, priors, draws, words, sample.points, sample.weights, quantities, record)
-
-
-def _checked(
-    design: object, priors: object, draws: object, seed: int | np.random.SeedSequence
-) -> np.random.SeedSequence:
-    if not isinstance(design, TrialDesign):
-        raise TypeError(
-            f"quick_posterior needs a TrialDesign, not {type(design).__name__}: call spec.design(trial) first"
-        )
-    if priors is not None and not isinstance(priors, Priors):
-        raise TypeError(f"priors must be Priors or None, not {type(priors).__name__}")
-    if isinstance(draws, bool) or not isinstance(draws, int):
-        raise TypeError(f"draws must be an integer, not {draws!r}")
-    if draws < _FEWEST_DRAWS:
-        raise ValueError(f"draws must be at least {_FEWEST_DRAWS}, not {draws}: k-hat cannot be judged from fewer")
-    if isinstance(seed, np.random.SeedSequence):
-        return seed
-    if isinstance(seed, bool) or not isinstance(seed, int):
-        raise TypeError(f"seed must be an integer or a numpy SeedSequence, not {seed!r}")
-    if seed < 0:
-        raise ValueError(f"seed must not be negative, but is {seed}")
-    return np.random.SeedSequence(seed)
+        found, ess = _by_nuts(design, priors, draws, fallback)
+        engine = Engine.NUTS
+    words, seconds = f"{root.entropy} {root.spawn_key}", time.perf_counter() - started
+    return QuickPosterior(design, priors, found, QuickRecord(engine, sample.pareto_k, ess, draws, words, seconds))
 
 
 def _failure(sample: ImportanceSample, draws: int) -> str | None:
@@ -247,26 +173,14 @@ def _equal_weights(sample: ImportanceSample, draws: int, rng: np.random.Generato
 
 
 def _by_nuts(
-    design: TrialDesign,
-    priors: Priors,
-    draws: int,
-    seed: np.random.SeedSequence,
-    words: str,
-    failed: ImportanceSample,
-    started: float,
-) -> QuickPosterior:
-    each = max(250, -(-draws // 2))  # twice as many as wanted: some parameters mix slowly
-    settings = NutsSettings(
-        draws=each, chains=_NUTS_CHAINS, tune=500, target_accept=0.95, seed=int(seed.generate_state(1)[0])
-    )
+    design: TrialDesign, priors: Priors, draws: int, seed: np.random.SeedSequence
+) -> tuple[dict[str, FloatArray], float]:
+    """Draws by name, one chain after the other, and their smallest bulk ESS."""
+    each = max(250, -(-draws // 2))  # of four chains: twice as many as wanted, since some parameters mix slowly
+    settings = NutsSettings(draws=each, tune=500, target_accept=0.95, seed=int(seed.generate_state(1)[0]))
     posterior = fit(design, priors=priors, settings=settings, cores=1, progress=False)
-    quantities: dict[str, FloatArray] = {
+    found: dict[str, FloatArray] = {
         str(name): values.to_numpy().reshape(-1, *values.shape[2:])
         for name, values in posterior["posterior"].to_dataset().data_vars.items()
     }
-    ess = next(check.value for check in record_of(posterior).checks if check.name == "bulk ESS")
-    points = points_of(quantities, SumsDensity.of(design, priors).at)
-    seconds = time.perf_counter() - started
-    record = QuickRecord(Engine.NUTS, failed.pareto_k, ess, len(points), failed.pilot_points, seconds)
-    weights = np.full(len(points), 1.0 / len(points))
-    return QuickPosterior(design, priors, draws, words, points, weights, quantities, record)
+    return found, next(check.value for check in record_of(posterior).checks if check.name == "bulk ESS")

@@ -35,25 +35,14 @@ __all__ = ["PAPER_SPEC", "Covariate", "Patients", "TrialDesign", "TrialSpec"]
 class Covariate:
     """One baseline covariate.
 
-    Parameters
-    ----------
-    column
-        Its column in the trial table: numeric, boolean, or categorical with two categories (the second counts as 1).
-    label
-        Its name in the model, as in ``b_<label>``.
-    standardise
-        Whether it enters the model as (value - mean) / SD, with the mean and the n-1 standard deviation of the trial,
-        which is what R's ``scale()`` does.
+    `column` is numeric, boolean, or categorical with two categories (the second counts as 1); `label` is its name in
+    the model, as in ``b_<label>``. With `standardise` it enters the model as (value - mean) / SD, with the mean and the
+    n-1 standard deviation of the trial, which is what R's ``scale()`` does.
     """
 
     column: str
     label: str
     standardise: bool = False
-
-    def __post_init__(self) -> None:
-        for field, value in (("column", self.column), ("label", self.label)):
-            if not isinstance(value, str) or not value:
-                raise TypeError(f"a covariate's {field} must be a non-empty string, not {value!r}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +67,8 @@ class TrialSpec:
 
     Raises
     ------
-    TypeError, ValueError
-        If a name is no string, a column or label is used twice, or a modifier is not a prognostic covariate.
+    ValueError
+        If a column or label is used twice, or a modifier is not a prognostic covariate.
     """
 
     outcome: str
@@ -93,14 +82,8 @@ class TrialSpec:
         # Lists are what people write; tuples are what makes the spec hashable and unchangeable.
         object.__setattr__(self, "prognostic", tuple(self.prognostic))
         object.__setattr__(self, "modifiers", tuple(self.modifiers))
-        for name in self.columns:
-            if not isinstance(name, str) or not name:
-                raise TypeError(f"a column's name must be a non-empty string, not {name!r}")
-        for what, names in (
-            ("column", self.columns),
-            ("label", self.prognostic_labels),
-            ("modifier", self.modifiers),
-        ):
+        named = {"column": self.columns, "label": self.prognostic_labels, "modifier": self.modifiers}
+        for what, names in named.items():
             repeated = sorted({name for name in names if names.count(name) > 1})
             if repeated:
                 raise ValueError(f"a TrialSpec uses each {what} once, but {repeated} is there more than once")

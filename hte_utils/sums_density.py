@@ -19,8 +19,38 @@ if TYPE_CHECKING:
     from hte_utils.priors import NormalPrior, Priors
     from hte_utils.spec import TrialDesign
 
-# A block of patients times a block of points is 1 MiB of doubles: it stays in a core's cache.
-_PATIENT_BLOCK, _POINT_BLOCK = 2048, 64
+# A block of patients times a block of points is half a MiB of doubles: it stays in a core's cache.
+_PATIENT_BLOCK, _POINT_BLOCK = 2048, 32
+# One logarithm for the product of so many terms 1 + exp(x): exact to the last digits, since no term is below 1.
+_FOLD = 16
+
+
+def log_likelihood(signed: FloatArray, coefficients: FloatArray) -> FloatArray:
+    """Evaluate ``-sum(log(1 + exp(signed @ coefficients)))``, shape (points,), at points (points, coefficients).
+
+    `signed`, shape (patients, coefficients), is that of `SumsDensity`. A product that overflows gives -inf: sixteen
+    patients whose outcomes have a joint probability below 1e-308, which has no weight in any posterior.
+    """
+    total = np.zeros(len(coefficients))
+    with np.errstate(over="ignore"):
+        for first in range(0, len(coefficients), _POINT_BLOCK):
+            some = slice(first, first + _POINT_BLOCK)
+            columns = np.ascontiguousarray(coefficients[some].T)
+            for patient in range(0, len(signed), _PATIENT_BLOCK):
+                terms = signed[patient : patient + _PATIENT_BLOCK] @ columns
+                np.exp(terms, out=terms)
+                terms += 1.0
+                total[some] -= _sum_of_logs(terms)
+    return total
+
+
+def _sum_of_logs(terms: FloatArray) -> FloatArray:
+    n_rest = len(terms) % _FOLD
+    folded = np.multiply.reduce(terms[n_rest:].reshape(_FOLD, -1, terms.shape[1]), axis=0)
+    sums: FloatArray = np.log(folded).sum(axis=0)
+    if n_rest:
+        sums += np.log(np.multiply.reduce(terms[:n_rest], axis=0))
+    return sums
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,47 +86,37 @@ class Coordinates:
         return slice(self.prognostic.stop, self.prognostic.stop + self.n_modifiers)
 
     @property
-    def fixed(self) -> slice:
-        """Main effects and interactions together."""
-        return slice(self.prognostic.start, self.interaction.stop)
+    def n_coefficients(self) -> int:
+        """Number of coefficients of the linear predictor."""
+        return 2 * self.n_groups + self.n_prognostic + self.n_modifiers
 
     @property
     def linear(self) -> slice:
         """All coefficients of the linear predictor."""
-        return slice(0, self.interaction.stop)
+        return slice(0, self.n_coefficients)
 
     @property
     def log_tau(self) -> tuple[int, int]:
         """Logarithms of tau_re and tau_re_trt."""
-        first = 2 * self.n_groups + self.n_prognostic + self.n_modifiers
-        return first, first + 1
+        return self.n_coefficients, self.n_coefficients + 1
 
     @property
     def log_scale(self) -> int:
-        """Logarithm of ω, the interactions' SD; raises ValueError where that is fixed."""
-        if not self.has_scale:
-            raise ValueError("the prior of the interactions has no scale: Priors.interaction_scale is None")
-        return self.log_tau[1] + 1
+        """Logarithm of ω, the interactions' SD; there only if `has_scale`."""
+        return self.n_coefficients + 2
 
     @property
     def size(self) -> int:
         """Number of coordinates."""
-        return self.log_tau[1] + 1 + self.has_scale
+        return self.n_coefficients + 2 + self.has_scale
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SumsDensity:
     """Unnormalised log posterior of the sums form, with log precisions as coordinates (their Jacobian included).
 
-    Attributes
-    ----------
-    signed
-        Float, shape (patients, coefficients): rows of the design matrix times 1 - 2y, so that the log-likelihood is
-        ``-sum(log(1 + exp(signed @ coefficients)))`` for events and non-events alike.
-    priors
-        Prior scales.
-    at
-        The coordinates.
+    `signed`, shape (patients, coefficients), holds the rows of the design matrix times 1 - 2y, so that the
+    log-likelihood is ``-sum(log(1 + exp(signed @ coefficients)))`` for events and non-events alike.
     """
 
     signed: FloatArray
@@ -116,39 +136,22 @@ class SumsDensity:
 
     def __call__(self, points: FloatArray) -> FloatArray:
         """Evaluate the log density, shape (points,), at points of shape (points, coordinates)."""
-        total = self._log_likelihood(points[:, self.at.linear])
+        total = log_likelihood(self.signed, points[:, self.at.linear])
         self.add_log_prior(total, points)
         return total
 
     def add_log_prior(self, total: FloatArray, points: FloatArray) -> None:
         """Add the log prior at the points to `total`, shape (points,), in place; constants are left out."""
-        total -= 0.5 * np.square(points[:, self._fixed_sd_known]).sum(axis=1) / self.priors.fixed_sd**2
+        known = slice(self.at.prognostic.start, self.at.prognostic.stop if self.at.has_scale else self.at.linear.stop)
+        total -= 0.5 * np.square(points[:, known]).sum(axis=1) / self.priors.fixed_sd**2
         for sums, log_tau, prior in self._group_effects():
             total += self._log_prior_of_sums(points[:, sums] - prior.mean, points[:, log_tau], prior.sd**2)
         if self.priors.interaction_scale is not None:
             total += self._log_prior_of_interactions(points, self.priors.interaction_scale)
 
-    @property
-    def _fixed_sd_known(self) -> slice:
-        return self.at.prognostic if self.at.has_scale else self.at.fixed
-
     def _group_effects(self) -> Iterator[tuple[slice, int, NormalPrior]]:
         yield self.at.alpha, self.at.log_tau[0], self.priors.shared_intercept
         yield self.at.delta, self.at.log_tau[1], self.priors.shared_effect
-
-    def _log_likelihood(self, coefficients: FloatArray) -> FloatArray:
-        total = np.zeros(len(coefficients))
-        # exp overflows only where an observed outcome has probability below 1e-308: log density -inf is right there.
-        with np.errstate(over="ignore"):
-            for first in range(0, len(coefficients), _POINT_BLOCK):
-                some = slice(first, first + _POINT_BLOCK)
-                columns = np.ascontiguousarray(coefficients[some].T)
-                for patient in range(0, len(self.signed), _PATIENT_BLOCK):
-                    work = self.signed[patient : patient + _PATIENT_BLOCK] @ columns
-                    np.exp(work, out=work)
-                    np.log1p(work, out=work)
-                    total[some] -= work.sum(axis=0)
-        return total
 
     def _log_prior_of_interactions(self, points: FloatArray, scale: float) -> FloatArray:
         """Normal(0, ω²) for the interactions and half-normal for ω, with the Jacobian of log ω; no constants."""
@@ -169,45 +172,26 @@ class SumsDensity:
         return gamma + normal
 
     def start(self) -> FloatArray:
-        """Somewhere to search the mode from: no effects, precisions at their prior means, the scale at its prior's."""
+        """Somewhere to search the mode from: no effects, precisions at their prior means."""
         point = np.zeros(self.at.size)
         point[self.at.alpha] = self.priors.intercept_mean
         point[list(self.at.log_tau)] = np.log(self.priors.precision_shape / self.priors.precision_rate)
-        if self.priors.interaction_scale is not None:
-            point[self.at.log_scale] = np.log(self.priors.interaction_scale)
         return point
 
     def gradient_and_hessian(self, point: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """First and second derivatives at one point: shapes (coordinates,) and (coordinates, coordinates)."""
+        """First and second derivatives at one point, for interactions whose prior has no scale."""
         at = self.at
         gradient, hessian = np.zeros(at.size), np.zeros((at.size, at.size))
         probability = special.expit(self.signed @ point[at.linear])
         gradient[at.linear] = -(probability @ self.signed)
         weighted = self.signed * (probability * (1.0 - probability))[:, None]
         hessian[at.linear, at.linear] = -(weighted.T @ self.signed)
-        known = self._fixed_sd_known
-        gradient[known] -= point[known] / self.priors.fixed_sd**2
-        fixed = np.arange(known.start, known.stop)
+        fixed = np.arange(at.prognostic.start, at.linear.stop)
+        gradient[fixed] -= point[fixed] / self.priors.fixed_sd**2
         hessian[fixed, fixed] -= 1.0 / self.priors.fixed_sd**2
         for sums, log_tau, prior in self._group_effects():
             self._add_group_derivatives(point, sums, log_tau, prior, gradient, hessian)
-        if self.priors.interaction_scale is not None:
-            self._add_interaction_derivatives(point, self.priors.interaction_scale, gradient, hessian)
         return gradient, hessian
-
-    def _add_interaction_derivatives(
-        self, point: FloatArray, scale: float, gradient: FloatArray, hessian: FloatArray
-    ) -> None:
-        at, place = self.at, self.at.log_scale
-        precision = np.exp(-2.0 * point[place])
-        pull = precision * point[at.interaction]
-        squares, relative = pull @ point[at.interaction], np.exp(2.0 * point[place]) / scale**2
-        interaction = np.arange(at.interaction.start, at.interaction.stop)
-        gradient[at.interaction] -= pull
-        gradient[place] = squares - at.n_modifiers + 1.0 - relative
-        hessian[interaction, interaction] -= precision
-        hessian[at.interaction, place] = hessian[place, at.interaction] = 2.0 * pull
-        hessian[place, place] = -2.0 * (squares + relative)
 
     def _add_group_derivatives(
         self,

@@ -33,15 +33,7 @@ def rows_where(bad: npt.NDArray[np.bool_], index: pd.Index) -> str:
 
 
 def require_columns(trial: pd.DataFrame, columns: Sequence[str]) -> None:
-    """Check that `trial` is a table with at least one row that holds each of `columns` once.
-
-    Raises
-    ------
-    TypeError
-        If `trial` is not a pandas DataFrame.
-    ValueError
-        If it is empty, or a column is missing or appears more than once.
-    """
+    """Check that `trial` is a table with at least one row that holds each of `columns` once."""
     if not isinstance(trial, pd.DataFrame):
         raise TypeError(f"the trial must be a pandas DataFrame with one row per patient, not {type(trial).__name__}")
     names = list(trial.columns)
@@ -59,13 +51,7 @@ def require_columns(trial: pd.DataFrame, columns: Sequence[str]) -> None:
 
 
 def complete_column(trial: pd.DataFrame, name: str) -> pd.Series:
-    """Return a column without missing values.
-
-    Raises
-    ------
-    ValueError
-        If a value is missing; it says in which rows.
-    """
+    """Return a column without missing values."""
     # Tables read from JSON or SQL arrive as `object` though every value is a number: pandas knows better if asked.
     column = trial[name].infer_objects()
     missing = column.isna().to_numpy()
@@ -80,26 +66,7 @@ def complete_column(trial: pd.DataFrame, name: str) -> pd.Series:
 def read_covariate(trial: pd.DataFrame, name: str, levels: Levels | None = None) -> FloatArray:
     """One covariate as finite numbers: numeric columns as they are, two-level columns as 0/1.
 
-    Parameters
-    ----------
-    trial
-        One row per patient.
-    name
-        The column.
-    levels
-        The two categories that were coded (0, 1) when the model was fitted, or None when the column was numeric
-        then. For a first reading use `levels_of`.
-
-    Returns
-    -------
-    ndarray, shape (patients,)
-
-    Raises
-    ------
-    TypeError
-        If the column is neither numeric nor two-level.
-    ValueError
-        If a value is missing, infinite, or none of `levels`.
+    `levels` are the two categories that were coded (0, 1) when the model was fitted; for a first reading `levels_of`.
     """
     column = complete_column(trial, name)
     if levels is not None:
@@ -119,17 +86,7 @@ def read_covariate(trial: pd.DataFrame, name: str, levels: Levels | None = None)
 
 
 def read_indicator(trial: pd.DataFrame, name: str, levels: Levels | None = None) -> FloatArray:
-    """One two-level column as 0/1: booleans, the numbers 0 and 1, or a categorical whose second category counts as 1.
-
-    Parameters and Returns as for `read_covariate`.
-
-    Raises
-    ------
-    TypeError
-        If the column is text or another type without two declared levels.
-    ValueError
-        If a value is missing, or anything but the two levels.
-    """
+    """One column as 0/1: booleans, the numbers 0 and 1, or a categorical whose second category counts as 1."""
     values = read_covariate(trial, name, levels)
     other = (values != 0.0) & (values != 1.0)
     if other.any():
@@ -144,12 +101,7 @@ def read_indicator(trial: pd.DataFrame, name: str, levels: Levels | None = None)
 def levels_of(trial: pd.DataFrame, name: str) -> Levels | None:
     """The two categories of a categorical column (coded 0, 1), or None for a numeric or boolean one.
 
-    Raises
-    ------
-    TypeError
-        If the column is text (which of its values is 1 would be a guess), a date, or of another type.
-    ValueError
-        If a value is missing, or a categorical column has not two categories.
+    Text is refused: which of its values is 1 would be a guess.
     """
     column = complete_column(trial, name)
     if isinstance(column.dtype, pd.CategoricalDtype):
@@ -172,15 +124,7 @@ def levels_of(trial: pd.DataFrame, name: str) -> Levels | None:
 
 
 def group_labels_of(trial: pd.DataFrame, name: str) -> tuple[str, ...]:
-    """The labels of the grouping factor: its categories in their order, or else its sorted values.
-
-    Raises
-    ------
-    TypeError
-        If the column holds measurements (non-integer numbers) or dates.
-    ValueError
-        If a value is missing, a declared category is empty, or there are fewer than two groups.
-    """
+    """The labels of the grouping factor: its categories in their order, or else its sorted values."""
     column = complete_column(trial, name)
     if pd.api.types.is_datetime64_any_dtype(column.dtype) or (
         pd.api.types.is_float_dtype(column.dtype) and bool((column % 1 != 0).any())
@@ -207,13 +151,7 @@ def group_labels_of(trial: pd.DataFrame, name: str) -> tuple[str, ...]:
 
 
 def read_group(trial: pd.DataFrame, name: str, labels: Sequence[str]) -> IntArray:
-    """The 0-based index into `labels` of each patient's group, shape (patients,).
-
-    Raises
-    ------
-    ValueError
-        If a value is missing or is none of `labels`.
-    """
+    """The 0-based index into `labels` of each patient's group, shape (patients,)."""
     column = complete_column(trial, name)
     codes, values = pd.factorize(column)
     position = {label: place for place, label in enumerate(labels)}
@@ -229,13 +167,7 @@ def read_group(trial: pd.DataFrame, name: str, labels: Sequence[str]) -> IntArra
 
 
 def require_unique(trial: pd.DataFrame, name: str) -> None:
-    """Check that a subject identifier is there for every patient and used once.
-
-    Raises
-    ------
-    ValueError
-        If an identifier is missing or repeated.
-    """
+    """Check that a subject identifier is there for every patient and used once."""
     column = complete_column(trial, name)
     repeated = column.duplicated(keep=False).to_numpy()
     if repeated.any():

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
@@ -83,18 +83,11 @@ class DesignCoding:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Patients:
-    """Patients as the model sees them.
+    """Patients as the model sees them, in read-only arrays.
 
-    Attributes
-    ----------
-    prognostic
-        Float, shape (patients, prognostic): covariates with a main effect, coded and standardised.
-    modifiers
-        Float, shape (patients, modifier): those of its columns that interact with treatment.
-    group
-        Integer, shape (patients,): 0-based index into `coding.group_labels`.
-    coding
-        The coding that made these numbers, with the spec and all labels.
+    `prognostic`, shape (patients, prognostic), are the covariates with a main effect, coded and standardised;
+    `modifiers`, shape (patients, modifier), those of its columns that interact with treatment; `group`, shape
+    (patients,), the 0-based index into `group_labels`.
     """
 
     prognostic: FloatArray
@@ -103,8 +96,9 @@ class Patients:
     coding: DesignCoding
 
     def __post_init__(self) -> None:
-        for array in (self.prognostic, self.modifiers, self.group):
-            array.setflags(write=False)
+        for field in fields(self):
+            if field.name != "coding":
+                getattr(self, field.name).setflags(write=False)
 
     @property
     def n_patients(self) -> int:
@@ -127,33 +121,13 @@ class Patients:
         return self.coding.group_labels
 
     def apply(self, patients: pd.DataFrame) -> Patients:
-        """Put other patients on this scale, e.g. new ones; they need neither outcome nor treatment.
-
-        Raises
-        ------
-        TypeError, ValueError
-            If a covariate or the group is missing, incomplete, infinite, or has an unknown category.
-        """
+        """Put other patients on this scale; errors as for `TrialSpec.design`. They need neither outcome nor arm."""
         return Patients(*self.coding.encode(patients), self.coding)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrialDesign(Patients):
-    """Randomised patients with their outcomes, as the model sees them.
-
-    Attributes
-    ----------
-    outcome
-        Float 0/1, shape (patients,): 1 = event.
-    treatment
-        Float 0/1, shape (patients,): 1 = treated.
-
-    The other attributes are those of `Patients`.
-    """
+    """Randomised patients with `outcome` (1 = event) and `treatment` (1 = treated), both float 0/1 of (patients,)."""
 
     outcome: FloatArray
     treatment: FloatArray
-
-    def __post_init__(self) -> None:
-        for array in (self.prognostic, self.modifiers, self.group, self.outcome, self.treatment):
-            array.setflags(write=False)

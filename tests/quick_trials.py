@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +12,7 @@ import pandas as pd
 from hte_utils.candidate_models import ALL_MODIFIERS_MODEL
 from hte_utils.priors import Priors
 from hte_utils.spec import PAPER_SPEC, TrialDesign, TrialSpec
+from hte_utils.sums_density import Coordinates
 from hte_utils.trial import simulate_trial
 from hte_utils.trial_checks import TrialWarning
 
@@ -78,3 +79,17 @@ def _with_strong_effects(trial: pd.DataFrame, seed: int) -> pd.DataFrame:
     log_odds = -2.0 + 1.5 * age + 2.0 * anticoagulated + treated * (-1.0 - 2.0 * age + 3.0 * anticoagulated)
     risk = 1.0 / (1.0 + np.exp(-log_odds))
     return trial.assign(event=(np.random.default_rng(seed).random(len(trial)) < risk).astype(np.int64))
+
+
+def points_of(draws: Mapping[str, np.ndarray], at: Coordinates) -> np.ndarray:
+    """Go back from variables of Listing 2 to points of the sums form, shape (..., coordinates)."""
+    points = np.empty((*draws["b_intercept"].shape, at.size))
+    points[..., at.alpha] = draws["b_intercept"][..., None] + draws["re"]
+    points[..., at.delta] = draws["te_group"]
+    points[..., at.prognostic] = draws["b_prognostic"]
+    points[..., at.interaction] = draws["b_interaction"]
+    points[..., at.log_tau[0]] = np.log(draws["tau_re"])
+    points[..., at.log_tau[1]] = np.log(draws["tau_re_trt"])
+    if at.has_scale:
+        points[..., at.log_scale] = np.log(draws["sd_interaction"])
+    return points

@@ -15,8 +15,7 @@ from hte_utils.bayesian_checks.candidate_evaluation import (
     mean_over_trials,
     paired_differences,
 )
-from hte_utils.bayesian_checks.candidate_steps import CONSTANT_MODEL
-from hte_utils.candidate_models import PAPER_MODEL
+from hte_utils.candidate_models import CONSTANT_MODEL, PAPER_MODEL
 from hte_utils.cate import GroupEffects, cate_draws
 from hte_utils.evaluation import evaluate_cate
 from hte_utils.fit_settings import IndependenceSettings

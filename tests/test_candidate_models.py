@@ -11,19 +11,17 @@ import statsmodels.api as sm
 from scipy import stats
 from scipy.special import expit, logit
 
-from hte_utils.bayesian_checks.candidate_steps import (
-    CANDIDATES,
-    CONSTANT_MODEL,
-    FEW_MODIFIERS_MODEL,
-    SBP_MODEL,
-    UNSHRUNK_MODEL,
-)
 from hte_utils.candidate_models import (
     ALL_MODIFIERS_MODEL,
     ALL_MODIFIERS_PRIORS,
     ALL_MODIFIERS_SPEC,
+    CANDIDATES,
+    CONSTANT_MODEL,
     DESIGN_EVENT_RATE,
+    FEW_MODIFIERS_MODEL,
     PAPER_MODEL,
+    SBP_MODEL,
+    UNSHRUNK_MODEL,
 )
 from hte_utils.cate import EffectScale, GroupEffects, cate_draws
 from hte_utils.fit import fit

@@ -138,25 +138,6 @@ def test_a_failing_fit_says_so() -> None:
     assert "bulk ESS" in {check.name for check in record_of(posterior).failures}
 
 
-@pytest.mark.parametrize(
-    ("arguments", "error", "message"),
-    [
-        ({"cores": 0}, ValueError, "cores must be a positive integer"),
-        ({"cores": 1.5}, ValueError, "cores must be a positive integer"),
-        ({"priors": {"fixed_sd": 2.0}}, TypeError, "priors must be Priors, not dict"),
-        ({"settings": {"draws": 10}}, TypeError, "IndependenceSettings or NutsSettings, not dict"),
-    ],
-)
-def test_bad_arguments_are_refused(arguments: dict[str, object], error: type[Exception], message: str) -> None:
-    with pytest.raises(error, match=message):
-        fit(paper_design(), **arguments)  # type: ignore[arg-type]
-
-
-def test_a_table_is_no_design() -> None:
-    with pytest.raises(TypeError, match=r"TrialDesign, not DataFrame: call spec.design"):
-        fit(pd.DataFrame())  # type: ignore[arg-type]
-
-
 def test_progress_only_when_a_person_watches(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("JPY_SESSION_NAME", raising=False)
     monkeypatch.setattr(sys.stderr, "isatty", lambda: False)

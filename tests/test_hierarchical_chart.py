@@ -6,9 +6,19 @@ import numpy as np
 import pandas as pd
 import pytest
 from paper_fits import paper_design
-from scipy import stats
+from scipy import special, stats
+from sklearn.linear_model import LogisticRegression
 
-from hte_utils.hierarchical_chart import HierarchicalChart
+from hte_utils.hierarchical_chart import (
+    HierarchicalChart,
+    NormalScore,
+    ScalePrior,
+    _cholesky,
+    _log_determinant,
+    _solve_lower,
+    _solve_upper,
+    expand_at_mode,
+)
 from hte_utils.independence import Schedule, run_chains
 from hte_utils.priors import Priors
 from hte_utils.spec import Covariate, TrialDesign, TrialSpec
@@ -19,7 +29,7 @@ SHRUNK = Priors(intercept_mean=-2.0, interaction_scale=0.5)
 
 def laid_out(priors: Priors) -> tuple[SumsDensity, HierarchicalChart]:
     density = SumsDensity.of(paper_design(), priors)
-    return density, HierarchicalChart.of(density)
+    return density, HierarchicalChart(density)
 
 
 @pytest.mark.parametrize("priors", [Priors(), SHRUNK])
@@ -110,3 +120,109 @@ def test_simulation_based_calibration() -> None:
     counts = [np.bincount(rank * 5 // (kept + 1), minlength=5) for rank in np.array(ranks).T]
     p_values = [stats.chisquare(count, np.full(5, trials / 5)).pvalue for count in counts]
     assert min(p_values) > 1e-4, p_values  # of 13, as in test_independence
+
+
+PRIORS = [Priors(1.3, 2.5, 0.8), Priors(0.7, 3.0, 2.0, intercept_mean=-2.0, intercept_sd=0.5, interaction_scale=0.4)]
+
+
+@pytest.mark.parametrize("priors", PRIORS)
+def test_it_is_the_prior_of_the_density(priors: Priors) -> None:
+    at = SumsDensity.of(paper_design(), priors).at
+    prior = ScalePrior(priors, at)
+    rng = np.random.default_rng(1)
+    points = rng.normal(0.0, 0.7, (5, at.size))
+    points[:, at.prognostic] = 0.0
+    expected = np.zeros(5)
+    SumsDensity.of(paper_design(), priors).add_log_prior(expected, points)
+    scales, governed = points[:, at.linear.stop :], points[:, prior.governed]
+    precision = prior.precision(scales)
+    quadratic = np.einsum("ni,ijn,nj->n", governed, precision, governed)
+    linear = np.einsum("ni,ijn,j->n", governed, precision, prior.mean)
+    ours = prior.log_density_at_zero(scales) - 0.5 * quadratic + linear
+    np.testing.assert_allclose(np.diff(ours), np.diff(expected), rtol=1e-9)
+
+
+@pytest.mark.parametrize("priors", [*PRIORS, Priors(), Priors(precision_shape=0.5, precision_rate=0.1)])
+def test_grids_hold_nearly_all_of_the_prior(priors: Priors) -> None:
+    at = SumsDensity.of(paper_design(), priors).at
+    precision, *_, last = ScalePrior(priors, at).grids()
+    law = stats.gamma(priors.precision_shape, scale=1.0 / priors.precision_rate)
+    low, high = np.exp(precision[[0, -1]])
+    assert law.cdf(low) < 1e-6
+    assert law.sf(high) < 1e-6
+    if priors.interaction_scale is not None:
+        low, high = np.exp(last[[0, -1]]) / priors.interaction_scale
+        assert stats.halfnorm.cdf(low) < 1e-5
+        assert stats.halfnorm.sf(high) < 1e-6
+
+
+def ridge_data(separated: bool) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(4)
+    rows = rng.normal(size=(150, 4))
+    outcome = rows[:, 0] > 1.0 if separated else rng.random(150) < special.expit(rows[:, 0] - 1.0)
+    return rows, outcome.astype(float)
+
+
+@pytest.mark.parametrize("separated", [False, True])
+@pytest.mark.parametrize("start", [0.0, 6.0])
+def test_mode_equals_ridge_regression(separated: bool, start: float) -> None:
+    rows, outcome = ridge_data(separated)
+    signed = rows * (1.0 - 2.0 * outcome)[:, None]
+    mode, *_ = expand_at_mode(signed, np.eye(4) / 2.0**2, np.zeros(4), np.full(4, start))
+    by_sklearn = LogisticRegression(C=2.0**2, fit_intercept=False, tol=1e-10, max_iter=1000).fit(rows, outcome)
+    np.testing.assert_allclose(mode, by_sklearn.coef_[0], atol=1e-4)
+
+
+def test_expansion_is_that_of_the_likelihood() -> None:
+    rows, outcome = ridge_data(separated=False)
+    signed = rows * (1.0 - 2.0 * outcome)[:, None]
+    mode, information, linear = expand_at_mode(signed, np.eye(4), np.full(4, 0.5), np.zeros(4))
+
+    def both(at: np.ndarray) -> tuple[float, float]:
+        exact = -np.logaddexp(0.0, signed @ at).sum()
+        return exact, float(-0.5 * at @ information @ at + linear @ at)
+
+    centre = both(mode)
+    for move in 0.02 * np.eye(4):
+        exact, quadratic = both(mode + move)
+        assert exact - centre[0] == pytest.approx(quadratic - centre[1], abs=2e-4)
+
+
+def test_a_search_without_end_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows, outcome = ridge_data(separated=False)
+    monkeypatch.setattr("hte_utils.hierarchical_chart._MOST_STEPS", 1)
+    with pytest.raises(RuntimeError, match="Standardise it in the TrialSpec"):
+        expand_at_mode(rows * (1.0 - 2.0 * outcome)[:, None], np.eye(4), np.zeros(4), np.full(4, 3.0))
+
+
+LAW = stats.loggamma(2.0)
+GRID = np.linspace(-14.0, 5.0, 2000)
+
+
+def test_scores_are_the_quantiles_of_the_law() -> None:
+    score = NormalScore(GRID, LAW.logpdf(GRID) + 3.0)
+    at = np.linspace(-4.0, 4.0, 33)
+    np.testing.assert_allclose(score(at)[0], LAW.ppf(stats.norm.cdf(at)), atol=2e-3)
+    np.testing.assert_allclose(score.median, LAW.median(), atol=1e-4)
+
+
+def test_slope_is_the_derivative_and_never_ends() -> None:
+    score = NormalScore(GRID, LAW.logpdf(GRID))
+    at, step = np.array([-9.0, -3.3, 0.01, 2.7, 9.0]), 1e-7
+    numeric = (score(at + step)[0] - score(at - step)[0]) / (2 * step)
+    np.testing.assert_allclose(np.exp(score(at)[1]), numeric, rtol=1e-5)
+    assert (np.diff(score(np.linspace(-12.0, 12.0, 999))[0]) > 0).all()
+
+
+def test_many_small_factorisations_equal_lapack() -> None:
+    rng = np.random.default_rng(1)
+    roots = rng.normal(size=(7, 5, 8))  # seven matrices of five rows
+    matrices = roots @ roots.transpose(0, 2, 1)
+    right = rng.normal(size=(7, 5))
+    lower = _cholesky(matrices.transpose(1, 2, 0).copy())
+    by_lapack = np.linalg.cholesky(matrices)
+    np.testing.assert_allclose(lower.transpose(2, 0, 1), by_lapack, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(_solve_lower(lower, right.T).T[..., None], np.linalg.solve(by_lapack, right[..., None]))
+    transposed = by_lapack.transpose(0, 2, 1)
+    np.testing.assert_allclose(_solve_upper(lower, right.T).T[..., None], np.linalg.solve(transposed, right[..., None]))
+    np.testing.assert_allclose(2 * _log_determinant(lower), np.linalg.slogdet(matrices).logabsdet)

@@ -110,7 +110,7 @@ def test_the_tail_of_a_group_without_events_is_reached(monkeypatch: pytest.Monke
 def test_weights_are_pareto_smoothed() -> None:
     """The largest weights are those of a generalised Pareto tail (Vehtari et al. 2024, section 2), not the raw ones."""
     raw = np.random.default_rng(3).pareto(1.5, 4000)  # k = 1 / 1.5
-    sample = importance._smoothed(np.zeros((4000, 1)), np.log(raw), 0)
+    sample = importance._smoothed(np.zeros((4000, 1)), np.log(raw))
     assert sample.pareto_k == pytest.approx(1 / 1.5, abs=0.1)
     body = raw < np.sort(raw)[-int(3 * np.sqrt(4000)) - 2]
     ratio = sample.weights / raw

@@ -5,9 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import xarray as xr
-from paper_fits import paper_posterior
+from paper_fits import paper_design, paper_posterior
+from quick_trials import points_of
+from scipy import stats
 
-from hte_utils.parameters import listing2_draws, parameters_of, table4_draws
+from hte_utils.parameters import listing2_draws, posterior_tree, split_sums, sums_of, table4_draws
+from hte_utils.priors import Priors
+from hte_utils.sums_density import SumsDensity
 
 # The rows of Table 4, in its order.
 TABLE_4 = [
@@ -42,15 +46,25 @@ def test_te_gender_is_the_sum_of_lines_47_to_50() -> None:
         np.testing.assert_allclose(draws[f"te_gender[{group}]"], draws["b_trt"] + draws[f"re_trt[{group}]"], atol=1e-12)
 
 
-def test_positions_are_records() -> None:
-    by_name = {parameter.name: parameter for parameter in parameters_of(paper_posterior())}
-    assert (by_name["b_trt_age"].variable, by_name["b_trt_age"].label) == ("b_interaction", "age")
-    assert by_name["tau_re"].dim is None
+@pytest.mark.parametrize("priors", [Priors(), Priors(interaction_scale=0.5)])
+def test_there_and_back(priors: Priors) -> None:
+    at = SumsDensity.of(paper_design(), priors).at
+    points = np.random.default_rng(1).normal(size=(2, 30, at.size))
+    draws = split_sums(sums_of(points, at), priors, np.random.default_rng(2))
+    np.testing.assert_allclose(points_of(draws, at), points, atol=1e-12)
+    tree = posterior_tree(draws, xr.Dataset(), paper_design())
+    assert ("sd_interaction" in tree["posterior"]) == at.has_scale
+    assert tree["posterior"]["re"].dims == ("chain", "draw", "group")
 
 
-def test_other_trees_are_refused() -> None:
-    with pytest.raises(ValueError, match="no group 'posterior'"):
-        listing2_draws(xr.DataTree())
-    lacking = xr.DataTree.from_dict({"posterior": paper_posterior()["posterior"].to_dataset().drop_vars("re")})
-    with pytest.raises(ValueError, match=r"lacks \['re'\]"):
-        listing2_draws(lacking)
+def test_each_split_has_its_own_prior() -> None:
+    """Over the prior, the shared parts that are drawn back have the law of those that were summed."""
+    priors, n, rng = Priors(fixed_sd=0.7, intercept_mean=-2.0, intercept_sd=0.3), 20_000, np.random.default_rng(1)
+    names = {"alpha": ("tau_re", priors.shared_intercept), "delta": ("tau_re_trt", priors.shared_effect)}
+    sums = {"b_prognostic": np.zeros((n, 1)), "b_interaction": np.zeros((n, 1))}
+    for name, (precision, prior) in names.items():
+        tau = sums[precision] = rng.gamma(2.0, 0.5, n)
+        sums[name] = rng.normal(prior.mean, prior.sd, (n, 1)) + rng.normal(size=(n, 2)) / np.sqrt(tau)[:, None]
+    split = split_sums(sums, priors, rng)
+    assert stats.kstest(split["b_intercept"], stats.norm(-2.0, 0.3).cdf).pvalue > 1e-3
+    assert stats.kstest(split["b_trt"], stats.norm(0.0, 0.7).cdf).pvalue > 1e-3

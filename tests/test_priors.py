@@ -22,11 +22,11 @@ def test_split_has_the_conditional_law_of_the_joint_normal(
     variance = sd**2 - with_shared @ np.linalg.solve(covariance_sums, with_shared)
 
     size = 20_000
-    split = draw_split(
+    shared, deviations = draw_split(
         np.tile(sums, (size, 1)), np.full(size, precision), NormalPrior(centre, sd), np.random.default_rng(1)
     )
-    assert stats.kstest(split.shared, stats.norm(mean, np.sqrt(variance)).cdf).pvalue > 1e-3
-    np.testing.assert_allclose(split.shared[:, None] + split.deviations, np.tile(sums, (size, 1)), atol=1e-12)
+    assert stats.kstest(shared, stats.norm(mean, np.sqrt(variance)).cdf).pvalue > 1e-3
+    np.testing.assert_allclose(shared[:, None] + deviations, np.tile(sums, (size, 1)), atol=1e-12)
 
 
 def test_splitting_simulated_sums_gives_the_prior_back() -> None:
@@ -35,11 +35,11 @@ def test_splitting_simulated_sums_gives_the_prior_back() -> None:
     precision = rng.gamma(priors.precision_shape, 1 / priors.precision_rate, size)
     shared = rng.normal(-1.0, 2.0, size)
     deviations = rng.normal(0, 1 / np.sqrt(precision)[:, None], (size, 3))
-    split = draw_split(shared[:, None] + deviations, precision, NormalPrior(-1.0, 2.0), rng)
-    assert stats.kstest((split.shared + 1.0) / 2.0, "norm").pvalue > 1e-3
-    assert stats.kstest(split.deviations[:, 0] * np.sqrt(precision), "norm").pvalue > 1e-3
+    shared, deviations = draw_split(shared[:, None] + deviations, precision, NormalPrior(-1.0, 2.0), rng)
+    assert stats.kstest((shared + 1.0) / 2.0, "norm").pvalue > 1e-3
+    assert stats.kstest(deviations[:, 0] * np.sqrt(precision), "norm").pvalue > 1e-3
     # independent again: the correlation of `size` independent pairs has SD 1/sqrt(size)
-    assert abs(np.corrcoef(split.shared, split.deviations[:, 0])[0, 1]) < 4 / np.sqrt(size)
+    assert abs(np.corrcoef(shared, deviations[:, 0])[0, 1]) < 4 / np.sqrt(size)
 
 
 def test_who_gets_which_normal() -> None:
@@ -50,23 +50,13 @@ def test_who_gets_which_normal() -> None:
 
 
 @pytest.mark.parametrize("name", ["fixed_sd", "precision_shape", "precision_rate", "intercept_sd", "interaction_scale"])
-@pytest.mark.parametrize(
-    ("value", "error"),
-    [(0.0, ValueError), (-1, ValueError), (float("inf"), ValueError), (float("nan"), ValueError), ("1", TypeError),
-     (True, TypeError)],
-)  # fmt: skip
-def test_bad_priors_are_refused(name: str, value: object, error: type[Exception]) -> None:
-    with pytest.raises(error, match=name):
-        Priors(**{name: value})  # type: ignore[arg-type]
+@pytest.mark.parametrize("value", [0.0, -1, float("inf"), float("nan")])
+def test_bad_priors_are_refused(name: str, value: float) -> None:
+    with pytest.raises(ValueError, match=name):
+        Priors(**{name: value})
 
 
-@pytest.mark.parametrize("name", ["fixed_sd", "precision_shape", "precision_rate", "intercept_mean"])
-def test_only_what_may_be_left_open_may_be_none(name: str) -> None:
-    with pytest.raises(TypeError, match=f"prior {name} must be a number, not None"):
-        Priors(**{name: None})  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize("value", [float("inf"), float("nan")])
-def test_an_intercept_mean_is_finite(value: float) -> None:
+def test_an_intercept_mean_is_finite() -> None:
+    assert Priors(intercept_mean=-3.0).shared_intercept.mean == -3.0
     with pytest.raises(ValueError, match="intercept_mean must be finite"):
-        Priors(intercept_mean=value)
+        Priors(intercept_mean=float("nan"))

@@ -25,8 +25,8 @@ from hte_utils.bayesian_checks.outcome_model import event_probability_draws, rep
 from hte_utils.bayesian_checks.prior_draws import draw_from_prior, labelled_draws
 from hte_utils.cate import EffectScale, GroupEffects, cate_draws
 from hte_utils.independence import Schedule, run_chains
-from hte_utils.parameters import listing2_draws
-from hte_utils.priors import Priors, draw_split
+from hte_utils.parameters import listing2_draws, split_sums, sums_of
+from hte_utils.priors import Priors
 from hte_utils.quick_posterior import Engine, quick_posterior
 from hte_utils.sums_density import SumsDensity
 from hte_utils.trial_design import TrialDesign
@@ -184,24 +184,7 @@ def _chain_draws(
     density = SumsDensity.of(design, priors)
     for_split, *for_chain = seed.spawn(3)
     [chain] = run_chains(density, Schedule(draws, _BURN_IN, _STEPS), for_chain, cores=1)
-    points, at, rng = chain.points, density.at, np.random.default_rng(for_split)
-    tau = np.exp(points[:, list(at.log_tau)])
-    intercepts = draw_split(points[:, at.alpha], tau[:, 0], priors.shared_intercept, rng)
-    effects = draw_split(points[:, at.delta], tau[:, 1], priors.shared_effect, rng)
-    found = {
-        "b_intercept": intercepts.shared,
-        "b_trt": effects.shared,
-        "b_prognostic": points[:, at.prognostic],
-        "b_interaction": points[:, at.interaction],
-        "re": intercepts.deviations,
-        "re_trt": effects.deviations,
-        "te_group": points[:, at.delta],
-        "tau_re": tau[:, 0],
-        "tau_re_trt": tau[:, 1],
-    }
-    if priors.interaction_scale is not None:
-        found["sd_interaction"] = np.exp(points[:, at.log_scale])
-    return found, False
+    return split_sums(sums_of(chain.points, density.at), priors, np.random.default_rng(for_split)), False
 
 
 def _quick_draws(

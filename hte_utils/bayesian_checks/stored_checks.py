@@ -25,9 +25,8 @@ import xarray as xr
 from scipy.special import logit
 
 from hte_utils.bayesian_checks.candidate_evaluation import evaluate_candidates
-from hte_utils.bayesian_checks.candidate_steps import CANDIDATES
 from hte_utils.bayesian_checks.sbc import Calibration, arms_without_event, calibrate, simulated_from_prior
-from hte_utils.candidate_models import ALL_MODIFIERS_MODEL, PAPER_MODEL, CandidateModel
+from hte_utils.candidate_models import ALL_MODIFIERS_MODEL, CANDIDATES, PAPER_MODEL, CandidateModel
 from hte_utils.fit_record import library_versions
 from hte_utils.ledger.proof import Proof
 from hte_utils.priors import Priors
