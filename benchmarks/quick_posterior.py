@@ -27,8 +27,10 @@ from pathlib import Path
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from hte_utils.effect_summaries import average_effects, effect_summaries
+from hte_utils.averages.standardisation import standardised_risks
+from hte_utils.cate import GroupEffects, effect_summaries
 from hte_utils.parameters import listing2_draws
+from hte_utils.predictions.cross_fitting import group_members
 from hte_utils.priors import Priors
 from hte_utils.quick_posterior import quick_posterior
 from hte_utils.spec import PAPER_SPEC
@@ -45,16 +47,17 @@ def evaluate(seed: int, n_patients: int = 2000, draws: int = DRAWS) -> tuple[flo
     trial = simulate_trial(n_patients, seed)
     design = PAPER_SPEC.design(trial)
     posterior = quick_posterior(design, priors=Priors(), draws=draws, seed=seed)
-    found = effect_summaries(posterior, design)
-    truth, effect = trial["true_te"].to_numpy(), found.log_odds_ratio
-    quintiles = average_effects(posterior, design, quantile_groups(found.baseline_risk, 5) - 1)
+    tree = posterior.tree()
+    found = effect_summaries(tree, design, group_effects=GroupEffects.INCLUDED)
+    truth, effect = trial["true_te"].to_numpy(), found["log_odds_ratio"]
+    quintiles = standardised_risks(tree, design, group_members(quantile_groups(found["baseline_risk"]["mean"], 5)))
     return (
-        float(np.corrcoef(effect.mean, truth)[0, 1]),
-        float(np.sqrt(np.mean(np.square(effect.mean - truth)))),
-        float(np.mean((effect.lower <= truth) & (truth <= effect.upper))),
+        float(np.corrcoef(effect["mean"], truth)[0, 1]),
+        float(np.sqrt(np.mean(np.square(effect["mean"] - truth)))),
+        float(np.mean((effect["lower"] <= truth) & (truth <= effect["upper"]))),
         posterior.record.pareto_k,
         posterior.record.ess,
-        *quintiles.mean,
+        *(quintiles["treated"] - quintiles["untreated"]).mean(("chain", "draw")).to_numpy(),
     )
 
 
@@ -73,13 +76,13 @@ def parts(repeats: int) -> None:
     trial = simulate_trial(2000, 5)
     design = PAPER_SPEC.design(trial)
     posterior = quick_posterior(design, draws=DRAWS, seed=5)
-    strata = np.arange(2000) % 5
+    tree, quintiles = posterior.tree(), group_members(np.arange(2000) % 5 + 1)
     steps = {
         "simulate": lambda: simulate_trial(2000, 5),
         "design": lambda: PAPER_SPEC.design(trial),
         "fit": lambda: quick_posterior(design, draws=DRAWS, seed=5),
-        "CATEs of all patients": lambda: effect_summaries(posterior, design),
-        "effects by quintile": lambda: average_effects(posterior, design, strata),
+        "CATEs of all patients": lambda: effect_summaries(tree, design, group_effects=GroupEffects.INCLUDED),
+        "effects by quintile": lambda: standardised_risks(tree, design, quintiles),
         "all of it": lambda: evaluate(5),
     }
     print(f"One trial of 2000 patients, one core, milliseconds (median of {10 * repeats}): wall, processor")

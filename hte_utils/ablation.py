@@ -205,10 +205,9 @@ def _measured(
 
 def _by_risk(risks: xr.DataArray, effects: xr.DataArray) -> dict[str, Metric]:
     """Mean risk, and mean effect by quintile of risk; as `strata.stratify_by_risk`, without its other columns."""
-    risk_draws, edges = draws_matrix(risks, "risks")
-    effect_draws, _ = draws_matrix(effects, "effects")
-    multipliers = standard_multipliers(edges.size - 1, _REPLICATES, seed=1)
-    multipliers = np.vstack([np.zeros(edges.size - 1), multipliers])  # row 0: the estimate itself
+    risk_draws, edges = draws_matrix(risks)
+    effect_draws, _ = draws_matrix(effects)
+    multipliers = standard_multipliers(edges, _REPLICATES, seed=1)  # row 0: the estimate itself
     risk = jackknife_mean(risk_draws, edges).replicates(multipliers)
     effect = jackknife_mean(effect_draws, edges).replicates(multipliers)
     columns = {"mean_risk": risk.mean(axis=1)}

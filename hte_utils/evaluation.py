@@ -18,22 +18,13 @@ from hte_utils.monte_carlo import (
     draws_matrix,
     jackknife_mean,
     jackknife_quantile,
-    require_probability,
     standard_multipliers,
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A number computed from posterior draws, and its Monte Carlo standard error.
-
-    Attributes
-    ----------
-    value
-        The number.
-    mcse
-        Standard deviation over independent runs of the sampler on the same data.
-    """
+    """A number computed from posterior draws, and its Monte Carlo standard error: its SD over runs of the sampler."""
 
     value: float
     mcse: float
@@ -102,16 +93,8 @@ class CateEvaluation:
 
 
 def point_metrics(predicted: npt.ArrayLike, truth: npt.ArrayLike) -> PointMetrics:
-    """Compare predicted with true effects, both of shape (patients,).
-
-    Raises
-    ------
-    ValueError
-        If the shapes differ, there are fewer than two patients, or a value is not finite.
-    """
+    """Compare predicted with true effects, both of shape (patients,)."""
     predicted, truth = np.asarray(predicted, dtype=np.float64), np.asarray(truth, dtype=np.float64)
-    _require_vector(predicted, truth.shape[0] if truth.ndim else 0, "predicted")
-    _require_vector(truth, predicted.size, "truth")
     return PointMetrics(**{name: float(metric(predicted[None], truth)[0]) for name, metric in _POINT.items()})
 
 
@@ -136,20 +119,10 @@ def evaluate_cate(
         Probability of the central (equal-tailed) credible interval whose coverage is counted.
     n_replicates, seed, relative_length
         For the Monte Carlo errors, see `monte_carlo.standard_multipliers`; the metrics' values do not depend on them.
-
-    Raises
-    ------
-    ValueError
-        If the shapes do not fit, there are too few draws or patients, a value is not finite, or an option is out of
-        its range.
     """
-    matrix, edges = draws_matrix(draws, "draws")
+    matrix, edges = draws_matrix(draws)
     truth = np.asarray(truth, dtype=np.float64)
-    _require_vector(truth, matrix.shape[1], "truth")
-    require_probability(interval)
-    multipliers = standard_multipliers(edges.size - 1, n_replicates, seed, relative_length)
-    # The estimate itself is put in front of its replicates.
-    multipliers = np.vstack([np.zeros(edges.size - 1), multipliers])
+    multipliers = standard_multipliers(edges, n_replicates, seed, relative_length)
     mean = jackknife_mean(matrix, edges).replicates(multipliers)
     lower = jackknife_quantile(matrix, (1.0 - interval) / 2.0, edges).replicates(multipliers)
     upper = jackknife_quantile(matrix, (1.0 + interval) / 2.0, edges).replicates(multipliers)
@@ -165,39 +138,23 @@ def _correlation(predicted: FloatArray, truth: FloatArray) -> FloatArray:
     return _ratio(x @ y, np.sqrt(np.square(x).sum(axis=1) * np.square(y).sum()))
 
 
-def _rmse(predicted: FloatArray, truth: FloatArray) -> FloatArray:
-    return np.sqrt(np.square(predicted - truth).mean(axis=1))
-
-
-def _mae(predicted: FloatArray, truth: FloatArray) -> FloatArray:
-    return np.abs(predicted - truth).mean(axis=1)
-
-
-def _bias(predicted: FloatArray, truth: FloatArray) -> FloatArray:
-    return (predicted - truth).mean(axis=1)
-
-
-def _bias_share(predicted: FloatArray, truth: FloatArray) -> FloatArray:
-    return _ratio(np.square(_bias(predicted, truth)), np.square(predicted - truth).mean(axis=1))
-
-
 def _calibration_slope(predicted: FloatArray, truth: FloatArray) -> FloatArray:
     x = _centred(predicted)
     return _ratio(x @ _centred(truth), np.square(x).sum(axis=1))
 
 
-def _calibration_intercept(predicted: FloatArray, truth: FloatArray) -> FloatArray:
-    return truth.mean() - _calibration_slope(predicted, truth) * predicted.mean(axis=1)
-
-
 _POINT: dict[str, Callable[[FloatArray, FloatArray], FloatArray]] = {
     "correlation": _correlation,
-    "rmse": _rmse,
-    "mae": _mae,
-    "bias": _bias,
-    "bias_share": _bias_share,
+    "rmse": lambda predicted, truth: np.sqrt(np.square(predicted - truth).mean(axis=1)),
+    "mae": lambda predicted, truth: np.abs(predicted - truth).mean(axis=1),
+    "bias": lambda predicted, truth: (predicted - truth).mean(axis=1),
+    "bias_share": lambda predicted, truth: _ratio(
+        np.square((predicted - truth).mean(axis=1)), np.square(predicted - truth).mean(axis=1)
+    ),
     "calibration_slope": _calibration_slope,
-    "calibration_intercept": _calibration_intercept,
+    "calibration_intercept": lambda predicted, truth: (
+        truth.mean() - _calibration_slope(predicted, truth) * predicted.mean(axis=1)
+    ),
 }
 
 
@@ -211,15 +168,3 @@ def _centred(values: FloatArray) -> FloatArray:
 def _ratio(numerator: FloatArray, denominator: FloatArray) -> FloatArray:
     undefined = denominator == 0.0
     return np.where(undefined, math.nan, numerator / np.where(undefined, 1.0, denominator))
-
-
-def _require_vector(values: FloatArray, n_patients: int, what: str) -> None:
-    if values.ndim != 1 or values.size != n_patients or n_patients < 2:
-        raise ValueError(
-            f"{what} must have one value for each of at least two patients, "
-            f"but has shape {values.shape} beside {n_patients} patients"
-        )
-    if not np.isfinite(values).all():
-        raise ValueError(
-            f"{what} has values that are not finite, first at position {int(np.argmin(np.isfinite(values)))}"
-        )

@@ -13,7 +13,7 @@ def expit_in_place(log_odds: FloatArray) -> FloatArray:
 
     In place because memory traffic costs more than the arithmetic; by `numpy.exp` because it is vectorised and several
     times faster than `scipy.special.expit`. Log odds below -709 overflow: callers see to it that there are none
-    (`hte_utils.predictors.require_moderate`).
+    (`hte_utils.cate.PatientEffects.of`).
     """
     np.negative(log_odds, out=log_odds)
     np.exp(log_odds, out=log_odds)

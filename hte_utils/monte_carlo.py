@@ -20,7 +20,7 @@ chains that hardly mix (JAGS without its glm module mixes the intercept that bad
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -33,16 +33,10 @@ _BATCHES_WANTED = 40
 _COLUMNS_AT_ONCE = 128
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Jackknifed:
-    """Estimates from all draws, and how each batch of draws moves them.
+class Jackknifed(NamedTuple):
+    """Estimates from all draws, shape (values,), and how each batch of draws moves them, shape (batches, values).
 
-    Attributes
-    ----------
-    estimate
-        Shape (values,).
-    influence
-        Shape (batches, values): scaled so that the sum of squares over batches is the squared MCSE.
+    The influences are scaled so that their sum of squares over batches is the squared MCSE.
     """
 
     estimate: FloatArray
@@ -64,13 +58,8 @@ def batch_edges(n_chains: int, n_draws: int) -> IntArray:
     """Where batches begin and end in draws that are laid chain after chain, shape (batches + 1,).
 
     About forty batches, none across two chains, each at least as long as the square root of the chain.
-
-    Raises
-    ------
-    ValueError
-        If there are not two batches: one chain of fewer than four draws.
     """
-    per_chain = min(math.ceil(_BATCHES_WANTED / n_chains), math.isqrt(n_draws)) if n_chains and n_draws else 0
+    per_chain = min(math.ceil(_BATCHES_WANTED / n_chains), math.isqrt(n_draws))
     if n_chains * per_chain < 2:
         raise ValueError(f"a Monte Carlo error needs at least 4 draws, but there are {n_chains} chains x {n_draws}")
     within = np.linspace(0, n_draws, per_chain + 1).astype(np.int64)[:-1]
@@ -113,62 +102,27 @@ def jackknife_quantile(draws: FloatArray, probability: float, edges: IntArray) -
     return Jackknifed(estimate, _influence(without))
 
 
-def standard_multipliers(n_batches: int, n_replicates: int, seed: int, relative_length: float = 1.0) -> FloatArray:
-    """Standard normal multipliers for `Jackknifed.replicates`, shape (replicates, batches).
+def standard_multipliers(edges: IntArray, n_replicates: int, seed: int, relative_length: float = 1.0) -> FloatArray:
+    """Multipliers for `Jackknifed.replicates`, shape (1 + replicates, batches): zeros, and standard normal numbers.
+
+    So the first "replicate" is the estimate itself.
 
     Parameters
     ----------
-    n_batches, n_replicates
-        Number of batches of the draws, and of replicates wanted.
-    seed
-        Seed of NumPy's default generator.
+    edges
+        Those of the batches.
     relative_length
         Effective length of the run whose error is wanted, in units of the run at hand: 1 for this run itself; for a
         published run, its effective sample size divided by ours.
-
-    Raises
-    ------
-    ValueError
-        If there are fewer than 2 replicates, or `relative_length` is not positive.
     """
-    if n_replicates < 2:
-        raise ValueError(f"n_replicates must be at least 2, since a spread is computed from them, not {n_replicates!r}")
-    if not (relative_length > 0.0 and math.isfinite(relative_length)):
-        raise ValueError(f"relative_length must be a positive number (1 = this run itself), not {relative_length!r}")
-    normal = np.random.default_rng(seed).standard_normal((n_replicates, n_batches))
-    return normal / math.sqrt(relative_length)
+    normal = np.random.default_rng(seed).standard_normal((n_replicates, edges.size - 1))
+    return np.vstack([np.zeros(edges.size - 1), normal / math.sqrt(relative_length)])
 
 
-def draws_matrix(draws: npt.ArrayLike, what: str) -> tuple[FloatArray, IntArray]:
-    """Check draws of shape (chain, draw, patient); return them as (draws, patients), and the edges of their batches.
-
-    Labelled arrays must have these dims in this order.
-
-    Raises
-    ------
-    ValueError
-        If dims or shape differ, there are too few draws or no patients, or a value is not finite.
-    """
-    dims = getattr(draws, "dims", ("chain", "draw", "patient"))
+def draws_matrix(draws: npt.ArrayLike) -> tuple[FloatArray, IntArray]:
+    """Lay draws of shape (chain, draw, patient) out as (draws, patients); with the edges of their batches."""
     values = np.asarray(draws, dtype=np.float64)
-    if tuple(dims) != ("chain", "draw", "patient") or values.ndim != 3:
-        raise ValueError(f"{what} must have the dims (chain, draw, patient), not {tuple(dims)} of shape {values.shape}")
-    edges = batch_edges(values.shape[0], values.shape[1])
-    if values.shape[2] == 0:
-        raise ValueError(f"{what} has no patients")
-    finite = np.isfinite(values).all(axis=(0, 1))
-    if not finite.all():
-        raise ValueError(
-            f"{what} has values that are not finite, for {np.count_nonzero(~finite)} patients, "
-            f"first at position {int(np.argmin(finite))}: drop these patients or mend their covariates"
-        )
-    return values.reshape(-1, values.shape[2]), edges
-
-
-def require_probability(interval: float) -> None:
-    """Check that a credible interval's probability lies inside (0, 1); raises ValueError."""
-    if not 0.0 < interval < 1.0:
-        raise ValueError(f"interval must be a probability inside (0, 1), e.g. 0.95, not {interval!r}")
+    return values.reshape(-1, values.shape[2]), batch_edges(values.shape[0], values.shape[1])
 
 
 def _influence(without: FloatArray) -> FloatArray:

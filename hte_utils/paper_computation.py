@@ -23,7 +23,6 @@ from scipy.special import expit
 from hte_utils.cate import EffectScale, GroupEffects, baseline_risk_draws, cate_draws
 from hte_utils.evaluation import PointMetrics, point_metrics
 from hte_utils.monte_carlo import FloatArray, IntArray
-from hte_utils.predictors import posterior_dataset
 from hte_utils.spec import Patients, TrialDesign
 from hte_utils.strata import ntile
 
@@ -80,7 +79,7 @@ def match_margins(posterior: xr.DataTree, margins: Mapping[tuple[str, str | None
     ValueError
         If the posterior has no such variable or label, or an SD is not positive.
     """
-    draws = posterior_dataset(posterior).copy(deep=True)
+    draws = posterior["posterior"].to_dataset().copy(deep=True)
     for (name, label), margin in margins.items():
         if name not in draws or not margin.sd > 0.0:
             raise ValueError(f"cannot match {name!r} to {margin}: no such variable, or an SD that is not positive")

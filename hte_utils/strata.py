@@ -9,7 +9,7 @@ draws that are handed in (the paper: log odds ratios; positive = harm).
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +24,6 @@ from hte_utils.monte_carlo import (
     draws_matrix,
     jackknife_mean,
     jackknife_quantile,
-    require_probability,
     standard_multipliers,
 )
 from hte_utils.spec import TrialDesign
@@ -35,8 +34,7 @@ _SAME = 1e-12
 product may change the last bits of equal patients' predictions."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class RiskStrata:
+class RiskStrata(NamedTuple):
     """Patients grouped by predicted baseline risk, and the effect in each group.
 
     Attributes
@@ -81,24 +79,9 @@ def quantile_groups(values: npt.ArrayLike, n_groups: int) -> IntArray:
     group may be empty. Without ties, and if the number of patients is a multiple of `n_groups`, the groups are those of
     `ntile`.
 
-    Parameters
-    ----------
-    values
-        Shape (patients,), finite.
-    n_groups
-        Number of groups, at most the number of patients.
-
-    Returns
-    -------
-    numpy.ndarray
-        Integers from 1 (smallest values) to `n_groups`, shape (patients,).
-
-    Raises
-    ------
-    ValueError
-        If a value is not finite, the shape is not (patients,), or `n_groups` is not between 1 and that number.
+    `values` of shape (patients,); integers from 1 (smallest values) to `n_groups`.
     """
-    return _groups_of_equals(_checked_values(values, n_groups), n_groups) + 1
+    return _groups_of_equals(np.asarray(values, dtype=np.float64), n_groups) + 1
 
 
 def tied_ranks(values: FloatArray) -> tuple[IntArray, IntArray]:
@@ -124,9 +107,9 @@ def ntile(values: npt.ArrayLike, n_groups: int) -> IntArray:
 
     If the number of patients is no multiple of `n_groups`, sizes differ by one and the first groups are the larger
     ones. Ties are broken by position, so equal values may end up in different groups and a sorted table gives other
-    groups than a shuffled one: take `quantile_groups`. Parameters, result and errors are those of `quantile_groups`.
+    groups than a shuffled one: take `quantile_groups`.
     """
-    ranked = _checked_values(values, n_groups)
+    ranked = np.asarray(values)
     size, larger = divmod(ranked.size, n_groups)
     groups = np.empty(ranked.size, dtype=np.int64)
     sizes = [size + (number < larger) for number in range(n_groups)]
@@ -138,20 +121,6 @@ def _groups_of_equals(values: FloatArray, n_groups: int) -> IntArray:
     """0-based groups along the last axis, by the middle rank of those with the same value."""
     first, last = tied_ranks(values)
     return np.asarray((first + last + 1) * n_groups // (2 * values.shape[-1]))
-
-
-def _checked_values(values: npt.ArrayLike, n_groups: int) -> FloatArray:
-    found = np.asarray(values, dtype=np.float64)
-    if found.ndim != 1:
-        raise ValueError(f"values must have the shape (patients,), not {found.shape}")
-    if isinstance(n_groups, bool) or not isinstance(n_groups, int | np.integer) or not 1 <= n_groups <= found.size:
-        raise ValueError(f"n_groups must be an integer from 1 to the {found.size} patients, not {n_groups!r}")
-    if not np.isfinite(found).all():
-        raise ValueError(
-            f"values must be finite, but {np.count_nonzero(~np.isfinite(found))} are not: "
-            "they have no rank, leave these patients out"
-        )
-    return found
 
 
 def stratify_by_risk(
@@ -171,27 +140,16 @@ def stratify_by_risk(
     risk, effect
         Draws with dims (chain, draw, patient) of the same patients from the same posterior: from
         `baseline_risk_draws` and `cate_draws`.
-    n_groups
-        Number of groups (5: quintiles, as in the paper).
-    interval
-        Probability of the credible intervals.
+    n_groups, interval
+        Number of groups (5: quintiles, as in the paper), and probability of the credible intervals.
     n_replicates, seed, relative_length
         For the Monte Carlo errors, see `monte_carlo.standard_multipliers`; the table does not depend on them.
-
-    Raises
-    ------
-    ValueError
-        If the draws do not fit each other, a value is not finite, or an option is out of its range.
     """
-    risks, edges = draws_matrix(risk, "risk")
-    effects, _ = draws_matrix(effect, "effect")
-    _require_same_labels(risk, effect)
-    require_probability(interval)
+    risks, edges = draws_matrix(risk)
+    effects, _ = draws_matrix(effect)
     jackknifed_risk = jackknife_mean(risks, edges)
     group = quantile_groups(jackknifed_risk.estimate, n_groups)
-    multipliers = standard_multipliers(edges.size - 1, n_replicates, seed, relative_length)
-    multipliers = np.vstack([np.zeros(edges.size - 1), multipliers])  # row 0: the estimate itself
-
+    multipliers = standard_multipliers(edges, n_replicates, seed, relative_length)
     risk_replicates = jackknifed_risk.replicates(multipliers)
     members = _membership(risk_replicates, n_groups)
     columns = {"mean_risk": _group_means(risk_replicates, members)}
@@ -215,14 +173,7 @@ def observed_by_stratum(design: TrialDesign, strata: RiskStrata) -> pd.DataFrame
         Index `risk_group`; `mean_risk` as in Table 8; for each arm (`control`, `treated`) `n_`, `events_` and `rate_`;
         `rate_difference` = treated minus control (a probability; positive = harm), with its 95 % confidence interval
         by Newcombe's method, `difference_lower` and `difference_upper`. NaN where an arm is empty.
-
-    Raises
-    ------
-    ValueError
-        If the strata are of other patients.
     """
-    if strata.group.size != design.n_patients:
-        raise ValueError(f"the strata have {strata.group.size} patients, the trial {design.n_patients}: use the same")
     columns: dict[str, FloatArray | IntArray] = {"mean_risk": strata.table["mean_risk"].to_numpy()}
     n_groups = len(strata.table)
     for arm, value in (("control", 0.0), ("treated", 1.0)):
@@ -306,15 +257,6 @@ def _weights(members: FloatArray) -> FloatArray:
     """Averaging weights of each group; NaN where ties leave a group empty."""
     sizes = members.sum(axis=-1, keepdims=True)
     return np.asarray(members / np.where(sizes > 0.0, sizes, np.nan))
-
-
-def _require_same_labels(risk: xr.DataArray, effect: xr.DataArray) -> None:
-    for dim in ("chain", "draw", "patient"):
-        if risk.sizes[dim] != effect.sizes[dim] or not risk[dim].equals(effect[dim]):
-            raise ValueError(
-                f"risk and effect differ in their {dim} labels ({risk.sizes[dim]} and {effect.sizes[dim]}): "
-                "compute both from the same posterior and the same patients"
-            )
 
 
 def _newcombe(events: int, n: int, events_control: int, n_control: int) -> tuple[float, float]:

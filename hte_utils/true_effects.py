@@ -32,22 +32,7 @@ _THINNING = 5  # a fifth of the draws tells the size of a Monte Carlo error well
 
 
 def true_cate(truth: TrialTruth, scale: EffectScale) -> FloatArray:
-    """Return every patient's true effect of treatment on the given scale, shape (patients,).
-
-    Parameters
-    ----------
-    truth
-        A trial whose effects were made on the log odds, as in Listing 1.
-    scale
-        Log odds ratio, risk difference (a probability) or risk ratio.
-
-    Raises
-    ------
-    TypeError
-        If `scale` is not an `hte_utils.cate.EffectScale`.
-    """
-    if not isinstance(scale, EffectScale):
-        raise TypeError(f"scale must be a member of hte_utils.cate.EffectScale, not {scale!r}")
+    """Every patient's true effect of treatment (made on the log odds, as in Listing 1), shape (patients,)."""
     untreated, difference = truth.baseline_risk, truth.risk_difference
     if scale is EffectScale.RISK_DIFFERENCE:
         return np.asarray(difference)
@@ -87,21 +72,9 @@ def three_patients(posterior: xr.DataTree, design: TrialDesign, truth: TrialTrut
 def true_effects_by_stratum(truth: TrialTruth, strata: RiskStrata) -> pd.DataFrame:
     """Mean over the patients of each risk group of what is true of them.
 
-    Returns
-    -------
-    pandas.DataFrame
-        Index `risk_group`; `baseline_risk` and `risk_difference` (probabilities), `log_odds_ratio`, and `share_harmed`,
-        the share of patients whose risk treatment raises.
-
-    Raises
-    ------
-    ValueError
-        If the strata are of other patients.
+    Index `risk_group`; `baseline_risk` and `risk_difference` (probabilities), `log_odds_ratio`, and `share_harmed`, the
+    share of patients whose risk treatment raises.
     """
-    if strata.group.size != truth.baseline_risk.size:
-        raise ValueError(
-            f"the strata have {strata.group.size} patients, the trial {truth.baseline_risk.size}: use the same"
-        )
     patients = pd.DataFrame(
         {
             "baseline_risk": truth.baseline_risk,
@@ -143,21 +116,13 @@ def average_effects(posterior: xr.DataTree, design: TrialDesign, truth: TrialTru
     return pd.DataFrame(list(rows.values()), index=index)
 
 
-def true_effects_error(risk: xr.DataArray, truth: TrialTruth, n_groups: int = 5) -> pd.Series:
+def true_effects_error(risk: xr.DataArray, truth: TrialTruth) -> pd.Series:
     """Monte Carlo standard error of the true mean risk difference in each risk group.
 
     The truth has no such error, but who belongs to which group has: the patients are ranked by posterior means.
-
-    Parameters
-    ----------
-    risk
-        Draws of the baseline risk, dims (chain, draw, patient).
-    truth
-        The same patients.
-    n_groups
-        As for `hte_utils.strata.stratify_by_risk`.
+    `risk`: draws of the baseline risk, dims (chain, draw, patient).
     """
     few = risk.isel(draw=slice(None, None, _THINNING))
     constant = xr.zeros_like(few) + xr.DataArray(truth.risk_difference, dims="patient")
-    strata = stratify_by_risk(few, constant, n_groups=n_groups, relative_length=_THINNING)
+    strata = stratify_by_risk(few, constant, relative_length=_THINNING)
     return strata.mcse["mean_te"]

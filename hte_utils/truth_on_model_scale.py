@@ -19,22 +19,12 @@ if TYPE_CHECKING:
 
 
 def implied_coefficients(age_sd: float, coefficients: ListingCoefficients = LISTING_COEFFICIENTS) -> pd.Series:
-    """Translate the listing's coefficients to the scale on which Listing 2 estimates them.
+    """Translate the listing's coefficients to the scale of Listing 2, where `age_sd` (years) divides age.
 
-    Parameters
-    ----------
-    age_sd
-        Standard deviation (years) by which age is divided in the model.
-    coefficients
-        Of the data-generating listing.
-
-    Returns
-    -------
-    pandas.Series
-        Log odds ratios of bleeding by the paper's parameter names (positive: more bleeding): per standard deviation
-        of age, per yes against no. BMI has no effect of its own in the listing. The intercept and the gender-specific
-        effects have no counterpart that is a single number, since the listing's other terms (systolic pressure,
-        BMI above 30, prior bleeding as a modifier) are not in the model.
+    Log odds ratios of bleeding by the paper's parameter names (positive: more bleeding): per standard deviation of
+    age, per yes against no. BMI has no effect of its own in the listing. The intercept and the gender-specific effects
+    have no counterpart that is a single number, since the listing's other terms (systolic pressure, BMI above 30, prior
+    bleeding as a modifier) are not in the model.
     """
     baseline, effect = coefficients.baseline, coefficients.effect
     return pd.Series(
@@ -57,16 +47,7 @@ def best_fit(design: TrialDesign, truth: TrialTruth) -> pd.Series:
 
     Every patient counts with both true risks, without and with treatment. A term of Listing 1 that Listing 2 lacks is
     taken up by those that it has, so that these "pseudo-true" coefficients are not Listing 1's (White 1982).
-
-    Parameters
-    ----------
-    design, truth
-        The same patients.
-
-    Returns
-    -------
-    pandas.Series
-        Log odds ratios of bleeding, named as in :func:`implied_coefficients`.
+    Log odds ratios of bleeding, named as in :func:`implied_coefficients`.
     """
     labels = [f"b_{label}" for label in design.prognostic_labels]
     labels += [f"b_trt_{label}" for label in design.modifier_labels]
@@ -82,19 +63,7 @@ def beside_the_truth(
 ) -> pd.DataFrame:
     """Lay posterior means and central intervals beside the coefficients that the listing implies.
 
-    Parameters
-    ----------
-    posterior
-        Draws of Listing 2.
-    design, truth
-        The same patients.
-    probability
-        Of the interval.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per coefficient; columns truth, best fit, mean, lower, upper (log odds ratios of bleeding).
+    One row per coefficient; columns truth, best fit, mean, lower, upper (log odds ratios of bleeding).
     """
     [age] = (coding for coding in design.coding.covariates if coding.covariate.label == "age")
     implied = implied_coefficients(age.sd)

@@ -9,7 +9,7 @@ from hte_utils import PAPER_SPEC, simulate_trial
 from hte_utils.cate import EffectScale, GroupEffects, summarise_baseline_risk, summarise_cate
 from hte_utils.fit import fit
 from hte_utils.fit_settings import IndependenceSettings
-from hte_utils.predictions.cross_fitted_effects import CrossFitted, cross_fitted, fit_folds, predict_folds
+from hte_utils.predictions.cross_fitted_effects import CrossFitted, fit_folds, predict_folds
 
 TRIAL = simulate_trial(n_subjects=600, seed=123)
 
@@ -73,11 +73,6 @@ def test_folds_are_fitted_without_their_patients(models) -> None:
 
 
 def test_same_seed_same_predictions(crossed) -> None:
-    again = cross_fitted(TRIAL, PAPER_SPEC, folds=3, seed=5)
+    again = predict_folds(fit_folds(TRIAL, PAPER_SPEC, n_folds=3, seed=5))
     np.testing.assert_array_equal(again.predictions.risk_difference, crossed.predictions.risk_difference)
     np.testing.assert_array_equal(again.fold, crossed.fold)
-
-
-def test_bad_input_is_named() -> None:
-    with pytest.raises(ValueError, match="n_folds must be an integer from 2"):
-        cross_fitted(TRIAL, PAPER_SPEC, folds=1)

@@ -94,11 +94,3 @@ def test_folds_dealt_anew_change_the_groups_and_not_the_patients() -> None:
     fold = arm_balanced_folds(design.treatment, 5, 2)
     expected = one_trial(design, truth, RiskModel.WITH_EFFECTS, fold)[Ranking.CROSS_FITTED]
     np.testing.assert_allclose(repeats.loc[2], expected)
-
-
-def test_nothing_to_do_is_refused() -> None:
-    for arguments in ({"seeds": []}, {"seeds": [1], "models": []}):
-        with pytest.raises(ValueError, match="at least one seed and one risk model"):
-            same_data_study(PAPER_SPEC, **arguments)
-    with pytest.raises(ValueError, match="at least one fold seed"):
-        repeated_cross_fits(paper_design(), simulate_truth(2000, 123), RiskModel.BLINDED, [])

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import expit, logit
 
-from hte_utils.averages import standardisation
+from hte_utils import cate
 from hte_utils.averages.standardisation import (
     EVERYBODY,
     Measure,
@@ -97,7 +97,7 @@ def test_blocks_are_an_implementation_detail(monkeypatch: pytest.MonkeyPatch) ->
     design, posterior = small_design(), random_posterior(3)
     whole = standardised_risks(posterior, design, halves(300))
     resampled = bootstrapped_risks(posterior, design, np.random.default_rng(1))
-    monkeypatch.setattr(standardisation, "_BLOCK_NUMBERS", 7 * 400)
+    monkeypatch.setattr(cate, "_BLOCK_NUMBERS", 7 * 400)
     xr.testing.assert_allclose(whole, standardised_risks(posterior, design, halves(300)))
     xr.testing.assert_allclose(resampled, bootstrapped_risks(posterior, design, np.random.default_rng(1)))
 
@@ -169,28 +169,3 @@ def test_harm_on_one_collapsible_scale_is_harm_on_the_other() -> None:
     table = summarise_effects(standardised_risks(random_posterior(6), small_design(), everybody(300)))
     p_harm = table.loc[EVERYBODY, "p_harm"]
     assert p_harm["RISK_DIFFERENCE"] == p_harm["RISK_RATIO"] == p_harm["MARGINAL_LOG_ODDS_RATIO"]
-
-
-@pytest.mark.parametrize(
-    ("members", "error", "words"),
-    [
-        (pd.DataFrame({"a": [1, 0, 1]}), TypeError, "booleans"),
-        (np.ones((40, 1), dtype=bool), TypeError, "DataFrame"),
-        (everybody(39), ValueError, "39 rows, but there are 40 patients"),
-        (pd.DataFrame(index=range(40)), ValueError, "no column"),
-        (pd.DataFrame({"nobody": np.zeros(40, dtype=bool)}), ValueError, r"\['nobody'\] have no members"),
-    ],
-)
-def test_memberships_that_do_not_fit_are_refused(members: object, error: type[Exception], words: str) -> None:
-    with pytest.raises(error, match=words):
-        standardised_risks(random_posterior(1), small_design(40), members)  # type: ignore[arg-type]
-
-
-def test_bad_options_are_refused() -> None:
-    risks = standardised_risks(random_posterior(1), small_design(40), everybody(40))
-    with pytest.raises(ValueError, match="interval must be a probability"):
-        summarise_effects(risks, interval=95)
-    with pytest.raises(ValueError, match="dims chain and draw"):
-        summarise_effects(true_risks(simulate_truth(40, 1), everybody(40)))
-    with pytest.raises(TypeError, match="GroupEffects"):
-        standardised_risks(random_posterior(1), small_design(40), everybody(40), group_effects="in")  # type: ignore[arg-type]

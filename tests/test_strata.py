@@ -85,18 +85,6 @@ class TestNtile:
             found = ntile([float(value) for value in values.split()], int(n_groups))
             np.testing.assert_array_equal(found, [int(group) for group in groups.split()])
 
-    @pytest.mark.parametrize("bad", [0, -1, 4, 2.0, True, "5"])
-    def test_bad_number_of_groups(self, bad: int) -> None:
-        with pytest.raises(ValueError, match="n_groups must be an integer from 1 to the 3 patients"):
-            ntile([1.0, 2.0, 3.0], bad)
-
-    @pytest.mark.parametrize("bad", [np.nan, np.inf])
-    def test_bad_values(self, bad: float) -> None:
-        with pytest.raises(ValueError, match="must be finite, but 1 are not"):
-            ntile([1.0, bad, 3.0], 2)
-        with pytest.raises(ValueError, match="must have the shape"):
-            ntile([[1.0, 2.0]], 2)
-
 
 class TestQuantileGroups:
     @given(values=st.lists(st.integers(0, 6), min_size=5, max_size=60), seed=st.integers(0, 2**32 - 1))
@@ -274,32 +262,3 @@ class TestObserved:
         assert found["rate_difference"].isna().all()
         assert found["difference_lower"].isna().all()
         assert found["n_treated"].tolist() == [0, int(design.treatment.sum())]
-
-    def test_strata_of_other_patients(self) -> None:
-        with pytest.raises(ValueError, match="the strata have 300 patients, the trial 80"):
-            observed_by_stratum(small_design(80), stratify_by_risk(*draws_of(1)))
-
-
-class TestBadInput:
-    def test_draws_of_other_patients(self) -> None:
-        risk, effect = draws_of(1)
-        with pytest.raises(ValueError, match=r"differ in their patient labels \(299 and 300\)"):
-            stratify_by_risk(risk[:, :, 1:], effect)
-        with pytest.raises(ValueError, match="differ in their patient labels"):
-            stratify_by_risk(risk.assign_coords(patient=np.arange(300)[::-1]), effect)
-        with pytest.raises(ValueError, match="differ in their draw labels"):
-            stratify_by_risk(risk[:, 1:], effect)
-
-    def test_values_that_are_not_finite(self) -> None:
-        risk, effect = draws_of(1)
-        effect = effect.copy()
-        effect[0, 0, 5] = np.nan
-        with pytest.raises(ValueError, match="effect has values that are not finite, for 1 patients"):
-            stratify_by_risk(risk, effect)
-
-    @pytest.mark.parametrize(
-        "option", [{"n_groups": 0}, {"interval": 2.0}, {"n_replicates": 1}, {"relative_length": 0}]
-    )
-    def test_options(self, option: dict[str, float]) -> None:
-        with pytest.raises(ValueError, match=next(iter(option))):
-            stratify_by_risk(*draws_of(1), **option)  # type: ignore[arg-type]

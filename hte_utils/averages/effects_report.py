@@ -2,50 +2,67 @@
 
 What CONSORT 2025 (item 26) and the PATH statement (Kent et al. 2020) ask for. Risk differences are shown in percentage
 points; positive ones, log odds ratios above 0 and risk ratios above 1 mean more bleeding: **harm**.
+
+The number needed to harm (NNH) or to benefit (NNB) is the reciprocal of a risk difference. When the interval of the
+difference contains 0, the reciprocals of its ends do not enclose anything: the number needed runs from a harm through
+infinity to a benefit, and is written so (Altman DG, 1998. Confidence intervals for the number needed to treat. BMJ
+317:1309-1312).
 """
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
-from hte_utils.averages.number_needed import NumberNeeded, number_needed_text
 from hte_utils.averages.standardisation import Measure, effect_measures
 from hte_utils.ledger.entries import Reproduced
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-POINTS = 100.0
-"""Percentage points in a probability."""
-
+_POINTS = 100.0
+_INFINITE = "∞"
 _SHOWN = {
-    Measure.RISK_DIFFERENCE: ("risk difference (points)", "+.1f", POINTS),
+    Measure.RISK_DIFFERENCE: ("risk difference (points)", "+.1f", _POINTS),
     Measure.RISK_RATIO: ("risk ratio", ".2f", 1.0),
     Measure.MARGINAL_LOG_ODDS_RATIO: ("log odds ratio, marginal", "+.2f", 1.0),
     Measure.MEAN_LOG_ODDS_RATIO: ("log odds ratio, mean of patients", "+.2f", 1.0),
 }
 
 
-def true_table(risks: xr.Dataset) -> pd.DataFrame:
-    """True effects in the form of a method's: index `population`, `measure`; column `estimate`.
+def number_needed(difference: float, lower: float, upper: float) -> str:
+    """The number needed by a risk difference (treated minus untreated) and its interval: ``NNH 34 (NNH 20 to NNH 99)``.
 
-    Parameters
-    ----------
-    risks
-        From `hte_utils.averages.standardisation.true_risks`.
+    Through infinity if both harm and benefit are possible: ``NNH 83 (NNB 500 to ∞ to NNH 40)``.
     """
-    measures = effect_measures(risks)
-    rows = {
-        (str(population), measure.name): float(measures[measure.name].sel(population=population))
-        for population in risks["population"].to_numpy()
-        for measure in Measure
-    }
-    index = pd.MultiIndex.from_tuples(rows, names=["population", "measure"])
-    return pd.DataFrame({"estimate": list(rows.values())}, index=index)
+    ends = [number_needed_text(end) for end in (lower, upper)]
+    if lower > 0.0:
+        ends.reverse()  # the end nearer to zero is the larger number; the smaller number is written first
+    elif upper >= 0.0:
+        ends = list(dict.fromkeys([ends[0], _INFINITE, ends[1]]))
+    return f"{number_needed_text(difference)} ({' to '.join(ends)})"
+
+
+def number_needed_text(risk_difference: float) -> str:
+    """Say how many patients are treated for one more bleed (``NNH 83``) or one fewer (``NNB 120``).
+
+    Rounded up to the next whole patient, as Altman (1998) does; ``∞`` for no difference at all.
+    """
+    if risk_difference == 0.0:
+        return _INFINITE
+    # Rounding first undoes noise in the last bits: 1 / 0.02 must give 50 patients and not 51.
+    count = math.ceil(round(1.0 / abs(risk_difference), 9))
+    return f"{'NNH' if risk_difference > 0.0 else 'NNB'} {count}"
+
+
+def true_table(risks: xr.Dataset) -> pd.DataFrame:
+    """True effects (`true_risks`) in the form of a method's: index `population`, `measure`; column `estimate`."""
+    effects = effect_measures(risks).to_array("measure").transpose("population", "measure")
+    return effects.to_series().to_frame("estimate")
 
 
 def average_effects_table(sources: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
@@ -65,9 +82,9 @@ def average_effects_table(sources: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """
     rows = {}
     for name, table in sources.items():
-        population = table.index.get_level_values("population")[0]
-        row = {label: _cell(table, str(population), measure) for measure, (label, _, _) in _SHOWN.items()}
-        rows[name] = row | {"number needed": _number_needed(_row(table, str(population), Measure.RISK_DIFFERENCE))}
+        population = str(table.index.get_level_values("population")[0])
+        row = {label: _cell(table, population, measure) for measure, (label, _, _) in _SHOWN.items()}
+        rows[name] = row | {"number needed": _number_needed(_row(table, population, Measure.RISK_DIFFERENCE))}
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
@@ -76,21 +93,7 @@ def group_effects_table(
 ) -> pd.DataFrame:
     """Events by arm, and effects on the absolute and the relative scale, one row per population.
 
-    Parameters
-    ----------
-    posterior
-        From `hte_utils.averages.standardisation.summarise_effects`.
-    unadjusted
-        From `hte_utils.averages.arm_comparison.unadjusted_effects`.
-    true
-        From `true_table`.
-    populations
-        Rows to show.
-
-    Raises
-    ------
-    KeyError
-        If a population is not in the tables of `posterior` and `unadjusted`.
+    The tables are those of `summarise_effects`, `unadjusted_effects` and `true_table`.
     """
     difference, ratio = Measure.RISK_DIFFERENCE, Measure.RISK_RATIO
     rows = {}
@@ -111,10 +114,7 @@ def group_effects_table(
 
 
 def guarded_effects(prefix: str, posterior: pd.DataFrame, true: pd.DataFrame) -> dict[str, Reproduced]:
-    """Name every mean, interval end and truth of some populations for the ledger, with Monte Carlo errors.
-
-    Risk differences stay probabilities.
-    """
+    """Name every mean, interval end and truth of some populations for the ledger, with Monte Carlo errors."""
     numbers: dict[str, Reproduced] = {}
     for population, measure in posterior.index:
         row = _row(posterior, population, Measure[measure])
@@ -152,9 +152,9 @@ def _cell(table: pd.DataFrame, population: str, measure: Measure) -> str:
 def _number_needed(row: Mapping[str, float]) -> str:
     if "lower" not in row:
         return number_needed_text(row["estimate"])
-    return str(NumberNeeded(row["estimate"], row["lower"], row["upper"]))
+    return number_needed(row["estimate"], row["lower"], row["upper"])
 
 
 def _events(counts: Mapping[str, float], arm: str) -> str:
     events, n = int(counts[f"events_{arm}"]), int(counts[f"n_{arm}"])
-    return f"{events}/{n} ({POINTS * events / n:.1f} %)"
+    return f"{events}/{n} ({_POINTS * events / n:.1f} %)"

@@ -1,17 +1,17 @@
 """Baseline risk by ridge-penalised logistic regression: a fit in half a millisecond, for when thousands are wanted.
 
-The estimate is the posterior mode under Normal(0, sd²) priors on all slopes, so it stands in for the Bayesian model
+The estimate is the posterior mode under Normal(0, 1) priors on all slopes, so it stands in for the Bayesian model
 where only the ranking of the patients matters. A general library needs several times as long for fits as small as
 these; hence the Newton iteration here (the tests hold it against scikit-learn).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 import numpy as np
-from scipy.special import expit
+from scipy.special import expit, logit
 
 from hte_utils.monte_carlo import FloatArray, IntArray
 from hte_utils.spec import TrialDesign
@@ -29,30 +29,15 @@ class RiskModel(Enum):
     BLINDED = "both arms, treatment ignored"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class PredictedRisks:
-    """Probability of the event without and with treatment, each of shape (patients,).
-
-    A model that ignores treatment predicts the same for both.
-    """
+class PredictedRisks(NamedTuple):
+    """Probability of the event without and with treatment, shape (patients,); the same if a model ignores treatment."""
 
     untreated: FloatArray
     treated: FloatArray
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class RiskMatrices:
-    """What a risk model is fitted to, and what it is asked to predict.
-
-    Attributes
-    ----------
-    rows
-        Design matrix with a first column of ones, shape (patients, coefficients).
-    untreated, treated
-        The same for all patients if nobody, and if everybody is treated.
-    used
-        Whose outcomes the model may see, boolean, shape (patients,).
-    """
+class RiskMatrices(NamedTuple):
+    """Design matrices of all patients as assigned, untreated and treated, and whose outcomes the model may see."""
 
     rows: FloatArray
     untreated: FloatArray
@@ -62,19 +47,18 @@ class RiskMatrices:
     @classmethod
     def of(cls, design: TrialDesign, model: RiskModel) -> RiskMatrices:
         """Lay out a trial for a risk model."""
-        n = design.n_patients
+        one = np.ones((design.n_patients, 1))
         group = np.eye(len(design.group_labels))[design.group][:, 1:]
-        main = np.hstack([np.ones((n, 1)), design.prognostic, group])
-        everybody = np.ones(n, dtype=bool)
-        if model is RiskModel.CONTROL_ARM:
-            return cls(main, main, main, design.treatment == 0.0)
-        if model is RiskModel.BLINDED:
-            return cls(main, main, main, everybody)
-        modifying = np.hstack([np.ones((n, 1)), design.modifiers, group])
-        assigned, untreated, treated = (
-            np.hstack([main, modifying * arm]) for arm in (design.treatment[:, None], 0.0, 1.0)
-        )
-        return cls(assigned, untreated, treated, everybody)
+        main = np.hstack([one, design.prognostic, group])
+        if model is not RiskModel.WITH_EFFECTS:
+            return cls(main, main, main, (design.treatment == 0.0) | (model is RiskModel.BLINDED))
+        modifying = np.hstack([one, design.modifiers, group])
+        arms = (np.hstack([main, modifying * arm]) for arm in (design.treatment[:, None], 0.0, 1.0))
+        return cls(*arms, np.ones(design.n_patients, dtype=bool))
+
+    def predict(self, coefficients: FloatArray) -> PredictedRisks:
+        """Risks of all patients."""
+        return PredictedRisks(expit(self.untreated @ coefficients), expit(self.treated @ coefficients))
 
 
 def ridge_logit(rows: FloatArray, outcome: FloatArray, start: FloatArray | None = None, sd: float = 1.0) -> FloatArray:
@@ -82,89 +66,40 @@ def ridge_logit(rows: FloatArray, outcome: FloatArray, start: FloatArray | None 
 
     Parameters
     ----------
-    rows
-        Design matrix, shape (patients, coefficients), whose first column is ones.
-    outcome
-        0/1, shape (patients,); both must occur.
+    rows, outcome
+        Design matrix whose first column is ones, and 0/1, of which both must occur.
     start
         Where Newton's method begins; the intercept-only fit if None.
-    sd
-        Prior standard deviation of the slopes.
-
-    Raises
-    ------
-    ValueError
-        If the outcome is constant, or Newton's method does not settle.
     """
-    mean = float(outcome.mean())
-    if not 0.0 < mean < 1.0:
-        raise ValueError(f"all {outcome.size} outcomes are {mean:g}: a risk model needs both events and non-events")
     penalty = np.full(rows.shape[1], 1.0 / sd**2)
     penalty[0] = 0.0
-    point = np.zeros(rows.shape[1])
-    point[0] = np.log(mean / (1.0 - mean))
-    point = point if start is None else start.copy()
+    point = np.append(logit(outcome.mean()), np.zeros(rows.shape[1] - 1)) if start is None else start
     for _ in range(_MOST_STEPS):
         probability = expit(rows @ point)
         gradient = (outcome - probability) @ rows - penalty * point
-        curvature = (rows.T * (probability * (1.0 - probability))) @ rows
-        curvature += np.diag(penalty)
-        try:
-            step = np.linalg.solve(curvature, gradient)
-        except np.linalg.LinAlgError:
-            break
-        point += step
+        curvature = (rows.T * (probability * (1.0 - probability))) @ rows + np.diag(penalty)
+        step = np.linalg.solve(curvature, gradient)
+        point = point + step
         if np.abs(step).max() < _SMALL_STEP:
             return point
-    raise ValueError(
-        f"Newton's method has not settled after {_MOST_STEPS} steps: standardise the covariates, or choose an sd "
-        f"smaller than {sd:g}"
-    )
+    raise ValueError(f"Newton's method has not settled after {_MOST_STEPS} steps: standardise the covariates")
 
 
 def same_data_risks(design: TrialDesign, model: RiskModel) -> PredictedRisks:
-    """Predict the patients whose outcomes the model was fitted to.
-
-    Raises
-    ------
-    ValueError
-        As `ridge_logit`.
-    """
+    """Predict the patients whose outcomes the model was fitted to."""
     matrices = RiskMatrices.of(design, model)
-    return _predict(matrices, _fit(design, matrices, matrices.used))
+    return matrices.predict(ridge_logit(matrices.rows[matrices.used], design.outcome[matrices.used]))
 
 
 def cross_fitted_risks(design: TrialDesign, model: RiskModel, fold: IntArray) -> PredictedRisks:
-    """Predict each patient by a model fitted to the other folds.
-
-    Parameters
-    ----------
-    design, model
-        The trial, and whose outcomes the model may see.
-    fold
-        0-based, shape (patients,): from `hte_utils.predictions.cross_fitting.arm_balanced_folds`.
-
-    Raises
-    ------
-    ValueError
-        If `fold` does not fit the trial, or as `ridge_logit`.
-    """
-    if fold.shape != design.outcome.shape:
-        raise ValueError(f"fold must have one number per patient, shape {design.outcome.shape}, not {fold.shape}")
+    """Predict each patient by a model fitted to the other folds (`arm_balanced_folds`)."""
     matrices = RiskMatrices.of(design, model)
-    whole = _fit(design, matrices, matrices.used)
+    whole = ridge_logit(matrices.rows[matrices.used], design.outcome[matrices.used])
     risks = np.empty((2, design.n_patients))
     for number in np.unique(fold):
         held_out = fold == number
+        used = matrices.used & ~held_out
         # The fit to all patients is near, so two or three steps from there suffice.
-        part = _predict(matrices, _fit(design, matrices, matrices.used & ~held_out, start=whole))
+        part = matrices.predict(ridge_logit(matrices.rows[used], design.outcome[used], start=whole))
         risks[:, held_out] = part.untreated[held_out], part.treated[held_out]
     return PredictedRisks(*risks)
-
-
-def _fit(design: TrialDesign, matrices: RiskMatrices, used: FloatArray, start: FloatArray | None = None) -> FloatArray:
-    return ridge_logit(matrices.rows[used], design.outcome[used], start=start)
-
-
-def _predict(matrices: RiskMatrices, coefficients: FloatArray) -> PredictedRisks:
-    return PredictedRisks(expit(matrices.untreated @ coefficients), expit(matrices.treated @ coefficients))

@@ -43,12 +43,12 @@ def same_data_study(
 
     Parameters
     ----------
-    spec
-        Covariates and modifiers of the risk models.
+    spec, models
+        Covariates and modifiers of the risk models, and which of them to try.
     seeds
         One trial of Listing 1 for each; a trial's folds are dealt with the same seed.
-    n_patients, n_folds, models
-        Size of each trial, folds of the cross-fitting, risk models to try.
+    n_patients, n_folds
+        Size of each trial, and folds of the cross-fitting.
 
     Returns
     -------
@@ -57,14 +57,7 @@ def same_data_study(
         probabilities: `observed` (event rate of the treated minus that of the controls), `expected` (the same with
         the patients' true probabilities instead of their outcomes), `true` (mean true effect of the group), and
         `predicted` (mean predicted effect; only for `RiskModel.WITH_EFFECTS`, else NaN).
-
-    Raises
-    ------
-    ValueError
-        If no seed or model is given, or a trial cannot be analysed (no events).
     """
-    if len(seeds) == 0 or len(models) == 0:
-        raise ValueError("give at least one seed and one risk model: there is nothing to simulate")
     tables = {}
     for seed in seeds:
         truth = simulate_truth(n_patients, seed)
@@ -79,12 +72,9 @@ def same_data_study(
 def summarise_study(study: pd.DataFrame) -> pd.DataFrame:
     """Average the errors of `same_data_study` over the trials.
 
-    Returns
-    -------
-    pandas.DataFrame
-        Index `model`, `ranking`, `risk_group`; for each error its mean over trials and the Monte Carlo standard error
-        of this mean (`..._mcse`): `stratification` (observed minus expected: the bias of reading event rates off the
-        groups), `predicted_minus_observed`, `predicted_minus_true`; and `true`, the mean true effect.
+    Index `model`, `ranking`, `risk_group`; for each error its mean over trials and the Monte Carlo standard error
+    of this mean (`..._mcse`): `stratification` (observed minus expected: the bias of reading event rates off the
+    groups), `predicted_minus_observed`, `predicted_minus_true`; and `true`, the mean true effect.
     """
     errors = pd.DataFrame(
         {
@@ -101,12 +91,8 @@ def summarise_study(study: pd.DataFrame) -> pd.DataFrame:
 def paired_differences(study: pd.DataFrame) -> pd.DataFrame:
     """Stratification error with the same data minus that with cross-fitting, trial by trial.
 
-    Both rankings see the same outcomes, so the difference is far more precise than either error.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Index `model`, `risk_group`; `mean` over the trials (a probability) and its `mcse`.
+    Both rankings see the same outcomes, so the difference is far more precise than either error. Index `model`,
+    `risk_group`; `mean` over the trials (a probability) and its `mcse`.
     """
     error = study["observed"] - study["expected"]
     same, crossed = (error.xs(ranking.name, level="ranking") for ranking in Ranking)
@@ -130,18 +116,8 @@ def repeated_cross_fits(
 ) -> pd.DataFrame:
     """Analyse one trial in cross-fitted risk groups, with folds dealt anew for each seed.
 
-    Returns
-    -------
-    pandas.DataFrame
-        Index `fold_seed`, `risk_group`; columns as in `same_data_study`.
-
-    Raises
-    ------
-    ValueError
-        If no seed is given, or the trial cannot be analysed.
+    Index `fold_seed`, `risk_group`; columns as in `same_data_study`.
     """
-    if len(fold_seeds) == 0:
-        raise ValueError("give at least one fold seed: there is nothing to repeat")
     tables = {}
     for seed in fold_seeds:
         fold = arm_balanced_folds(design.treatment, n_folds, seed)

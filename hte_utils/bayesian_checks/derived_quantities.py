@@ -86,5 +86,5 @@ def diagnostics_of_worst_patients(effects: xr.DataArray, n_worst: int = 50) -> p
 
 def _relative_error(effects: xr.DataArray) -> FloatArray:
     """Batch-means MCSE over posterior SD, shape (patients,)."""
-    matrix, edges = draws_matrix(effects, "effects")
+    matrix, edges = draws_matrix(effects)
     return np.asarray(jackknife_mean(matrix, edges).mcse() / matrix.std(axis=0, ddof=1))

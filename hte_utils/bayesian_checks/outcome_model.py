@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from hte_utils.predictors import GroupEffects, baseline_log_odds, log_odds_ratio, posterior_dataset, require_moderate
+from hte_utils.cate import GroupEffects, PatientEffects, labelled
 
 if TYPE_CHECKING:
     from hte_utils.trial_checks import FloatArray
@@ -29,7 +29,7 @@ def event_probability_draws(posterior: xr.DataTree, design: TrialDesign) -> xr.D
     Dims chain, draw, patient; values in [0, 1].
     """
     log_odds = _assigned_log_odds(posterior, design)
-    return _labelled(1.0 / (1.0 + np.exp(-log_odds)), posterior, "event probability")
+    return labelled(1.0 / (1.0 + np.exp(-log_odds)), posterior).rename("event probability")
 
 
 def log_likelihood_draws(posterior: xr.DataTree, design: TrialDesign) -> xr.DataArray:
@@ -42,7 +42,7 @@ def log_likelihood_draws(posterior: xr.DataTree, design: TrialDesign) -> xr.Data
     log_odds = _assigned_log_odds(posterior, design)
     # log P(y) = -log(1 + exp(±log odds)), minus for events: exact for rare outcomes too.
     log_odds *= (1.0 - 2.0 * design.outcome)[:, None]
-    return _labelled(-np.logaddexp(0.0, log_odds), posterior, OUTCOME)
+    return labelled(-np.logaddexp(0.0, log_odds), posterior).rename(OUTCOME)
 
 
 def replicate_outcomes(probabilities: xr.DataArray, rng: np.random.Generator) -> xr.DataArray:
@@ -57,22 +57,8 @@ def replicate_outcomes(probabilities: xr.DataArray, rng: np.random.Generator) ->
 def _assigned_log_odds(posterior: xr.DataTree, design: TrialDesign) -> FloatArray:
     """Shape (patients, draws), chain after chain."""
     everybody = slice(None)
-    baseline = baseline_log_odds(posterior, design, GroupEffects.INCLUDED)
-    effect = log_odds_ratio(posterior, design, GroupEffects.INCLUDED)
-    require_moderate(baseline, effect)
-    log_odds = baseline.values(everybody)
+    effects = PatientEffects.of(posterior, design, GroupEffects.INCLUDED)
+    log_odds = effects.baseline.values(everybody)
     treated = design.treatment == 1.0
-    log_odds[treated] += effect.values(everybody)[treated]
+    log_odds[treated] += effects.ratio.values(everybody)[treated]
     return log_odds
-
-
-def _labelled(values: FloatArray, posterior: xr.DataTree, name: str) -> xr.DataArray:
-    draws = posterior_dataset(posterior)
-    chain, draw = draws["chain"], draws["draw"]
-    n_patients = len(values)
-    return xr.DataArray(
-        values.reshape(n_patients, chain.size, draw.size).transpose(1, 2, 0),
-        dims=("chain", "draw", "patient"),
-        coords={"chain": chain, "draw": draw, "patient": np.arange(n_patients)},
-        name=name,
-    )

@@ -20,7 +20,6 @@ import xarray as xr
 from scipy import stats
 
 from hte_utils.bayesian_checks.outcome_model import log_likelihood_draws
-from hte_utils.predictors import posterior_dataset
 
 if TYPE_CHECKING:
     from hte_utils.priors import Priors
@@ -38,7 +37,7 @@ def log_prior_draws(posterior: xr.DataTree, priors: Priors) -> xr.Dataset:
     Dims chain, draw. Variables `intercept` (b_intercept), `treatment` (b_trt), `main effects` (b_prognostic),
     `interactions` (b_interaction, or their common SD if it is learned), `precisions` (tau_re and tau_re_trt).
     """
-    draws = posterior_dataset(posterior)
+    draws = posterior["posterior"].to_dataset()
     fixed = stats.norm(0.0, priors.fixed_sd)
     intercept, effect = priors.shared_intercept, priors.shared_effect
     precision = stats.gamma(priors.precision_shape, scale=1.0 / priors.precision_rate)
@@ -65,7 +64,7 @@ def sensitivity(posterior: xr.DataTree, design: TrialDesign, priors: Priors, qua
     Index: quantity. Columns: the variables of `log_prior_draws`, `all priors`, and `likelihood`.
     """
     for dim in ("chain", "draw"):
-        if not quantities[dim].equals(posterior_dataset(posterior)[dim]):
+        if not quantities[dim].equals(posterior["posterior"].to_dataset()[dim]):
             raise ValueError(f"quantities and posterior differ in their {dim} labels: compute them from the same draws")
     log_prior = log_prior_draws(posterior, priors)
     log_likelihood = log_likelihood_draws(posterior, design).sum("patient").to_dataset(name=LIKELIHOOD)

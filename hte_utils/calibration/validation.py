@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 
     import xarray as xr
 
+    from hte_utils.cate import GroupEffects
     from hte_utils.predictions.cross_fitted_effects import FoldModel
     from hte_utils.predictions.effect_predictions import EffectPredictions
-    from hte_utils.predictors import GroupEffects
     from hte_utils.spec import Patients, TrialDesign
 
 APPARENT, CROSS_FITTED, SEQUENTIAL, TRUE = "apparent", "cross-fitted", "sequential", "true (new patients)"

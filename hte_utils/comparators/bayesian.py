@@ -15,10 +15,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hte_utils.candidate_models import ALL_MODIFIERS_MODEL, PAPER_MODEL, CandidateModel
+from hte_utils.cate import GroupEffects, effect_summaries
 from hte_utils.comparators.estimates import INTERVAL, EffectEstimates, IntervalEstimate, MethodResult
-from hte_utils.effect_summaries import EffectSummaries, PosteriorSummary, effect_summaries
 from hte_utils.fit_record import FitWarning
-from hte_utils.predictors import GroupEffects
 from hte_utils.quick_posterior import Engine, QuickFallbackWarning, quick_posterior
 from hte_utils.trial_checks import TrialWarning
 
@@ -26,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import pandas as pd
+
+    from hte_utils.trial_checks import FloatArray
 
 _DRAWS = 1000
 
@@ -64,12 +65,13 @@ def _fit(
         warnings.simplefilter("always", FitWarning)
         warnings.simplefilter("always", QuickFallbackWarning)
         posterior = quick_posterior(design, priors=model.priors, draws=_DRAWS, seed=int(rng.integers(2**31)))
+    draws = posterior.tree()
     summaries = [
-        effect_summaries(posterior, design.apply(each), interval=INTERVAL, group_effects=group_effects)
+        effect_summaries(draws, design.apply(each), interval=INTERVAL, group_effects=group_effects)
         for each in populations
     ]
     ess = posterior.record.ess
-    mcse = float(summaries[0].average_risk_difference.sd) / float(np.sqrt(ess))
+    mcse = float(summaries[0]["average_risk_difference"]["sd"]) / float(np.sqrt(ess))
     notes = {"pareto_k": posterior.record.pareto_k, "ess": ess, "mcse_average": mcse}
     if posterior.record.engine is Engine.NUTS:
         notes["nuts_fallback"] = 1.0
@@ -78,14 +80,13 @@ def _fit(
     return MethodResult(tuple(_estimates(each) for each in summaries), notes)
 
 
-def _estimates(summaries: EffectSummaries) -> EffectEstimates:
+def _estimates(summaries: dict[str, dict[str, FloatArray]]) -> EffectEstimates:
+    def interval(quantity: str) -> IntervalEstimate:
+        return IntervalEstimate(*(np.asarray(summaries[quantity][name]) for name in ("mean", "lower", "upper")))
+
     return EffectEstimates(
-        baseline_risk=summaries.baseline_risk,
-        log_odds_ratio=_interval(summaries.log_odds_ratio),
-        risk_difference=_interval(summaries.risk_difference),
-        average_risk_difference=_interval(summaries.average_risk_difference),
+        baseline_risk=summaries["baseline_risk"]["mean"],
+        log_odds_ratio=interval("log_odds_ratio"),
+        risk_difference=interval("risk_difference"),
+        average_risk_difference=interval("average_risk_difference"),
     )
-
-
-def _interval(summary: PosteriorSummary) -> IntervalEstimate:
-    return IntervalEstimate(*(np.asarray(each) for each in (summary.mean, summary.lower, summary.upper)))

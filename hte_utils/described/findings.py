@@ -275,7 +275,7 @@ def effects_by_risk(posterior: xr.DataTree, design: TrialDesign, truth: TrialTru
     effects = cate_draws(posterior, design, scale=EffectScale.LOG_ODDS_RATIO, group_effects=included)
     member = np.eye(5)[quantile_groups(risk.to_numpy(), 5) - 1]
     member /= member.sum(axis=0)
-    matrix, edges = draws_matrix(effects, "effects")
+    matrix, edges = draws_matrix(effects)
     predicted = jackknife_mean(matrix @ member, edges)
     columns = {
         "predicted": predicted.estimate,

@@ -31,11 +31,6 @@ def predict_by_age(trial: pd.DataFrame, patients: pd.DataFrame) -> EffectPredict
     """Fit by maximum likelihood to `trial` (no shrinkage, no prior), predict `patients`.
 
     The probability of harm is that of the normal approximation to the log odds ratio at the patient's age.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As for `TrialSpec.design`.
     """
     from statsmodels.genmod.families import Binomial
     from statsmodels.genmod.generalized_linear_model import GLM
@@ -47,13 +42,7 @@ def predict_by_age(trial: pd.DataFrame, patients: pd.DataFrame) -> EffectPredict
 
 
 def cross_fitted_by_age(trial: pd.DataFrame, *, folds: int = N_FOLDS, seed: int = 1) -> EffectPredictions:
-    """Predict every patient from a fit without the patient's fold; the folds of `cross_fitted_effects`.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As for `arm_balanced_folds` and `TrialSpec.design`.
-    """
+    """Predict every patient from a fit without the patient's fold; the folds are those of `cross_fitted_effects`."""
     fold = arm_balanced_folds(AGE_SPEC.design(trial).treatment, folds, seed)
     here = [fold == number for number in range(folds)]
     parts = [predict_by_age(trial.loc[~rows], trial.loc[rows]) for rows in here]

@@ -8,38 +8,27 @@ standard error: the method of batch means, for functions of many posterior means
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
 from math import sqrt
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from hte_utils.ledger.entries import Reproduced
 from hte_utils.predictions.effect_predictions import EffectPredictions, predict_batches
-from hte_utils.predictors import posterior_dataset
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import xarray as xr
 
-    from hte_utils.predictors import GroupEffects
+    from hte_utils.cate import GroupEffects
     from hte_utils.spec import Patients
 
 _BATCHES = 8
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class BatchedPredictions:
-    """Predictions from all draws, and from each batch of them.
-
-    Attributes
-    ----------
-    whole
-        From all draws.
-    batches
-        From each batch; empty if the predictions have no Monte Carlo error.
-    """
+class BatchedPredictions(NamedTuple):
+    """Predictions from all draws, and from each batch of them (none if the predictions have no Monte Carlo error)."""
 
     whole: EffectPredictions
     batches: tuple[EffectPredictions, ...] = ()
@@ -58,22 +47,11 @@ def predict_in_batches(
 ) -> BatchedPredictions:
     """As `effect_predictions.predict_effects`, in eight batches of draws.
 
-    So that batches are equal and none lies across two chains, up to seven draws at the end of a chain are left out.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As for `predict_effects`, and if there are not 1, 2, 4 or 8 chains, or too few draws for eight batches.
+    So that batches are equal and none lies across two chains, there must be 1, 2, 4 or 8 chains, and up to seven draws
+    at the end of a chain are left out.
     """
-    sizes = posterior_dataset(posterior).sizes
-    per_chain, rest = divmod(_BATCHES, sizes["chain"])
-    if rest or sizes["draw"] < per_chain:
-        raise ValueError(
-            f"{sizes['chain']} chains of {sizes['draw']} draws cannot be cut into {_BATCHES} batches: "
-            "take 1, 2, 4 or 8 chains and more draws"
-        )
+    sizes = posterior["posterior"].sizes
+    per_chain = _BATCHES // sizes["chain"]
     kept = posterior.isel(draw=slice(0, per_chain * (sizes["draw"] // per_chain)))
     batches = predict_batches(kept, patients, group_effects=group_effects, n_batches=_BATCHES)
-    names = [field.name for field in fields(EffectPredictions)]
-    whole = {name: np.mean([getattr(batch, name) for batch in batches], axis=0) for name in names}
-    return BatchedPredictions(EffectPredictions(**whole), batches)
+    return BatchedPredictions(EffectPredictions(*np.mean(batches, axis=0)), batches)

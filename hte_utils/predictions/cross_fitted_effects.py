@@ -7,8 +7,7 @@ A model that is judged on the patients it was fitted to looks better than it is.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -29,24 +28,14 @@ if TYPE_CHECKING:
 _EFFECTIVE_DRAWS = 2000
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class CrossFitted:
-    """Predictions by models that have not seen the patient.
-
-    Attributes
-    ----------
-    predictions
-        Baseline risk, risk difference, log odds ratio and probability of harm of the trial's patients, in its order.
-    fold
-        Each patient's fold, shape (patients,), from 0: the fold that the model was fitted without.
-    """
+class CrossFitted(NamedTuple):
+    """Predictions in the order of the trial's table, and the fold (from 0) each patient's model was fitted without."""
 
     predictions: EffectPredictions
     fold: IntArray
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class FoldModel:
+class FoldModel(NamedTuple):
     """One fold: the posterior of a trial without it, and its patients, `rows` of the trial's table."""
 
     posterior: xr.DataTree
@@ -55,34 +44,9 @@ class FoldModel:
 
 
 def fit_folds(
-    trial: pd.DataFrame,
-    spec: TrialSpec,
-    *,
-    priors: Priors | None = None,
-    n_folds: int = N_FOLDS,
-    seed: int = 1,
+    trial: pd.DataFrame, spec: TrialSpec, *, priors: Priors | None = None, n_folds: int = N_FOLDS, seed: int = 1
 ) -> tuple[FoldModel, ...]:
-    """Fit the model as many times as there are folds, each time without one fold.
-
-    Parameters
-    ----------
-    trial
-        The trial's table.
-    spec, priors
-        The model; the priors of Listing 2 if None.
-    n_folds, seed
-        As for `arm_balanced_folds`; the seed also decides the draws.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As for `TrialSpec.design` and `arm_balanced_folds`.
-
-    Warns
-    -----
-    QuickFallbackWarning, FitWarning
-        As for `quick_posterior`.
-    """
+    """Fit the model (priors of Listing 2 if None) once without each fold; the seed decides folds and draws."""
     fold = arm_balanced_folds(spec.design(trial).treatment, n_folds, seed)
     models = []
     for number in range(n_folds):
@@ -116,37 +80,3 @@ def predict_folds_in_batches(
         EffectPredictions.scattered([part.whole for part in parts], rows),
         tuple(EffectPredictions.scattered(batch, rows) for batch in batches),
     )
-
-
-def cross_fitted(
-    trial: pd.DataFrame,
-    spec: TrialSpec,
-    priors: Priors | None = None,
-    *,
-    folds: int = N_FOLDS,
-    seed: int = 1,
-    group_effects: GroupEffects = GroupEffects.INCLUDED,
-) -> CrossFitted:
-    """Predict every patient's risk and effect from a model that has not seen the patient.
-
-    Parameters
-    ----------
-    trial, spec, priors
-        The trial's table and the model.
-    folds, seed
-        Number of folds, and what decides them and the draws.
-    group_effects
-        Whether the group's own effects enter the predictions.
-
-    Returns
-    -------
-    CrossFitted
-        Predictions in the order of the table, and the folds.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As for `fit_folds`.
-    """
-    models = fit_folds(trial, spec, priors=priors, n_folds=folds, seed=seed)
-    return predict_folds(models, group_effects=group_effects)

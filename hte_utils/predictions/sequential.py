@@ -13,8 +13,7 @@ averaged. An average of normal variables varies no more than one of them: the in
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -38,8 +37,7 @@ type Predictor = Callable[[pd.DataFrame, pd.DataFrame, np.random.SeedSequence], 
 """Fit to the first table, predict the patients of the second, by label; what is random comes from the third."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class NextFold:
+class NextFold(NamedTuple):
     """The patients of one fold, `rows` of the trial's table, predicted from the folds before it."""
 
     predictions: EffectPredictions
@@ -71,24 +69,7 @@ def predict_sequentially(
 ) -> dict[str, list[list[NextFold]]]:
     """Predict each fold but the first from the folds before it, for several deals of the folds.
 
-    Parameters
-    ----------
-    trial, treatment
-        The trial's table, and 0/1 of the same patients.
-    predictor
-        What predicts.
-    n_folds, n_deals, seed
-        Number of folds, how often they are dealt, and what decides deals and draws.
-
-    Returns
-    -------
-    dict
-        By the predictor's labels: for each deal, the folds from the second on.
-
-    Raises
-    ------
-    ValueError
-        As for `arm_balanced_folds`, and whatever the predictor raises.
+    `treatment` is 0/1. By the predictor's labels: for each deal, the folds from the second on.
     """
     found: dict[str, list[list[NextFold]]] = {}
     for deal in range(n_deals):
