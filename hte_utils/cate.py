@@ -67,7 +67,7 @@ class LinearPredictor(NamedTuple):
 
     def values(self, rows: slice) -> FloatArray:
         """The linear predictor, shape (patients of `rows`, draws): a new array."""
-        return cast("FloatArray", self.terms[rows] @ self.coefficients)
+        return self.terms[rows] @ self.coefficients
 
     def largest(self) -> float:
         """An upper bound of its absolute value over all patients and draws."""
@@ -123,7 +123,7 @@ class PatientEffects:
     @property
     def n_draws(self) -> int:
         """Number of draws, of all chains."""
-        return self.baseline.coefficients.shape[1]
+        return int(self.baseline.coefficients.shape[1])
 
     def risks(self, rows: slice) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Untreated risk, treated risk and log odds ratio of some patients, new arrays of shape (patients, draws)."""

@@ -99,8 +99,8 @@ class StandardisedLogit(NamedTuple):
     def fit(cls, design: TrialDesign) -> StandardisedLogit:
         """Fit by Newton's method."""
         found = Logit(design.outcome, design_matrix(design, design.treatment)).fit(disp=0, maxiter=50)
-        arms = (design_matrix(design, np.full(design.n_patients, arm)) for arm in (0.0, 1.0))
-        return cls(*arms, np.asarray(found.params), np.asarray(found.cov_params()))
+        untreated, treated = (design_matrix(design, np.full(design.n_patients, arm)) for arm in (0.0, 1.0))
+        return cls(untreated, treated, np.asarray(found.params), np.asarray(found.cov_params()))
 
     def effects(self, members: pd.DataFrame, *, interval: float = 0.95) -> pd.DataFrame:
         """Average effects over populations with delta-method intervals, the patients taken as given.

@@ -53,8 +53,10 @@ class RiskMatrices(NamedTuple):
         if model is not RiskModel.WITH_EFFECTS:
             return cls(main, main, main, (design.treatment == 0.0) | (model is RiskModel.BLINDED))
         modifying = np.hstack([one, design.modifiers, group])
-        arms = (np.hstack([main, modifying * arm]) for arm in (design.treatment[:, None], 0.0, 1.0))
-        return cls(*arms, np.ones(design.n_patients, dtype=bool))
+        assigned, untreated, treated = (
+            np.hstack([main, modifying * arm]) for arm in (design.treatment[:, None], 0.0, 1.0)
+        )
+        return cls(assigned, untreated, treated, np.ones(design.n_patients, dtype=bool))
 
     def predict(self, coefficients: FloatArray) -> PredictedRisks:
         """Risks of all patients."""
