@@ -110,3 +110,16 @@ def test_standard_errors_agree_with_numerical_differentiation(measure: Measure) 
     assert row["se"] == pytest.approx(float(numerical.se_vectorized()), rel=1e-4)
     estimate = float(value(own.coefficients)[0])
     assert row["estimate"] == pytest.approx(math.exp(estimate) if measure is Measure.RISK_RATIO else estimate)
+
+
+def test_separated_outcomes_are_refused() -> None:
+    trial = simulate_trial(n_subjects=300, seed=5)
+    design = PAPER_SPEC.design(trial.assign(event=(trial["anticoagulant"] == "Yes").astype(int)))
+    with pytest.raises(ValueError, match="no maximum"):
+        StandardisedLogit.fit(design)
+
+
+def test_one_arm_alone_is_refused() -> None:
+    design = paper_design()
+    with pytest.raises(ValueError, match="'treated only' has no control patients"):
+        unadjusted_effects(design, pd.DataFrame({"treated only": design.treatment == 1}))

@@ -8,6 +8,7 @@ risk difference or log odds ratio above 0, or a risk ratio above 1, is **harm**.
 from __future__ import annotations
 
 import math
+import warnings
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -16,6 +17,7 @@ from scipy.special import expit, logit
 from scipy.stats import norm
 from statsmodels.discrete.discrete_model import Logit
 from statsmodels.stats.proportion import confint_proportions_2indep
+from statsmodels.tools.sm_exceptions import ConvergenceWarning, HessianInversionWarning, PerfectSeparationWarning
 
 from hte_utils.averages.standardisation import Measure
 from hte_utils.trial_checks import FloatArray
@@ -46,6 +48,11 @@ def unadjusted_effects(design: TrialDesign, members: pd.DataFrame, *, interval: 
         Index `population`, `measure` (risk difference, risk ratio, marginal log odds ratio by the names of `Measure`);
         columns `estimate`, `lower`, `upper` (Newcombe's interval for the difference, log intervals for the ratios; NaN
         for a ratio of nothing), and `events_control`, `n_control`, `events_treated`, `n_treated`.
+
+    Raises
+    ------
+    ValueError
+        If a population lies in one arm.
     """
     rows = {}
     for name in members.columns:
@@ -54,6 +61,9 @@ def unadjusted_effects(design: TrialDesign, members: pd.DataFrame, *, interval: 
             "treated": members[name] & (design.treatment == 1),
         }
         counts = {f"n_{arm}": int(here.sum()) for arm, here in arms.items()}
+        for arm in arms:
+            if not counts[f"n_{arm}"]:
+                raise ValueError(f"population {name!r} has no {arm} patients: it cannot be compared; leave it out")
         counts |= {f"events_{arm}": int(design.outcome[here].sum()) for arm, here in arms.items()}
         for measure in _INTERVALS:
             rows[name, measure.name] = _compare(counts, measure, 1.0 - interval) | counts
@@ -97,8 +107,23 @@ class StandardisedLogit(NamedTuple):
 
     @classmethod
     def fit(cls, design: TrialDesign) -> StandardisedLogit:
-        """Fit by Newton's method."""
-        found = Logit(design.outcome, design_matrix(design, design.treatment)).fit(disp=0, maxiter=50)
+        """Fit by Newton's method.
+
+        Raises
+        ------
+        ValueError
+            If the likelihood has no maximum (separation: some combination of covariates decides the outcome).
+        """
+        with warnings.catch_warnings():
+            for trouble in (PerfectSeparationWarning, ConvergenceWarning, HessianInversionWarning, RuntimeWarning):
+                warnings.simplefilter("error", trouble)
+            try:
+                found = Logit(design.outcome, design_matrix(design, design.treatment)).fit(disp=0, maxiter=50)
+            except (Warning, np.linalg.LinAlgError) as error:
+                raise ValueError(
+                    f"the likelihood has no maximum ({error}): events are separated by the covariates. Use fewer "
+                    "covariates, a penalty, or a prior"
+                ) from error
         untreated, treated = (design_matrix(design, np.full(design.n_patients, arm)) for arm in (0.0, 1.0))
         return cls(untreated, treated, np.asarray(found.params), np.asarray(found.cov_params()))
 
