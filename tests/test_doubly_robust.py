@@ -62,9 +62,3 @@ def test_the_allocation_is_never_assumed() -> None:
     made = made_trial(100)
     with pytest.raises(TypeError, match="p_treated"):
         doubly_robust_scores(made.truth, made.outcome, made.treatment)  # type: ignore[call-arg]
-
-
-def test_bad_input_is_named() -> None:
-    made = made_trial(100)
-    with pytest.raises(ValueError, match="p_treated must be a probability"):
-        doubly_robust_scores(made.truth, made.outcome, made.treatment, p_treated=1.0)

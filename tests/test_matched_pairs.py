@@ -115,11 +115,3 @@ def test_right_predictions_have_the_distance_they_are_said_to_have() -> None:
     )
     too_far = e_for_benefit(stretched(made.truth, 4.0), made.outcome, made.treatment, seed=1)
     assert too_far.value > too_far.if_right + 10 * too_far.if_right_mcse
-
-
-def test_bad_input_is_named() -> None:
-    made = made_trial(100)
-    with pytest.raises(ValueError, match="same patients"):
-        c_for_benefit_of_truth(np.zeros(5), np.zeros(100), np.zeros(100), made.treatment)
-    with pytest.raises(ValueError, match="predictions are for 100 patients"):
-        c_for_benefit(made.truth, made.outcome[:5], made.treatment[:5])

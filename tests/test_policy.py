@@ -128,13 +128,3 @@ def test_patients_needed_has_the_stated_power() -> None:
     estimates = np.random.default_rng(1).normal(0.2, se, 100_000)
     assert np.mean(np.abs(estimates) > 1.96 * se) == pytest.approx(0.8, abs=0.01)
     assert patients_needed(0.0, 0.1, 1000) == np.inf
-
-
-def test_bad_input_is_named() -> None:
-    made = made_trial(100)
-    with pytest.raises(ValueError, match="a policy must be boolean"):
-        true_value(np.zeros(100), made.truth.baseline_risk, made.truth.risk_difference)
-    with pytest.raises(ValueError, match="use the same"):
-        true_value(np.zeros(5, dtype=bool), made.truth.baseline_risk, made.truth.risk_difference)
-    with pytest.raises(ValueError, match="threshold must be a probability"):
-        treat_if_harm_is_unlikely(made.truth, 95)

@@ -117,10 +117,3 @@ def test_difference_of_two_rankings() -> None:
     assert value == pytest.approx(autoc(toc(good, benefit)) - autoc(toc(noise, benefit)))
     assert value > 4 * error
     assert autoc_difference(good, good, benefit) == pytest.approx((0.0, 0.0), abs=1e-12)
-
-
-def test_bad_input_is_named() -> None:
-    with pytest.raises(ValueError, match="shapes"):
-        toc([1.0, 2.0], [1.0])
-    with pytest.raises(ValueError, match="benefit has values that are not finite"):
-        toc([1.0, 2.0], [1.0, np.nan])

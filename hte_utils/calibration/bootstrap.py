@@ -12,7 +12,7 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from hte_utils.trial_checks import FloatArray, IntArray
+from hte_utils.trial_checks import FloatArray
 
 _TAIL = 0.025
 _NORMAL = 1.959963984540054  # the 97.5 % point of the standard normal distribution
@@ -50,10 +50,6 @@ class Estimate:
         lower, upper = np.quantile(known, (_TAIL, 1.0 - _TAIL))
         return cls(float(value), float(known.std(ddof=1)), float(lower), float(upper))
 
-    def times(self, factor: float) -> Estimate:
-        """The estimate in another unit; `factor` is positive."""
-        return Estimate(factor * self.value, factor * self.se, factor * self.lower, factor * self.upper)
-
     def __format__(self, spec: str) -> str:
         """Format as ``value (lower to upper)``, each number by `spec`."""
         return f"{self.value:{spec}} ({self.lower:{spec}} to {self.upper:{spec}})"
@@ -67,7 +63,6 @@ def bootstrap_counts(strata: npt.ArrayLike, n_replicates: int, rng: np.random.Ge
 
     Whole numbers as floats, shape (replicates, patients); within a stratum they add up to its size.
     """
-    require_replicates(n_replicates)
     labels = np.asarray(strata)
     counts = np.empty((n_replicates, labels.size))
     for label in np.unique(labels):
@@ -77,28 +72,3 @@ def bootstrap_counts(strata: npt.ArrayLike, n_replicates: int, rng: np.random.Ge
         found = np.bincount(cells.ravel(), minlength=n_replicates * members.size)
         counts[:, members] = found.reshape(n_replicates, members.size)
     return counts
-
-
-def require_replicates(n_replicates: int) -> None:
-    """Check the number of bootstrap replicates; raises ValueError."""
-    if isinstance(n_replicates, bool) or not isinstance(n_replicates, int) or n_replicates < _LEAST_REPLICATES:
-        raise ValueError(
-            f"the number of bootstrap replicates must be an integer of at least {_LEAST_REPLICATES}, "
-            f"not {n_replicates!r}"
-        )
-
-
-def require_randomised(
-    outcome: npt.ArrayLike, treatment: npt.ArrayLike, n_patients: int
-) -> tuple[FloatArray, IntArray]:
-    """Check outcomes and arms of the patients that predictions were made for; return them as float and integer 0/1."""
-    y, arm = np.asarray(outcome, dtype=np.float64), np.asarray(treatment, dtype=np.float64)
-    for name, values in (("outcome", y), ("treatment", arm)):
-        if values.shape != (n_patients,):
-            raise ValueError(f"{name} has the shape {values.shape}, but predictions are for {n_patients} patients")
-        if not np.isin(values, (0.0, 1.0)).all():
-            raise ValueError(f"{name} must be 0 or 1 for every patient, not {sorted(set(values.tolist()))[:4]}")
-    cells = np.bincount((2 * arm + y).astype(np.int64), minlength=4)
-    if cells.min() == 0:
-        raise ValueError("each arm must have patients with and without the event, or effects cannot be validated")
-    return y, arm.astype(np.int64)

@@ -15,8 +15,8 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.special import logit
 
-from hte_utils.calibration.bootstrap import Estimate, require_randomised
-from hte_utils.calibration.natural_spline import NaturalSpline
+from hte_utils.calibration.bootstrap import Estimate
+from hte_utils.calibration.natural_spline import spline_columns
 from hte_utils.calibration.replicated_logistic import fit_logistic, last_coefficient
 from hte_utils.evaluation import point_metrics
 from hte_utils.predictions.effect_predictions import EffectPredictions
@@ -65,20 +65,11 @@ class BenefitRegression:
     slope: Estimate
 
 
-@dataclass(frozen=True, slots=True)
-class TrueCalibrationLine:
-    """Intercept (slope fixed at 1) and slope of a calibration that uses true probabilities: nothing is estimated."""
-
-    intercept: float
-    slope: float
-
-
 def calibrate_against_truth(predicted: npt.ArrayLike, true: npt.ArrayLike) -> TrueEffectCalibration:
     """Hold predicted effects against the true effects of the same patients, both of shape (patients,)."""
     found = point_metrics(predicted, true)
     x, y = np.asarray(predicted, dtype=np.float64), np.asarray(true, dtype=np.float64)
-    spline = NaturalSpline.of(x, n_knots=6)
-    columns = spline.columns(x)
+    columns = spline_columns(x, 6)
     coefficients = np.linalg.lstsq(columns, y)[0]
     first, last = (float(end) for end in np.quantile(x, _CURVE_RANGE))
     at = np.linspace(first, last, _CURVE_POINTS)
@@ -88,7 +79,7 @@ def calibrate_against_truth(predicted: npt.ArrayLike, true: npt.ArrayLike) -> Tr
         mean_error=found.bias,
         integrated_error=float(np.abs(columns @ coefficients - x).mean()),
         rmse=found.rmse,
-        curve=pd.DataFrame({"predicted": at, "true": spline.columns(at) @ coefficients}),
+        curve=pd.DataFrame({"predicted": at, "true": spline_columns(x, 6, at=at) @ coefficients}),
     )
 
 
@@ -107,7 +98,7 @@ def effects_by_predicted_group(
     """
     from statsmodels.stats.proportion import confint_proportions_2indep  # takes a second to import
 
-    y, arm = require_randomised(outcome, treatment, predictions.n_patients)
+    y, arm = np.asarray(outcome, dtype=np.float64), np.asarray(treatment).astype(np.int64)
     groups = np.asarray(group)
     rows = []
     for number in range(1, int(groups.max()) + 1):
@@ -143,7 +134,7 @@ def regress_log_odds_ratio(
     as it is often written, the treated alone would feel it, and `d` lies above 0 without any effect at all. `d` is
     exactly 1 for right predictions, and nearly 1 / k for those that are k times too far apart.
     """
-    y, arm = require_randomised(outcome, treatment, predictions.n_patients)
+    y, arm = np.asarray(outcome, dtype=np.float64), np.asarray(treatment).astype(np.int64)
     common, effect = _regressors(predictions, arm, p_treated)
     return BenefitRegression(
         intercept=last_coefficient(common, y, offset=effect),
@@ -153,7 +144,7 @@ def regress_log_odds_ratio(
 
 def log_odds_ratio_calibration_of_truth(
     predictions: EffectPredictions, untreated_risk: npt.ArrayLike, treated_risk: npt.ArrayLike, *, p_treated: float
-) -> TrueCalibrationLine:
+) -> tuple[float, float]:
     """Intercept and slope that `regress_log_odds_ratio` tends to in ever larger trials of such patients.
 
     Every patient enters in either arm, with its probability as weight and the true event probability as outcome.
@@ -168,7 +159,7 @@ def log_odds_ratio_calibration_of_truth(
     common, effect = _regressors(twice, arm, p_treated)
     fixed = fit_logistic(common, both, offset=effect, weights=weights)[0, -1]
     free = fit_logistic(np.column_stack([common, effect]), both, weights=weights)[0, -1]
-    return TrueCalibrationLine(float(fixed), float(free))
+    return float(fixed), float(free)
 
 
 def _regressors(predictions: EffectPredictions, arm: IntArray, p_treated: float) -> tuple[FloatArray, FloatArray]:
@@ -186,10 +177,6 @@ def regress_risk_difference(predicted: npt.ArrayLike, scores: Scores) -> Estimat
     `scores`: Of the same patients.
     """
     x, score = np.asarray(predicted, dtype=np.float64), scores.risk_difference
-    if x.shape != score.shape:
-        raise ValueError(f"predictions and scores must be of the same patients, not of shapes {x.shape}, {score.shape}")
-    if np.ptp(x) == 0.0:
-        raise ValueError("all predicted effects are equal: there is no slope to estimate")
     centred = x - x.mean()
     slope = float(centred @ score / (centred @ centred))
     residual = score - score.mean() - slope * centred

@@ -14,13 +14,13 @@ C-for-benefit depends on the matching and is not a proper score (Xia, Gustafson 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from hte_utils.calibration.bootstrap import Estimate, require_randomised
-from hte_utils.calibration.natural_spline import NaturalSpline
+from hte_utils.calibration.bootstrap import Estimate
+from hte_utils.calibration.natural_spline import spline_columns
 from hte_utils.strata import tied_ranks
 from hte_utils.trial_checks import FloatArray, IntArray
 
@@ -103,7 +103,7 @@ def _below(predicted: FloatArray, values: FloatArray) -> FloatArray:
 
 def c_for_benefit(predictions: EffectPredictions, outcome: npt.ArrayLike, treatment: npt.ArrayLike) -> Estimate:
     """C-for-benefit of predictions that do not know these outcomes."""
-    y, arm = require_randomised(outcome, treatment, predictions.n_patients)
+    y, arm = np.asarray(outcome, dtype=np.float64), np.asarray(treatment).astype(np.int64)
     pairs = MatchedPairs.of(predictions.risk_difference, arm, y)
     observed = pairs.effects(y)
     return concordance(pairs.mean_of(predictions.risk_difference), np.stack([observed == k for k in (-1, 0, 1)]) * 1.0)
@@ -123,20 +123,17 @@ def c_for_benefit_of_truth(
     """
     effect, arm = np.asarray(predicted, dtype=np.float64), np.asarray(treatment).astype(np.int64)
     risk = np.where(arm == 1, np.asarray(treated_risk), np.asarray(untreated_risk))
-    if not effect.shape == arm.shape == risk.shape:
-        raise ValueError(f"all arguments must be of the same patients, not of shapes {effect.shape}, {arm.shape}")
     pairs = MatchedPairs.of(effect, arm, risk)
     return concordance(pairs.mean_of(effect), pairs.chances(risk))
 
 
-@dataclass(frozen=True, slots=True)
-class EForBenefit:
+class EForBenefit(NamedTuple):
     """Distance of predicted effects from the smooth curve of the pairs' observed ones.
 
     `value`: Mean distance (a probability). Never negative, so above 0 for perfect predictions as well: there is no
         interval, since a percentile bootstrap adds that bias a second time and excludes its own estimate.
-    `if_right`: What it would be on average if every prediction were the patient's true risk.
-    `if_right_mcse`: Monte Carlo standard error of that.
+    `if_right`, `if_right_mcse`: What it would be on average if every prediction were the patient's true risk:
+        simulated, with its Monte Carlo standard error.
     """
 
     value: float
@@ -157,10 +154,10 @@ def e_for_benefit(
     `predictions`, `outcome`, `treatment`: Of the same patients; outcomes and arms 0/1.
     `n_simulated`, `seed`: Simulated trials in which the predictions are right, and what decides them.
     """
-    y, arm = require_randomised(outcome, treatment, predictions.n_patients)
+    y, arm = np.asarray(outcome, dtype=np.float64), np.asarray(treatment).astype(np.int64)
     pairs = MatchedPairs.of(predictions.risk_difference, arm, y)
     predicted = pairs.mean_of(predictions.risk_difference)
-    columns = NaturalSpline.of(predicted).columns(predicted)
+    columns = spline_columns(predicted)
     risk = predictions.risk_under(arm)
     simulated = (np.random.default_rng(seed).random((n_simulated, arm.size)) < risk).astype(np.float64)
     effects = np.vstack([pairs.effects(y), pairs.effects(simulated)])

@@ -8,6 +8,7 @@ diagonal; Austin & Steyerberg 2019).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +16,7 @@ import pandas as pd
 from scipy.special import expit, logit
 
 from hte_utils.calibration.bootstrap import Estimate, bootstrap_counts
-from hte_utils.calibration.natural_spline import NaturalSpline
+from hte_utils.calibration.natural_spline import spline_columns
 from hte_utils.calibration.replicated_logistic import fit_logistic
 from hte_utils.trial_checks import FloatArray
 
@@ -66,29 +67,26 @@ def calibrate_risk(
     `n_bootstrap`, `seed`: Bootstrap replicates, and what decides them. The predictions stay as they are: the intervals
         are about the outcomes, not about fitting the model anew.
     """
-    y, p = _checked(outcome, risk)
+    y, p = np.asarray(outcome, dtype=np.float64), np.asarray(risk, dtype=np.float64)
     rng = np.random.default_rng(seed)
-    groups = np.zeros(y.size) if strata is None else np.asarray(strata)
     # Row 0 is the trial itself.
-    weights = np.vstack([np.ones(y.size), bootstrap_counts(groups, n_bootstrap, rng)])
-    log_odds = logit(p)
-    ones = np.ones((y.size, 1))
-    intercept = fit_logistic(ones, y, offset=log_odds, weights=weights)[:, 0]
-    slope = fit_logistic(np.column_stack([ones, log_odds]), y, weights=weights)[:, 1]
-    curve = _SmoothCurve.of(log_odds)
-    coefficients = fit_logistic(curve.columns, y, weights=weights)
+    drawn = bootstrap_counts(np.zeros(y.size) if strata is None else strata, n_bootstrap, rng)
+    weights = np.vstack([np.ones(y.size), drawn])
+    intercept, slope = _lines(y, logit(p), weights)
+    columns = spline_columns(logit(p))
+    coefficients = fit_logistic(columns, y, weights=weights)
     simulated = (rng.random((n_bootstrap, y.size)) < p).astype(np.float64)
-    as_calibrated = curve.distances(fit_logistic(curve.columns, simulated), p)
+    as_calibrated = _distances(columns, fit_logistic(columns, simulated), p).mean(axis=1)
     known = as_calibrated[np.isfinite(as_calibrated)]
     return RiskCalibration(
         intercept=Estimate.bootstrapped(intercept[0], intercept[1:]),
         slope=Estimate.bootstrapped(slope[0], slope[1:]),
-        ici=float(curve.distances(coefficients[:1], p)[0]),
+        ici=float(_distances(columns, coefficients[:1], p).mean()),
         ici_if_calibrated=float(known.mean()),
         ici_if_calibrated_mcse=float(known.std(ddof=1) / np.sqrt(known.size)),
         observed=float(y.mean()),
         predicted=float(p.mean()),
-        curve=curve.table(coefficients),
+        curve=_curve(logit(p), coefficients),
     )
 
 
@@ -98,19 +96,16 @@ def bootstrapped_ici(
     """ICI of the trial (first) and of its bootstrap replicates, shape (1 + replicates,): not to make an interval of.
 
     It is here to show why: `hte_utils.calibration.rates` measures how seldom percentiles of it hold the true ICI.
-    Parameters and errors are those of `calibrate_risk`.
+    Parameters are those of `calibrate_risk`.
     """
-    y, p = _checked(outcome, risk)
-    drawn = bootstrap_counts(strata, n_bootstrap, np.random.default_rng(seed))
-    weights = np.vstack([np.ones(y.size), drawn])
-    curve = _SmoothCurve.of(logit(p))
-    away = np.abs(expit(fit_logistic(curve.columns, y, weights=weights) @ curve.columns.T) - p)
-    return np.asarray((away * weights).mean(axis=1))
+    y, p = np.asarray(outcome, dtype=np.float64), np.asarray(risk, dtype=np.float64)
+    weights = np.vstack([np.ones(y.size), bootstrap_counts(strata, n_bootstrap, np.random.default_rng(seed))])
+    columns = spline_columns(logit(p))
+    return np.asarray((_distances(columns, fit_logistic(columns, y, weights=weights), p) * weights).mean(axis=1))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class TrueRiskCalibration:
-    """The same as `RiskCalibration` where the true risks are known: what it tends to in ever larger trials."""
+class TrueRiskCalibration(NamedTuple):
+    """As `RiskCalibration`, from known risks: what it tends to in ever larger trials."""
 
     intercept: float
     slope: float
@@ -118,65 +113,30 @@ class TrueRiskCalibration:
     curve: pd.DataFrame
 
 
-def calibrate_risk_against_truth(true_risk: npt.ArrayLike, risk: npt.ArrayLike) -> TrueRiskCalibration:
-    """Hold predicted risks against true ones, which take the place of outcomes.
-
-    `true_risk`, `risk`: True and predicted probability of the event, shape (patients,), inside (0, 1).
-    """
-    truth, p = np.asarray(true_risk, dtype=np.float64), np.asarray(risk, dtype=np.float64)
-    _require_risks(p, truth)
-    _require_risks(truth, p)
-    log_odds, ones = logit(p), np.ones((p.size, 1))
-    curve = _SmoothCurve.of(log_odds)
-    coefficients = fit_logistic(curve.columns, truth)
-    return TrueRiskCalibration(
-        intercept=float(fit_logistic(ones, truth, offset=log_odds)[0, 0]),
-        slope=float(fit_logistic(np.column_stack([ones, log_odds]), truth)[0, 1]),
-        ici=float(curve.distances(coefficients, p)[0]),
-        curve=curve.table(coefficients),
-    )
+def calibrate_risk_against_truth(true_risk: FloatArray, risk: FloatArray) -> TrueRiskCalibration:
+    """Hold predicted risks against true ones, which take the place of outcomes; shape (patients,), inside (0, 1)."""
+    columns = spline_columns(logit(risk))
+    coefficients = fit_logistic(columns, true_risk)
+    (intercept,), (slope,) = _lines(true_risk, logit(risk), None)
+    ici = float(_distances(columns, coefficients, risk).mean())
+    return TrueRiskCalibration(float(intercept), float(slope), ici, _curve(logit(risk), coefficients))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _SmoothCurve:
-    """The calibration curve on the log odds: spline columns of the patients' predicted log odds."""
-
-    spline: NaturalSpline
-    log_odds: FloatArray
-    columns: FloatArray
-
-    @classmethod
-    def of(cls, log_odds: FloatArray) -> _SmoothCurve:
-        spline = NaturalSpline.of(log_odds)
-        return cls(spline, log_odds, spline.columns(log_odds))
-
-    def distances(self, coefficients: FloatArray, risk: FloatArray) -> FloatArray:
-        """Mean absolute distance of each curve from the predicted risks, shape (curves,)."""
-        return np.asarray(np.abs(expit(coefficients @ self.columns.T) - risk).mean(axis=1))
-
-    def table(self, coefficients: FloatArray) -> pd.DataFrame:
-        first, last = (float(end) for end in np.quantile(self.log_odds, _CURVE_RANGE))
-        at = np.linspace(first, last, _CURVE_POINTS)
-        curves = expit(coefficients @ self.spline.columns(at).T)
-        around = curves[1:] if len(curves) > 1 else curves
-        lower, upper = np.nanquantile(around, (0.025, 0.975), axis=0)
-        return pd.DataFrame({"predicted": expit(at), "observed": curves[0], "lower": lower, "upper": upper})
+def _lines(y: FloatArray, log_odds: FloatArray, weights: FloatArray | None) -> tuple[FloatArray, FloatArray]:
+    """Intercepts (slope fixed at 1) and slopes, shape (replicates,) each."""
+    line = np.column_stack([np.ones(y.size), log_odds])
+    intercept = fit_logistic(line[:, :1], y, offset=log_odds, weights=weights)[:, 0]
+    return intercept, fit_logistic(line, y, weights=weights)[:, 1]
 
 
-def _checked(outcome: npt.ArrayLike, risk: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
-    y, p = np.asarray(outcome, dtype=np.float64), np.asarray(risk, dtype=np.float64)
-    _require_risks(p, y)
-    if not np.isin(y, (0.0, 1.0)).all() or y.min() == y.max():
-        raise ValueError("outcome must be 0 or 1, and both must occur: otherwise there is nothing to calibrate")
-    return y, p
+def _distances(columns: FloatArray, coefficients: FloatArray, risk: FloatArray) -> FloatArray:
+    """Distance of each curve from each patient's predicted risk, shape (curves, patients)."""
+    return np.asarray(np.abs(expit(coefficients @ columns.T) - risk))
 
 
-def _require_risks(risk: FloatArray, others: FloatArray) -> None:
-    if risk.ndim != 1 or risk.shape != others.shape:
-        raise ValueError(f"risks and outcomes need one value per patient, not the shapes {risk.shape}, {others.shape}")
-    outside = ~((risk > 0.0) & (risk < 1.0))
-    if outside.any():
-        raise ValueError(
-            f"risk must lie inside (0, 1), but is {risk[outside][0]!r} at position {int(np.argmax(outside))}: "
-            "give probabilities, not percentages"
-        )
+def _curve(log_odds: FloatArray, coefficients: FloatArray) -> pd.DataFrame:
+    first, last = (float(end) for end in np.quantile(log_odds, _CURVE_RANGE))
+    at = np.linspace(first, last, _CURVE_POINTS)
+    curves = expit(coefficients @ spline_columns(log_odds, at=at).T)
+    lower, upper = np.nanquantile(curves[1:] if len(curves) > 1 else curves, (0.025, 0.975), axis=0)
+    return pd.DataFrame({"predicted": expit(at), "observed": curves[0], "lower": lower, "upper": upper})

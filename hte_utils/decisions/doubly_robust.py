@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from hte_utils.calibration.bootstrap import require_randomised
 from hte_utils.trial_checks import FloatArray
 
 if TYPE_CHECKING:
@@ -47,9 +46,7 @@ def doubly_robust_scores(
     `p_treated`: The probability with which patients were randomised to treatment. It belongs to the design of the trial
         (`trial.P_TREATED` for Listing 1) and has no default: a wrong one biases every score.
     """
-    y, arm = require_randomised(outcome, treatment, predictions.n_patients)
-    if not 0.0 < p_treated < 1.0:
-        raise ValueError(f"p_treated must be a probability inside (0, 1), e.g. 0.5, not {p_treated!r}")
+    y, arm = np.asarray(outcome, dtype=np.float64), np.asarray(treatment).astype(np.int64)
     control, treated = predictions.baseline_risk, predictions.treated_risk
     return Scores(
         untreated=np.asarray(control + (1 - arm) / (1.0 - p_treated) * (y - control)),

@@ -7,8 +7,7 @@ treatment lowers, and the oracle, which knows the true risks. *Regret* is the ra
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -18,8 +17,6 @@ from hte_utils.calibration.bootstrap import Estimate
 from hte_utils.trial_checks import FloatArray
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     import xarray as xr
 
     from hte_utils.decisions.doubly_robust import Scores
@@ -37,13 +34,10 @@ def treat_if_predicted_to_benefit(predictions: EffectPredictions) -> Policy:
 
 def treat_if_harm_is_unlikely(predictions: EffectPredictions, threshold: float) -> Policy:
     """Treat where the posterior probability of harm is below `threshold`, shape (patients,)."""
-    if not 0.0 <= threshold <= 1.0:
-        raise ValueError(f"threshold must be a probability in [0, 1], not {threshold!r}")
     return np.asarray(predictions.p_harm < threshold)
 
 
-@dataclass(frozen=True, slots=True)
-class PolicyValue:
+class PolicyValue(NamedTuple):
     """The true value of a policy among given patients.
 
     `event_rate`: Rate of bleeds if the policy is followed (a probability).
@@ -69,11 +63,7 @@ def true_value(policy: npt.ArrayLike, untreated_risk: npt.ArrayLike, risk_differ
         (patients,).
     """
     risk, effect = np.asarray(untreated_risk, dtype=np.float64), np.asarray(risk_difference, dtype=np.float64)
-    treated = _checked(policy, risk.shape)
-    if effect.shape != risk.shape:
-        raise ValueError(
-            f"risks and differences must be of the same patients, not of shapes {risk.shape}, {effect.shape}"
-        )
+    treated = np.asarray(policy)
     avoidable = np.where(treated, np.maximum(effect, 0.0), np.maximum(-effect, 0.0))
     return PolicyValue(
         event_rate=float((risk + treated * effect).mean()),
@@ -90,20 +80,15 @@ def estimated_value(policy: npt.ArrayLike, scores: Scores) -> Estimate:
     `policy`: Who is treated, boolean, shape (patients,); must not have been made from the outcomes in `scores`.
     `scores`: Doubly robust scores of the same patients.
     """
-    treated = _checked(policy, scores.treated.shape)
-    return _mean(np.where(treated, scores.treated, scores.untreated))
+    return mean_estimate(np.where(policy, scores.treated, scores.untreated))
 
 
-def estimated_difference(policy: npt.ArrayLike, other: npt.ArrayLike, scores: Scores) -> Estimate:
-    """Event rate under `policy` minus that under `other`, from the same outcomes; below 0: `policy` is better.
-
-    Errors are those of `estimated_value`.
-    """
-    one, two = (_checked(each, scores.treated.shape) for each in (policy, other))
-    return _mean((one.astype(np.float64) - two) * scores.risk_difference)
+def estimated_difference(policy: Policy, other: Policy, scores: Scores) -> Estimate:
+    """Event rate under `policy` minus that under `other`, from the same outcomes; below 0: `policy` is better."""
+    return mean_estimate((policy.astype(np.float64) - other) * scores.risk_difference)
 
 
-def believed_difference(policy: npt.ArrayLike, other: npt.ArrayLike, risk_differences: xr.DataArray) -> FloatArray:
+def believed_difference(policy: Policy, other: Policy, risk_differences: xr.DataArray) -> FloatArray:
     """Posterior draws of the event rate under `policy` minus that under `other`, among the patients of the draws.
 
     `policy`, `other`: Boolean, shape (patients,).
@@ -112,9 +97,8 @@ def believed_difference(policy: npt.ArrayLike, other: npt.ArrayLike, risk_differ
     Shape (draws of all chains,): what the *model* believes of its own policy.
     """
     n_patients = risk_differences.sizes["patient"]
-    one, two = (_checked(each, (n_patients,)).astype(np.float64) for each in (policy, other))
     draws = risk_differences.transpose("chain", "draw", "patient").to_numpy().reshape(-1, n_patients)
-    return np.asarray(draws @ ((one - two) / n_patients))
+    return np.asarray(draws @ ((policy.astype(np.float64) - other) / n_patients))
 
 
 def threshold_curve(
@@ -126,31 +110,9 @@ def threshold_curve(
     """
     at = [float(each) for each in np.asarray(thresholds, dtype=np.float64)]
     rows = [true_value(treat_if_harm_is_unlikely(predictions, c), untreated_risk, risk_difference) for c in at]
-    table = {name: [getattr(row, name) for row in rows] for name in PolicyValue.__slots__}
-    return pd.DataFrame(table, index=pd.Index(at, name="threshold"))
+    return pd.DataFrame(rows, index=pd.Index(at, name="threshold"))
 
 
-def value_table(
-    policies: Mapping[str, Policy], untreated_risk: FloatArray, risk_difference: FloatArray
-) -> pd.DataFrame:
-    """True value of several policies: a row each, columns as `PolicyValue`."""
-    rows = {name: true_value(policy, untreated_risk, risk_difference) for name, policy in policies.items()}
-    columns = PolicyValue.__slots__
-    return pd.DataFrame.from_dict(
-        {name: [getattr(row, column) for column in columns] for name, row in rows.items()},
-        orient="index",
-        columns=list(columns),
-    )
-
-
-def _mean(values: FloatArray) -> Estimate:
+def mean_estimate(values: FloatArray) -> Estimate:
+    """Mean with its standard error."""
     return Estimate.normal(float(values.mean()), float(values.std(ddof=1) / np.sqrt(values.size)))
-
-
-def _checked(policy: npt.ArrayLike, shape: tuple[int, ...]) -> Policy:
-    treated = np.asarray(policy)
-    if treated.dtype != np.bool_:
-        raise ValueError(f"a policy must be boolean (True = treat), not of type {treated.dtype}")
-    if treated.shape != shape or treated.ndim != 1:
-        raise ValueError(f"the policy is for patients of shape {treated.shape}, the risks for {shape}: use the same")
-    return treated

@@ -16,6 +16,7 @@ from hte_utils.decisions.policy import (
     Policy,
     believed_difference,
     estimated_difference,
+    mean_estimate,
     treat_if_predicted_to_benefit,
     true_value,
 )
@@ -49,12 +50,9 @@ def true_values(policies: Mapping[str, Policy], cohort: Cohort) -> pd.DataFrame:
     Index: policy. Per 1000 patients: `bleeds`; `regret`, bleeds above the oracle's, with its standard error
     `regret_se`; `treated`; `wrong`, patients who are treated to their harm or not treated though it would help.
     """
-    rows = {}
-    for label, policy in policies.items():
-        value = true_value(policy, cohort.untreated_risk, cohort.risk_difference)
-        shown = (value.event_rate, value.regret, value.regret_se, value.share_treated, value.wrong)
-        rows[label] = [PER_THOUSAND * each for each in shown]
-    return pd.DataFrame.from_dict(rows, orient="index", columns=["bleeds", "regret", "regret_se", "treated", "wrong"])
+    rows = {name: true_value(each, cohort.untreated_risk, cohort.risk_difference) for name, each in policies.items()}
+    table = PER_THOUSAND * pd.DataFrame(list(rows.values()), index=list(rows))
+    return table.rename(columns={"event_rate": "bleeds", "share_treated": "treated"})
 
 
 def regret_difference(policy: Policy, other: Policy, cohort: Cohort) -> Estimate:
@@ -62,8 +60,7 @@ def regret_difference(policy: Policy, other: Policy, cohort: Cohort) -> Estimate
 
     Paired: both policies meet the same patients. The standard error is over populations of this size.
     """
-    change = PER_THOUSAND * (policy.astype(np.float64) - other) * cohort.risk_difference
-    return Estimate.normal(float(change.mean()), float(change.std(ddof=1) / np.sqrt(change.size)))
+    return mean_estimate(PER_THOUSAND * (policy.astype(np.float64) - other) * cohort.risk_difference)
 
 
 def differences_from(reference: str, policies: Mapping[str, Policy], cohort: Cohort, scores: Scores) -> pd.DataFrame:
@@ -79,9 +76,9 @@ def differences_from(reference: str, policies: Mapping[str, Policy], cohort: Coh
         if label == reference:
             continue
         true = PER_THOUSAND * float(((policy.astype(np.float64) - base) * cohort.risk_difference).mean())
-        found = estimated_difference(policy, base, scores).times(PER_THOUSAND)
-        needed = patients_needed(true, found.se, cohort.outcome.size)
-        rows[label] = [true, found.value, found.se, found.lower, found.upper, needed]
+        found = estimated_difference(policy, base, scores)
+        shown = [PER_THOUSAND * each for each in (found.value, found.se, found.lower, found.upper)]
+        rows[label] = [true, *shown, patients_needed(true, shown[1], cohort.outcome.size)]
     columns = ["true", "value", "se", "lower", "upper", "patients_needed"]
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
 

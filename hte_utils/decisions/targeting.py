@@ -22,7 +22,6 @@ from hte_utils.trial_checks import FloatArray
 
 GRID = np.arange(1, 101) / 100.0
 """Shares of the patients at which curves are drawn."""
-_LEAST_PATIENTS = 2
 
 
 def toc(priority: npt.ArrayLike, benefit: npt.ArrayLike) -> FloatArray:
@@ -32,7 +31,7 @@ def toc(priority: npt.ArrayLike, benefit: npt.ArrayLike) -> FloatArray:
         (patients,).
     `benefit`: True benefits, or unbiased scores of them, shape (patients,).
     """
-    first, effect = _checked(priority, benefit)
+    first, effect = np.asarray(priority, dtype=np.float64), np.asarray(benefit, dtype=np.float64)
     start, end = tied_ranks(-first)
     # Each block of equals, spread over the ranks that it takes up.
     total = np.bincount(start, effect, effect.size)
@@ -55,14 +54,14 @@ def qini(curve: FloatArray) -> float:
 
 def autoc_error(priority: npt.ArrayLike, benefit: npt.ArrayLike) -> float:
     """Standard error of `autoc`; parameters as for `toc`."""
-    return float(_spread(_autoc_weights(priority, benefit)[None], np.asarray(benefit, dtype=np.float64))[0])
+    return float(_spread(_autoc_weights(priority)[None], np.asarray(benefit, dtype=np.float64))[0])
 
 
 def qini_error(priority: npt.ArrayLike, benefit: npt.ArrayLike) -> float:
     """Standard error of `qini`; parameters as for `toc`."""
     n = np.asarray(priority).size
     by_rank = np.arange(n, 0, -1) / n**2 - (n + 1) / (2.0 * n**2)
-    return float(_spread(_weights(by_rank[None], priority, benefit), np.asarray(benefit, dtype=np.float64))[0])
+    return float(_spread(_weights(by_rank[None], priority), np.asarray(benefit, dtype=np.float64))[0])
 
 
 def autoc_difference(priority: npt.ArrayLike, other: npt.ArrayLike, benefit: npt.ArrayLike) -> tuple[float, float]:
@@ -70,7 +69,7 @@ def autoc_difference(priority: npt.ArrayLike, other: npt.ArrayLike, benefit: npt
 
     Parameters are those of `toc`.
     """
-    difference = _autoc_weights(priority, benefit) - _autoc_weights(other, benefit)
+    difference = _autoc_weights(priority) - _autoc_weights(other)
     effect = np.asarray(benefit, dtype=np.float64)
     return float(difference @ effect), float(_spread(difference[None], effect)[0])
 
@@ -81,20 +80,19 @@ def toc_on_grid(priority: npt.ArrayLike, benefit: npt.ArrayLike) -> tuple[FloatA
     n = curve.size
     treated = np.maximum(np.rint(GRID * n), 1.0)
     by_rank = (np.arange(n) < treated[:, None]) / treated[:, None] - 1.0 / n
-    errors = _spread(_weights(by_rank, priority, benefit), np.asarray(benefit, dtype=np.float64))
+    errors = _spread(_weights(by_rank, priority), np.asarray(benefit, dtype=np.float64))
     return np.interp(GRID, np.arange(1, n + 1) / n, curve), errors
 
 
-def _autoc_weights(priority: npt.ArrayLike, benefit: npt.ArrayLike) -> FloatArray:
+def _autoc_weights(priority: npt.ArrayLike) -> FloatArray:
     n = np.asarray(priority).size
     by_rank = np.cumsum(1.0 / np.arange(n, 0, -1))[::-1] / n - 1.0 / n
-    return np.asarray(_weights(by_rank[None], priority, benefit)[0])
+    return np.asarray(_weights(by_rank[None], priority)[0])
 
 
-def _weights(by_rank: FloatArray, priority: npt.ArrayLike, benefit: npt.ArrayLike) -> FloatArray:
+def _weights(by_rank: FloatArray, priority: npt.ArrayLike) -> FloatArray:
     """Weights by patient from weights by rank, shape (sums, patients): equals share the mean weight of their ranks."""
-    first, _ = _checked(priority, benefit)
-    start, end = tied_ranks(-first)
+    start, end = tied_ranks(-np.asarray(priority, dtype=np.float64))
     below = np.pad(np.cumsum(by_rank, axis=1), ((0, 0), (1, 0)))
     return np.asarray((below[:, end + 1] - below[:, start]) / (end - start + 1))
 
@@ -102,16 +100,3 @@ def _weights(by_rank: FloatArray, priority: npt.ArrayLike, benefit: npt.ArrayLik
 def _spread(weights: FloatArray, effect: FloatArray) -> FloatArray:
     """Standard errors of weighted sums. What the effects vary is little beside the scores' noise: counted as noise."""
     return np.asarray(np.sqrt(np.square(weights) @ np.square(effect - effect.mean()) * effect.size / (effect.size - 1)))
-
-
-def _checked(priority: npt.ArrayLike, benefit: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
-    first, effect = np.asarray(priority, dtype=np.float64), np.asarray(benefit, dtype=np.float64)
-    if first.shape != effect.shape or first.ndim != 1 or first.size < _LEAST_PATIENTS:
-        raise ValueError(
-            f"priority and benefit need one value for each of at least {_LEAST_PATIENTS} patients, "
-            f"but have the shapes {first.shape} and {effect.shape}"
-        )
-    for name, values in (("priority", first), ("benefit", effect)):
-        if not np.isfinite(values).all():
-            raise ValueError(f"{name} has values that are not finite: leave these patients out")
-    return first, effect
