@@ -37,11 +37,6 @@ def test_same_as_the_evaluation_of_table_7(scale: str) -> None:
     assert found.average_covered == float(lower <= factor * true_cate(truth, kind).mean() <= upper)
 
 
-def test_unknown_scale() -> None:
-    with pytest.raises(ValueError, match="scale must be one of"):
-        effect_errors(random_posterior(1), small_design(), simulate_truth(300, 123), "odds")
-
-
 def hand_made() -> pd.DataFrame:
     rows = []
     for seed, (first, second) in {1: (1.0, 2.0), 2: (3.0, 5.0), 3: (5.0, 5.0)}.items():
@@ -61,8 +56,6 @@ def test_means_and_paired_differences_by_hand() -> None:
     assert list(paired.index) == ["b"]
     assert paired.loc["b", ("bias", "mean")] == 1.0
     assert paired.loc["b", ("bias", "mcse")] == pytest.approx(1.0 / np.sqrt(3))
-    with pytest.raises(ValueError, match="reference must be one of"):
-        paired_differences(hand_made(), "points", "c")
 
 
 def test_one_trial_end_to_end() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 import xarray as xr
 from hand_made_posteriors import random_posterior, small_design
 
@@ -53,10 +52,3 @@ def test_the_worst_patient_is_found() -> None:
     assert table.index[0] == "17"
     assert len(table) == 5
     assert table["ess_bulk"].is_monotonic_increasing
-
-
-@pytest.mark.parametrize("number", [0, 31])
-def test_number_of_worst_is_checked(number: int) -> None:
-    effects = xr.DataArray(np.zeros((2, 10, 30)), dims=("chain", "draw", "patient"))
-    with pytest.raises(ValueError, match="from 1 to the 30 patients"):
-        diagnostics_of_worst_patients(effects, n_worst=number)

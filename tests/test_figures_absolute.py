@@ -66,11 +66,6 @@ def test_the_forest_plot_is_in_points_and_says_the_direction(posterior, observed
     assert "more bleeds →" in axis.get_xlabel()
 
 
-def test_a_forest_of_too_many_sources_is_refused(posterior, true):
-    with pytest.raises(ValueError, match="markers for 3 sources, not for 4"):
-        effects_absolute.forest(dict.fromkeys("abcd", posterior), true)
-
-
 def test_groups_show_risks_differences_and_ratios(risks, posterior, observed, true):
     figure = effects_absolute.risks_and_effects_by_group(risks, posterior, observed, true)
     left, middle, right = figure.axes

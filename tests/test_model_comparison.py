@@ -64,8 +64,6 @@ def test_table_has_the_paired_standard_errors() -> None:
     assert table.loc["2", "difference"] == pytest.approx(difference.sum())
     assert table.loc["2", "se_difference"] == pytest.approx(np.sqrt(300 * difference.var()), rel=0.01)
     assert table.loc["1", "largest_k"] == pytest.approx(float(estimates["1"].pareto_k.max()))
-    with pytest.raises(ValueError, match="reference must be one of"):
-        comparison_table(estimates, "3")
 
 
 def test_monte_carlo_error_is_the_spread_of_runs() -> None:

@@ -90,9 +90,3 @@ def test_prior_serves_where_a_posterior_does() -> None:
     np.testing.assert_allclose(
         prior["posterior"]["te_group"], prior["posterior"]["b_trt"] + prior["posterior"]["re_trt"], rtol=1e-12
     )
-
-
-@pytest.mark.parametrize("draws", [0, -1, 2.5, True])
-def test_bad_number_of_draws(draws: object) -> None:
-    with pytest.raises(ValueError, match="draws must be a positive integer"):
-        draw_from_prior(Priors(), small_design(), draws=draws, rng=np.random.default_rng(1))  # type: ignore[arg-type]

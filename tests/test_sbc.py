@@ -114,15 +114,3 @@ def test_table_of_known_ranks() -> None:
     assert table.loc["narrow", "inside 90 %"] == 0.0
     assert table.loc["narrow", "p_value"] < 1e-12
     assert table.loc["narrow", "mean"] == pytest.approx(0.5, abs=0.05)
-
-
-def test_bad_input() -> None:
-    design = small_design()
-    with pytest.raises(TypeError, match=r"needs a TrialDesign, not DataFrame: call spec.design"):
-        calibrate(simulate_trial(50, 1), priors=Priors())  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="trials must be a positive integer, not 0"):
-        calibrate(design, priors=Priors(), trials=0)
-    with pytest.raises(ValueError, match="only must name trials from 0 to 9"):
-        calibrate(design, priors=Priors(), trials=10, only=[10])
-    with pytest.raises(ValueError, match="only must name trials from 0 to 9"):
-        calibrate(design, priors=Priors(), trials=10, only=[])

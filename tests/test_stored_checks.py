@@ -18,7 +18,6 @@ from hte_utils.bayesian_checks.stored_checks import (
     prove_calibrations,
     prove_evaluation,
     provenance,
-    run_calibration,
     store_calibrations,
     store_evaluation,
     stored_calibrations,
@@ -91,11 +90,6 @@ def test_missing_files_say_how_to_make_them(tmp_path: Path) -> None:
     for read in (stored_calibrations, stored_evaluation):
         with pytest.raises(FileNotFoundError, match=r"python benchmarks/bayesian_checks.py"):
             read(tmp_path)
-
-
-def test_unknown_scenario() -> None:
-    with pytest.raises(ValueError, match="scenario must be one of"):
-        run_calibration("other")
 
 
 def test_what_the_book_reads_is_complete_and_comes_out_again() -> None:

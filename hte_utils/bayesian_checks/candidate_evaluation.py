@@ -61,8 +61,6 @@ def effect_errors(posterior: xr.DataTree, patients: Patients, truth: TrialTruth,
 
     `patients`: The patients of `truth`, as the model codes them.
     """
-    if scale not in SCALES:
-        raise ValueError(f"scale must be one of {list(SCALES)}, not {scale!r}")
     effect_scale, factor = SCALES[scale]
     draws = factor * cate_draws(posterior, patients, scale=effect_scale, group_effects=GroupEffects.INCLUDED)
     matrix = draws.to_numpy().reshape(-1, patients.n_patients)
@@ -132,8 +130,6 @@ def paired_differences(results: pd.DataFrame, scale: str, reference: str) -> pd.
     Index: model, without the reference; columns as in `mean_over_trials`.
     """
     chosen = results[results["scale"] == scale].set_index(["model", "seed"])[list(EffectErrors.__slots__)]
-    if reference not in chosen.index.get_level_values("model"):
-        raise ValueError(f"reference must be one of {sorted(results['model'].unique())}, not {reference!r}")
     difference = chosen.sub(chosen.loc[reference], level="seed").drop(index=reference, level="model")
     frame = difference.reset_index().assign(scale=scale)
     return mean_over_trials(frame, scale)

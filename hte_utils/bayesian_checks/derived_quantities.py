@@ -75,8 +75,6 @@ def diagnostics_of_worst_patients(effects: xr.DataArray, n_worst: int = 50) -> p
 
     As `diagnostics_of_quantities`, index: patient, worst (smallest bulk ESS) first.
     """
-    if not 1 <= n_worst <= effects.sizes["patient"]:
-        raise ValueError(f"n_worst must be from 1 to the {effects.sizes['patient']} patients, not {n_worst!r}")
     worst = np.argsort(_relative_error(effects))[::-1][:n_worst]
     chosen = effects.isel(patient=worst)
     each = {str(int(patient)): chosen.sel(patient=patient, drop=True) for patient in chosen["patient"].to_numpy()}

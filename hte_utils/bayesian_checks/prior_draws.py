@@ -29,8 +29,6 @@ def draw_from_prior(priors: Priors, patients: Patients, *, draws: int, rng: np.r
     Group `posterior` (so called because that is where other functions look), dims chain (one) and draw, with the
     variables that `hte_utils.fit.fit` returns: effects are log odds ratios of the event, positive = more events.
     """
-    if isinstance(draws, bool) or not isinstance(draws, int) or draws < 1:
-        raise ValueError(f"draws must be a positive integer, not {draws!r}")
     n_groups = len(patients.group_labels)
     intercept = priors.shared_intercept
     values: dict[str, FloatArray] = {}

@@ -121,14 +121,7 @@ def calibrate(
 
     Ranks of every scalar of Listing 2 by the paper's names, and of the derived quantities that this module names.
     """
-    if not isinstance(design, TrialDesign):
-        raise TypeError(f"calibrate needs a TrialDesign, not {type(design).__name__}: call spec.design(trial) first")
-    for name, value in {"trials": trials, "draws": draws, "workers": workers}.items():
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ValueError(f"{name} must be a positive integer, not {value!r}")
     chosen = np.arange(trials) if only is None else np.asarray(only, dtype=np.int64)
-    if not chosen.size or chosen.min() < 0 or chosen.max() >= trials:
-        raise ValueError(f"only must name trials from 0 to {trials - 1}, not {only!r}")
     truths, outcomes = simulated_from_prior(design, priors, trials, seed)
     for_fits = np.random.SeedSequence(seed).spawn(trials + 1)[1:]
     posterior_draws = _quick_draws if quick else _chain_draws

@@ -102,8 +102,6 @@ _PATIENTS, _PATIENT_SEED = 200, 1
 
 def run_calibration(name: str, *, only: Sequence[int] | None = None, workers: int = 2) -> Calibration:
     """Run one of `SCENARIOS`, or some of its trials, with 99 draws of each fit."""
-    if name not in SCENARIOS:
-        raise ValueError(f"scenario must be one of {list(SCENARIOS)}, not {name!r}")
     scenario = SCENARIOS[name]
     return calibrate(
         scenario.design(),

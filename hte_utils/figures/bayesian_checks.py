@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hte_utils.figures.cate import DIRECTION
-from hte_utils.figures.style import BLACK, BLUE, GREY, ORANGE, VERMILION, canvas
+from hte_utils.figures.style import BLACK, BLUE, GREY, ORANGE, VERMILION, canvas, dots_with_intervals
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -66,17 +66,9 @@ def _replicated(axis: Axes, tables: Mapping[str, pd.DataFrame]) -> None:
     for shift, (label, table), colour, marker in zip(
         (0.18, -0.18), tables.items(), MODEL_COLOURS, MODEL_MARKERS, strict=True
     ):
-        reach = 100 * np.array([table["expected"] - table["lower"], table["upper"] - table["expected"]])
-        axis.errorbar(
-            100 * table["expected"],
-            place + shift,
-            xerr=reach,
-            fmt=marker,
-            color=colour,
-            markersize=4,
-            capsize=2,
-            label=f"replicated, {label}",
-        )
+        columns = [100 * table[name] for name in ("expected", "lower", "upper")]
+        style = {"fmt": marker, "color": colour, "label": f"replicated, {label}"}
+        dots_with_intervals(axis, place + shift, *columns, across=True, **style)
     axis.plot(100 * groups["observed"], place, "|", color=BLACK, markersize=16, markeredgewidth=2, label="observed")
     axis.set_yticks(place, list(groups.index))
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hte_utils.figures.cate import DIRECTION
-from hte_utils.figures.style import BLUE, GREY, ORANGE, VERMILION, canvas
+from hte_utils.figures.style import BLUE, GREY, ORANGE, VERMILION, canvas, dots_with_intervals
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -51,17 +51,8 @@ def effects_by_group(found: Mapping[str, pd.DataFrame], true: Mapping[str, Float
         for axis, (label, table) in zip(drawn.axes, found.items(), strict=True):
             table = _POINTS * table[["predicted", "observed", "lower", "upper"]]
             _diagonal(axis, table["predicted"], table["predicted"])
-            reach = np.array([table["observed"] - table["lower"], table["upper"] - table["observed"]])
-            axis.errorbar(
-                table["predicted"],
-                table["observed"],
-                yerr=np.clip(reach, 0, None),
-                fmt="o",
-                color=BLUE,
-                capsize=2,
-                markersize=4,
-                label="observed, 95 % interval",
-            )
+            columns = [table[name] for name in ("predicted", "observed", "lower", "upper")]
+            dots_with_intervals(axis, *columns, color=BLUE, label="observed, 95 % interval")
             axis.plot(table["predicted"], _POINTS * true[label], "D", color=VERMILION, markersize=5, label="true")
             axis.axhline(0, color="black", linewidth=0.7, linestyle=":")
             axis.set_title(label)

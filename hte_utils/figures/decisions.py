@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hte_utils.figures.style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, VERMILION, canvas
+from hte_utils.figures.style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, VERMILION, canvas, dots_with_intervals
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -59,10 +59,9 @@ def policy_differences(table: pd.DataFrame) -> Figure:
     with canvas(height=3.2) as drawn:
         axis = drawn.axis
         axis.axvline(0, color="black", linewidth=0.7, linestyle=":")
-        reach = np.array([table["value"] - table["lower"], table["upper"] - table["value"]])
-        axis.errorbar(
-            table["value"], place + 0.12, xerr=reach, fmt="o", color=BLUE, capsize=3, label="estimated, 95 % interval"
-        )
+        columns = [table[name] for name in ("value", "lower", "upper")]
+        label = "estimated, 95 % interval"
+        dots_with_intervals(axis, place + 0.12, *columns, across=True, color=BLUE, markersize=6, capsize=3, label=label)
         axis.plot(table["true"], place - 0.12, "D", color=VERMILION, label="true")
         axis.set_yticks(place, table.index)
         axis.set(xlabel="Bleeds per 1000 patients, minus those when nobody is treated\n← fewer bleeds | more bleeds →")

@@ -9,7 +9,7 @@ from statsmodels.stats.proportion import proportion_confint
 
 from hte_utils.averages.standardisation import Measure
 from hte_utils.figures.cate import DIRECTION
-from hte_utils.figures.style import ARM_COLOURS, BLACK, BLUE, GREEN, GREY, VERMILION, canvas
+from hte_utils.figures.style import ARM_COLOURS, BLACK, BLUE, GREEN, GREY, VERMILION, canvas, dots_with_intervals
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,8 +33,6 @@ def forest(sources: Mapping[str, pd.DataFrame], true: pd.DataFrame) -> Figure:
         `mean`), `lower`, `upper`.
     `true`: Column `estimate`; its populations are the rows of the figure.
     """
-    if len(sources) > len(_SOURCES):
-        raise ValueError(f"the forest plot has markers for {len(_SOURCES)} sources, not for {len(sources)}")
     truth = _of(true, Measure.RISK_DIFFERENCE)
     populations = list(truth.index)
     place = np.arange(len(populations))[::-1]
@@ -43,10 +41,9 @@ def forest(sources: Mapping[str, pd.DataFrame], true: pd.DataFrame) -> Figure:
         axis = drawn.axis
         axis.axvline(0, color=BLACK, linewidth=0.7, linestyle=":")
         for (name, table), (colour, marker), shift in zip(sources.items(), _SOURCES, shifts, strict=False):
-            centre, reach = _interval(_of(table, Measure.RISK_DIFFERENCE).loc[populations])
-            axis.errorbar(
-                100 * centre, place + shift, xerr=100 * reach, fmt=marker, color=colour, markersize=4, label=name
-            )
+            interval = _interval(_of(table, Measure.RISK_DIFFERENCE).loc[populations], 100)
+            style = {"fmt": marker, "color": colour, "capsize": 0, "label": name}
+            dots_with_intervals(axis, place + shift, *interval, across=True, **style)
         axis.vlines(100 * truth["estimate"], place - 0.36, place + 0.36, color=VERMILION, linewidth=2.5, label="true")
         axis.set_yticks(place, populations)
         axis.set(xlabel=f"Average risk difference (percentage points)\n{DIRECTION}")
@@ -89,16 +86,8 @@ def _risks(axis: Axes, risks: xr.Dataset, unadjusted: pd.DataFrame, groups: list
     for arm, (name, variable, marker, shift) in _ARMS.items():
         events, n = counts[f"events_{arm}"].to_numpy(), counts[f"n_{arm}"].to_numpy()
         low, high = proportion_confint(events, n, method="wilson")
-        axis.errorbar(
-            place + shift,
-            100 * events / n,
-            yerr=100 * np.clip([events / n - low, high - events / n], 0, None),
-            fmt=marker,
-            color=ARM_COLOURS[name],
-            capsize=2,
-            markersize=4,
-            label=f"observed, {name.lower()} arm",
-        )
+        style = {"fmt": marker, "color": ARM_COLOURS[name], "label": f"observed, {name.lower()} arm"}
+        dots_with_intervals(axis, place + shift, 100 * events / n, 100 * low, 100 * high, **style)
         mean = risks[variable].mean(["chain", "draw"]).to_numpy()
         line = "-" if arm == "control" else "--"
         axis.plot(place, 100 * mean, line, color=ARM_COLOURS[name], linewidth=1.5, label=f"model, {variable}")
@@ -113,10 +102,8 @@ def _effects(axis: Axes, measure: Measure, tables: list[pd.DataFrame]) -> None:
         (-0.16, observed, GREY, "o", "observed, 95 % confidence interval"),
         (0.16, posterior, BLUE, "s", "model, 95 % credible interval"),
     ):
-        centre, reach = _interval(table)
-        axis.errorbar(
-            place + shift, factor * centre, yerr=factor * reach, fmt=marker, color=colour, markersize=4, label=name
-        )
+        style = {"fmt": marker, "color": colour, "capsize": 0, "label": name}
+        dots_with_intervals(axis, place + shift, *_interval(table, factor), **style)
     axis.hlines(factor * true["estimate"], place - 0.36, place + 0.36, color=VERMILION, linewidth=2.5, label="true")
 
 
@@ -125,8 +112,7 @@ def _of(table: pd.DataFrame, measure: Measure) -> pd.DataFrame:
     return cast("pd.DataFrame", table.xs(measure.name, level="measure"))
 
 
-def _interval(table: pd.DataFrame) -> tuple[FloatArray, FloatArray]:
-    """Centre, shape (rows,), and distances to the lower and upper end, shape (2, rows)."""
-    centre = table["estimate" if "estimate" in table else "mean"].to_numpy()
-    lower, upper = table["lower"].to_numpy(), table["upper"].to_numpy()
-    return centre, np.array([centre - lower, upper - centre])
+def _interval(table: pd.DataFrame, factor: float) -> list[FloatArray]:
+    """Centre, lower and upper end, shape (rows,) each."""
+    centre = "estimate" if "estimate" in table else "mean"
+    return [factor * table[name].to_numpy() for name in (centre, "lower", "upper")]

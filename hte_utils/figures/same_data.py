@@ -8,7 +8,7 @@ import numpy as np
 
 from hte_utils.averages.ridge_risk import RiskModel
 from hte_utils.averages.same_data import Ranking
-from hte_utils.figures.style import BLACK, BLUE, VERMILION, canvas
+from hte_utils.figures.style import BLACK, BLUE, VERMILION, canvas, dots_with_intervals
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,16 +30,9 @@ def stratification_errors(summary: pd.DataFrame) -> Figure:
             for ranking, (colour, marker, shift, label) in _RANKINGS.items():
                 table = cast("pd.DataFrame", summary.loc[(model.name, ranking.name)])
                 place = np.arange(len(table))
-                axis.errorbar(
-                    place + shift,
-                    100 * table["stratification"],
-                    yerr=100 * _TWO_SIDED * table["stratification_mcse"],
-                    fmt=marker,
-                    color=colour,
-                    capsize=2,
-                    markersize=4,
-                    label=label,
-                )
+                centre, reach = 100 * table["stratification"], 100 * _TWO_SIDED * table["stratification_mcse"]
+                style = {"fmt": marker, "color": colour, "label": label}
+                dots_with_intervals(axis, place + shift, centre, centre - reach, centre + reach, **style)
                 axis.set_xticks(place, table.index)
             axis.set_title(model.value.replace(", ", ",\n").replace(" (", "\n("))
             axis.set(xlabel="Quintile of predicted baseline risk")

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import matplotlib.pyplot as plt
+import numpy as np
+import numpy.typing as npt
 from matplotlib import rc_context
 
 if TYPE_CHECKING:
@@ -94,3 +96,24 @@ def canvas(
             yield Canvas(figure, tuple(axes.flat))
         finally:
             plt.close(figure)
+
+
+def dots_with_intervals(
+    axis: Axes,
+    place: npt.ArrayLike,
+    centre: npt.ArrayLike,
+    lower: npt.ArrayLike,
+    upper: npt.ArrayLike,
+    *,
+    across: bool = False,
+    **style: Any,
+) -> None:
+    """Draw estimates with their intervals: values upwards, or `across` the page; `style` goes to `Axes.errorbar`."""
+    value = np.asarray(centre, dtype=np.float64)
+    # Rounding may put an end of zero length on the wrong side.
+    reach = np.clip([value - np.asarray(lower), np.asarray(upper) - value], 0.0, None)
+    style = {"fmt": "o", "capsize": 2, "markersize": 4} | style
+    if across:
+        axis.errorbar(value, place, xerr=reach, **style)
+    else:
+        axis.errorbar(place, value, yerr=reach, **style)
