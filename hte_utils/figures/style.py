@@ -12,7 +12,7 @@ import numpy.typing as npt
 from matplotlib import rc_context
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -104,16 +104,16 @@ def dots_with_intervals(
     centre: npt.ArrayLike,
     lower: npt.ArrayLike,
     upper: npt.ArrayLike,
+    style: Mapping[str, Any],
     *,
     across: bool = False,
-    **style: Any,
 ) -> None:
     """Draw estimates with their intervals: values upwards, or `across` the page; `style` goes to `Axes.errorbar`."""
     value = np.asarray(centre, dtype=np.float64)
     # Rounding may put an end of zero length on the wrong side.
     reach = np.clip([value - np.asarray(lower), np.asarray(upper) - value], 0.0, None)
-    style = {"fmt": "o", "capsize": 2, "markersize": 4} | style
+    how: dict[str, Any] = {"fmt": "o", "capsize": 2, "markersize": 4, **style}
     if across:
-        axis.errorbar(value, place, xerr=reach, **style)
+        axis.errorbar(value, place, xerr=reach, **how)
     else:
-        axis.errorbar(place, value, yerr=reach, **style)
+        axis.errorbar(place, value, yerr=reach, **how)
