@@ -68,7 +68,7 @@ def _replicated(axis: Axes, tables: Mapping[str, pd.DataFrame]) -> None:
     ):
         columns = [100 * table[name] for name in ("expected", "lower", "upper")]
         style = {"fmt": marker, "color": colour, "label": f"replicated, {label}"}
-        dots_with_intervals(axis, place + shift, *columns, style, across=True)
+        dots_with_intervals(axis, place + shift, columns, style, across=True)
     axis.plot(100 * groups["observed"], place, "|", color=BLACK, markersize=16, markeredgewidth=2, label="observed")
     axis.set_yticks(place, list(groups.index))
 

@@ -51,8 +51,8 @@ def effects_by_group(found: Mapping[str, pd.DataFrame], true: Mapping[str, Float
         for axis, (label, table) in zip(drawn.axes, found.items(), strict=True):
             table = _POINTS * table[["predicted", "observed", "lower", "upper"]]
             _diagonal(axis, table["predicted"], table["predicted"])
-            columns = [table[name] for name in ("predicted", "observed", "lower", "upper")]
-            dots_with_intervals(axis, *columns, {"color": BLUE, "label": "observed, 95 % interval"})
+            columns = [table[name] for name in ("observed", "lower", "upper")]
+            dots_with_intervals(axis, table["predicted"], columns, {"color": BLUE, "label": "observed, 95 % interval"})
             axis.plot(table["predicted"], _POINTS * true[label], "D", color=VERMILION, markersize=5, label="true")
             axis.axhline(0, color="black", linewidth=0.7, linestyle=":")
             axis.set_title(label)

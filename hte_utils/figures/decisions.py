@@ -61,7 +61,7 @@ def policy_differences(table: pd.DataFrame) -> Figure:
         axis.axvline(0, color="black", linewidth=0.7, linestyle=":")
         columns = [table[name] for name in ("value", "lower", "upper")]
         style = {"color": BLUE, "markersize": 6, "capsize": 3, "label": "estimated, 95 % interval"}
-        dots_with_intervals(axis, place + 0.12, *columns, style, across=True)
+        dots_with_intervals(axis, place + 0.12, columns, style, across=True)
         axis.plot(table["true"], place - 0.12, "D", color=VERMILION, label="true")
         axis.set_yticks(place, table.index)
         axis.set(xlabel="Bleeds per 1000 patients, minus those when nobody is treated\n← fewer bleeds | more bleeds →")

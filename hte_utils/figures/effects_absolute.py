@@ -43,7 +43,7 @@ def forest(sources: Mapping[str, pd.DataFrame], true: pd.DataFrame) -> Figure:
         for (name, table), (colour, marker), shift in zip(sources.items(), _SOURCES, shifts, strict=False):
             interval = _interval(_of(table, Measure.RISK_DIFFERENCE).loc[populations], 100)
             style = {"fmt": marker, "color": colour, "capsize": 0, "label": name}
-            dots_with_intervals(axis, place + shift, *interval, style, across=True)
+            dots_with_intervals(axis, place + shift, interval, style, across=True)
         axis.vlines(100 * truth["estimate"], place - 0.36, place + 0.36, color=VERMILION, linewidth=2.5, label="true")
         axis.set_yticks(place, populations)
         axis.set(xlabel=f"Average risk difference (percentage points)\n{DIRECTION}")
@@ -87,7 +87,7 @@ def _risks(axis: Axes, risks: xr.Dataset, unadjusted: pd.DataFrame, groups: list
         events, n = counts[f"events_{arm}"].to_numpy(), counts[f"n_{arm}"].to_numpy()
         low, high = proportion_confint(events, n, method="wilson")
         style = {"fmt": marker, "color": ARM_COLOURS[name], "label": f"observed, {name.lower()} arm"}
-        dots_with_intervals(axis, place + shift, 100 * events / n, 100 * low, 100 * high, style)
+        dots_with_intervals(axis, place + shift, (100 * events / n, 100 * low, 100 * high), style)
         mean = risks[variable].mean(["chain", "draw"]).to_numpy()
         line = "-" if arm == "control" else "--"
         axis.plot(place, 100 * mean, line, color=ARM_COLOURS[name], linewidth=1.5, label=f"model, {variable}")
@@ -103,7 +103,7 @@ def _effects(axis: Axes, measure: Measure, tables: list[pd.DataFrame]) -> None:
         (0.16, posterior, BLUE, "s", "model, 95 % credible interval"),
     ):
         style = {"fmt": marker, "color": colour, "capsize": 0, "label": name}
-        dots_with_intervals(axis, place + shift, *_interval(table, factor), style)
+        dots_with_intervals(axis, place + shift, _interval(table, factor), style)
     axis.hlines(factor * true["estimate"], place - 0.36, place + 0.36, color=VERMILION, linewidth=2.5, label="true")
 
 

@@ -32,7 +32,7 @@ def stratification_errors(summary: pd.DataFrame) -> Figure:
                 place = np.arange(len(table))
                 centre, reach = 100 * table["stratification"], 100 * _TWO_SIDED * table["stratification_mcse"]
                 style = {"fmt": marker, "color": colour, "label": label}
-                dots_with_intervals(axis, place + shift, centre, centre - reach, centre + reach, style)
+                dots_with_intervals(axis, place + shift, (centre, centre - reach, centre + reach), style)
                 axis.set_xticks(place, table.index)
             axis.set_title(model.value.replace(", ", ",\n").replace(" (", "\n("))
             axis.set(xlabel="Quintile of predicted baseline risk")

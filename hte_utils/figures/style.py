@@ -12,7 +12,7 @@ import numpy.typing as npt
 from matplotlib import rc_context
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -101,17 +101,15 @@ def canvas(
 def dots_with_intervals(
     axis: Axes,
     place: npt.ArrayLike,
-    centre: npt.ArrayLike,
-    lower: npt.ArrayLike,
-    upper: npt.ArrayLike,
+    interval: Iterable[npt.ArrayLike],
     style: Mapping[str, Any],
     *,
     across: bool = False,
 ) -> None:
-    """Draw estimates with their intervals: values upwards, or `across` the page; `style` goes to `Axes.errorbar`."""
-    value = np.asarray(centre, dtype=np.float64)
+    """Draw estimates with intervals (centre, lower, upper), upwards or `across` the page; `style`: of `Axes.errorbar`."""
+    value, lower, upper = (np.asarray(each, dtype=np.float64) for each in interval)
     # Rounding may put an end of zero length on the wrong side.
-    reach = np.clip([value - np.asarray(lower), np.asarray(upper) - value], 0.0, None)
+    reach = np.clip([value - lower, upper - value], 0.0, None)
     how: dict[str, Any] = {"fmt": "o", "capsize": 2, "markersize": 4, **style}
     if across:
         axis.errorbar(value, place, xerr=reach, **how)
