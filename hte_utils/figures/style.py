@@ -106,7 +106,7 @@ def dots_with_intervals(
     *,
     across: bool = False,
 ) -> None:
-    """Draw estimates with intervals (centre, lower, upper), upwards or `across` the page; `style`: of `Axes.errorbar`."""
+    """Draw intervals (centre, lower, upper), upwards or `across` the page; `style`: of `Axes.errorbar`."""
     value, lower, upper = (np.asarray(each, dtype=np.float64) for each in interval)
     # Rounding may put an end of zero length on the wrong side.
     reach = np.clip([value - lower, upper - value], 0.0, None)
