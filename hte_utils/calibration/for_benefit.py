@@ -120,7 +120,7 @@ def estimates(predictions: EffectPredictions, cohort: Cohort) -> dict[str, Estim
 
 def true_values(predictions: EffectPredictions, cohort: Cohort) -> dict[str, float]:
     """Every statistic with the true risks in place of outcomes: what `estimates` is an estimate of."""
-    intercept, line = log_odds_ratio_calibration_of_truth(
+    intercept, log_odds_slope = log_odds_ratio_calibration_of_truth(
         predictions, cohort.untreated_risk, cohort.treated_risk, p_treated=cohort.p_treated
     )
     curve = toc(-predictions.risk_difference, -cohort.risk_difference)
@@ -128,7 +128,7 @@ def true_values(predictions: EffectPredictions, cohort: Cohort) -> dict[str, flo
         predictions.risk_difference, cohort.untreated_risk, cohort.treated_risk, cohort.treatment
     )
     slope = point_metrics(predictions.risk_difference, cohort.risk_difference).calibration_slope
-    found = (intercept, line, slope, autoc(curve), qini(curve), pairs.value)
+    found = (intercept, log_odds_slope, slope, autoc(curve), qini(curve), pairs.value)
     return dict(zip(NOTHING, found, strict=True))
 
 
