@@ -3,6 +3,7 @@
 import re
 import subprocess
 import tomllib
+from fnmatch import fnmatch
 
 import pytest
 import yaml
@@ -85,3 +86,24 @@ def test_no_committed_file_names_a_registry_host_or_a_path_of_one_machine():
 
 def test_uv_lock_stays_out_of_git():
     assert "uv.lock" in (ROOT / ".gitignore").read_text().split()
+
+
+def test_the_maps_of_the_readme_lead_somewhere():
+    """Every module, function and test that the README's table of the paper's items names exists."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8").split("\n")
+    rows = [line for line in readme if line.startswith("| ") and re.search(r"test_\w|replay", line.split("|")[-2])]
+    assert len(rows) > 20
+    modules = {
+        ".".join(path.relative_to(ROOT / "hte_utils").with_suffix("").parts): path.read_text(encoding="utf-8")
+        for path in (ROOT / "hte_utils").rglob("*.py")
+    }
+    lost = []
+    for name in (found for row in rows for found in re.findall(r"`([^`]+)`", row)):
+        if name.startswith("test_"):
+            lost += [] if list((ROOT / "tests").glob(name)) else [name]
+        elif re.fullmatch(r"[a-z_0-9]+\.[A-Za-z_0-9.*]+", name):
+            module, _, last = name.rpartition(".")
+            files = [m for m in modules if fnmatch(m, name) or fnmatch(m, f"{name}.__init__")]
+            sources = [text for m, text in modules.items() if m in (module, f"{module}.__init__")]
+            lost += [] if files or any(re.search(rf"\b{last}\b", text) for text in sources) else [name]
+    assert lost == []
