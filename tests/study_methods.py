@@ -33,7 +33,8 @@ class RiskByArm:
     def __call__(
         self, trial: pd.DataFrame, populations: Sequence[pd.DataFrame], rng: np.random.Generator
     ) -> MethodResult:
-        time.sleep(self.seconds)
+        # A study that is to be disturbed waits in each run, so that it cannot be over too soon on a busy machine.
+        time.sleep(float(os.environ.get("STUDY_TEST_SECONDS", str(self.seconds))) if self.seconds else 0.0)
         treated = (trial["treatment"] == "Treatment").to_numpy()
         event = trial["event"].to_numpy()
         p1, p0 = event[treated].mean(), event[~treated].mean()

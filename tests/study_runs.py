@@ -74,7 +74,7 @@ def start(store: Path, *arguments: str) -> subprocess.Popen[str]:
     here = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
     return subprocess.Popen(
         [sys.executable, "-W", "error", "-m", "hte_utils.study", *ARGUMENTS, "--store", str(store), *arguments],
-        env={**os.environ, "PYTHONPATH": here},
+        env={**os.environ, "PYTHONPATH": here, "STUDY_TEST_SECONDS": "0.5"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -83,7 +83,7 @@ CHANGES = {
     "a number that statements rest on": (
         "07-audit",
         Change("paper/table_8.csv", ",-0.359,", ",0.359,"),
-        "statement.q1-harmful",
+        "statement.average-and-subgroup",
     ),
     "the treatment draw that counts": (
         "02-baseline-table",
