@@ -18,7 +18,7 @@ from docutils import nodes
 from sphinx.transforms import SphinxTransform
 from sphinx.transforms.post_transforms import SphinxPostTransform
 
-from hte_utils.typography import set_numbers
+from hte_utils.typography import NO_BREAK_SPACE, set_numbers
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
@@ -58,9 +58,15 @@ class SetNumbers(SphinxPostTransform):
 
     def run(self, **_: Any) -> None:
         """Replace the texts; code, mathematics and the ledger's characters stay as they are."""
+        before = ""
         for text in list(self.document.findall(nodes.Text)):
+            shown = text.astext()
             if not is_verbatim(text):
-                text.parent.replace(text, nodes.Text(set_numbers(text.astext())))
+                shown = set_numbers(shown)
+                if before[-1:].isdigit():  # a glued number; its per cent sign begins the next text
+                    shown = re.sub(r"^\s?%", f"{NO_BREAK_SPACE}%", shown)
+                text.parent.replace(text, nodes.Text(shown))
+            before = shown
         for image in self.document.findall(nodes.image):
             image["alt"] = set_numbers(image.get("alt", ""))
         for raw in list(self.document.findall(nodes.raw)):

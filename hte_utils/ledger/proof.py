@@ -45,12 +45,13 @@ class Proof:
 
     def to_html(self) -> str:
         """Return a box: what was done, and the failures with their numbers."""
+        anchor = f"id='{_PREFIX}{escape(self.name)}'"  # the ledger's page leads here
         if self.passed:
-            return f"<div class='proof'><p><strong>Reproduced.</strong> {escape(self.done)}</p></div>"
+            return f"<div class='proof' {anchor}><p><strong>Reproduced.</strong> {escape(self.done)}</p></div>"
         table = self._shown().to_html(index=False, border=0)
         return (
-            f"<div class='proof proof-failed' role='alert'><p><strong>Not reproduced: {len(self.failures)} values."
-            f"</strong> {escape(self.done)} The numbers on this page may be wrong.</p>{table}</div>"
+            f"<div class='proof proof-failed' {anchor} role='alert'><p><strong>Not reproduced: {len(self.failures)} "
+            f"values.</strong> {escape(self.done)} The numbers on this page may be wrong.</p>{table}</div>"
         )
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:  # noqa: ARG002
