@@ -20,6 +20,7 @@ from hte_utils.monte_carlo import (
     jackknife_quantile,
     standard_multipliers,
 )
+from hte_utils.trial_checks import one_per_patient, require_probability
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,8 @@ class CateEvaluation:
 
 def point_metrics(predicted: npt.ArrayLike, truth: npt.ArrayLike) -> PointMetrics:
     """Compare predicted with true effects, both of shape (patients,)."""
-    predicted, truth = np.asarray(predicted, dtype=np.float64), np.asarray(truth, dtype=np.float64)
+    predicted = one_per_patient("predicted", predicted)
+    truth = one_per_patient("truth", truth, predicted.size)
     return PointMetrics(**{name: float(metric(predicted[None], truth)[0]) for name, metric in _POINT.items()})
 
 
@@ -120,8 +122,9 @@ def evaluate_cate(
     n_replicates, seed, relative_length
         For the Monte Carlo errors, see `monte_carlo.standard_multipliers`; the metrics' values do not depend on them.
     """
+    require_probability("interval", interval)
     matrix, edges = draws_matrix(draws)
-    truth = np.asarray(truth, dtype=np.float64)
+    truth = one_per_patient("truth", truth, matrix.shape[1])
     multipliers = standard_multipliers(edges, n_replicates, seed, relative_length)
     mean = jackknife_mean(matrix, edges).replicates(multipliers)
     lower = jackknife_quantile(matrix, (1.0 - interval) / 2.0, edges).replicates(multipliers)

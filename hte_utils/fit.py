@@ -61,6 +61,8 @@ def fit(
     FitWarning
         If the fit fails a check. The record says so as well.
     """
+    if not isinstance(design, TrialDesign):
+        raise TypeError(f"fit needs a TrialDesign, not {type(design).__name__}: call spec.design(trial) first")
     priors, settings = priors or Priors(), settings or IndependenceSettings()
     cores = min(cores or _available_cores(), settings.chains)
     started = time.perf_counter()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from hte_utils.trial_checks import require_probability
+
 
 class Form(StrEnum):
     """In which coordinates NUTS samples; the posterior is the same."""
@@ -29,6 +31,9 @@ class IndependenceSettings:
     burn_in: int = 100
     seed: int = 123
 
+    def __post_init__(self) -> None:
+        _require_whole(self, draws=4, chains=2, proposals_per_draw=1, burn_in=0, seed=0)
+
 
 @dataclass(frozen=True, slots=True)
 class NutsSettings:
@@ -45,5 +50,17 @@ class NutsSettings:
     form: Form = Form.SUMS
     seed: int = 123
 
+    def __post_init__(self) -> None:
+        _require_whole(self, draws=4, chains=2, tune=50, seed=0)
+        require_probability("target_accept", self.target_accept)
+        object.__setattr__(self, "form", Form(self.form))
+
 
 Settings = IndependenceSettings | NutsSettings
+
+
+def _require_whole(settings: Settings, **least: int) -> None:
+    for name, smallest in least.items():
+        value = getattr(settings, name)
+        if isinstance(value, bool) or not isinstance(value, int) or value < smallest:
+            raise ValueError(f"{name} must be a whole number of at least {smallest}, not {value!r}")

@@ -28,6 +28,7 @@ import numpy.typing as npt
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
+_DRAWS = ("chain", "draw", "patient")
 _BATCHES_WANTED = 40
 # Columns handled at once in `jackknife_quantile`: their sorted draws should fit into a core's cache.
 _COLUMNS_AT_ONCE = 128
@@ -121,7 +122,13 @@ def standard_multipliers(edges: IntArray, n_replicates: int, seed: int, relative
 
 def draws_matrix(draws: npt.ArrayLike) -> tuple[FloatArray, IntArray]:
     """Lay draws of shape (chain, draw, patient) out as (draws, patients); with the edges of their batches."""
+    dims = tuple(getattr(draws, "dims", _DRAWS))
     values = np.asarray(draws, dtype=np.float64)
+    if dims != _DRAWS or values.ndim != 3:
+        raise ValueError(f"draws must have the dims (chain, draw, patient), not {dims} of shape {values.shape}")
+    finite = np.isfinite(values).all(axis=(0, 1))
+    if not finite.all():
+        raise ValueError(f"draws are not finite for {(~finite).sum()} patients, first at position {finite.argmin()}")
     return values.reshape(-1, values.shape[2]), batch_edges(values.shape[0], values.shape[1])
 
 

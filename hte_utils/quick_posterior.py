@@ -36,6 +36,9 @@ if TYPE_CHECKING:
     from hte_utils.trial_checks import FloatArray
 
 
+_FEWEST_DRAWS = 100
+
+
 class QuickFallbackWarning(UserWarning):
     """Importance sampling failed for a trial; its posterior was sampled by NUTS."""
 
@@ -121,7 +124,7 @@ def quick_posterior(
     priors
         Those of Listing 2 if None.
     draws
-        Wanted effective sample size; k-hat cannot be judged from fewer than 100.
+        Wanted effective sample size, at least 100.
     seed
         A SeedSequence is left as it was: it may be used again.
 
@@ -132,6 +135,14 @@ def quick_posterior(
     FitWarning
         If NUTS failed one of its own checks.
     """
+    if not isinstance(design, TrialDesign):
+        raise TypeError(
+            f"quick_posterior needs a TrialDesign, not {type(design).__name__}: call spec.design(trial) first"
+        )
+    if draws < _FEWEST_DRAWS:
+        raise ValueError(f"draws must be at least {_FEWEST_DRAWS}, not {draws}: k-hat cannot be judged from fewer")
+    if not isinstance(seed, int | np.random.SeedSequence):
+        raise TypeError(f"seed must be an integer or a numpy SeedSequence, not {seed!r}: the draws shall come again")
     root = seed if isinstance(seed, np.random.SeedSequence) else np.random.SeedSequence(seed)
     priors = priors or Priors()
     sampling, splitting, fallback = (child_seed(root, place) for place in range(3))

@@ -27,6 +27,7 @@ from hte_utils.monte_carlo import (
     standard_multipliers,
 )
 from hte_utils.spec import TrialDesign
+from hte_utils.trial_checks import one_per_patient, require_probability
 
 _DRAWS_FOR_MEMBERS = 2000
 _SAME = 1e-12
@@ -81,7 +82,10 @@ def quantile_groups(values: npt.ArrayLike, n_groups: int) -> IntArray:
 
     `values` of shape (patients,); integers from 1 (smallest values) to `n_groups`.
     """
-    return _groups_of_equals(np.asarray(values, dtype=np.float64), n_groups) + 1
+    found = one_per_patient("values", values)
+    if not 1 <= n_groups <= found.size:
+        raise ValueError(f"n_groups must be from 1 to the {found.size} patients, not {n_groups!r}")
+    return _groups_of_equals(found, n_groups) + 1
 
 
 def tied_ranks(values: FloatArray) -> tuple[IntArray, IntArray]:
@@ -145,6 +149,13 @@ def stratify_by_risk(
     n_replicates, seed, relative_length
         For the Monte Carlo errors, see `monte_carlo.standard_multipliers`; the table does not depend on them.
     """
+    require_probability("interval", interval)
+    for dim in ("chain", "draw", "patient"):
+        if not risk[dim].equals(effect[dim]):
+            raise ValueError(
+                f"risk and effect differ in their {dim} labels ({risk.sizes[dim]} and {effect.sizes[dim]}): "
+                "compute both from the same posterior and the same patients"
+            )
     risks, edges = draws_matrix(risk)
     effects, _ = draws_matrix(effect)
     jackknifed_risk = jackknife_mean(risks, edges)

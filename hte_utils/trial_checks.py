@@ -63,6 +63,34 @@ def complete_column(trial: pd.DataFrame, name: str) -> pd.Series:
     return column
 
 
+def require_probability(name: str, value: float) -> None:
+    """Refuse what is no probability inside (0, 1): 95 for 0.95, NaN."""
+    if not 0.0 < value < 1.0:
+        raise ValueError(f"{name} must be a probability inside (0, 1), e.g. 0.95, not {value!r}")
+
+
+def one_per_patient(name: str, values: npt.ArrayLike, n_patients: int | None = None) -> FloatArray:
+    """One finite number for each patient, shape (patients,)."""
+    found = np.asarray(values, dtype=np.float64)
+    if found.ndim != 1 or not found.size or found.size != (n_patients or found.size):
+        beside = f" beside {n_patients} patients" if n_patients else ""
+        raise ValueError(f"{name} must have one value for each patient, but has the shape {found.shape}{beside}")
+    bad = ~np.isfinite(found)
+    if bad.any():
+        raise ValueError(
+            f"{name} is not finite for {bad.sum()} patients, first at position {bad.argmax()}: leave them out"
+        )
+    return found
+
+
+def zeros_and_ones(name: str, values: npt.ArrayLike, n_patients: int | None = None) -> FloatArray:
+    """0 or 1 for each patient, shape (patients,)."""
+    found = one_per_patient(name, values, n_patients)
+    if not np.isin(found, (0.0, 1.0)).all():
+        raise ValueError(f"{name} must be 0 or 1 for every patient, not {np.unique(found)[:_ROWS_SHOWN].tolist()}")
+    return found
+
+
 def read_covariate(trial: pd.DataFrame, name: str, levels: Levels | None = None) -> FloatArray:
     """One covariate as finite numbers: numeric columns as they are, two-level columns as 0/1.
 

@@ -90,6 +90,10 @@ def test_the_same_seed_gives_the_same_intervals() -> None:
     ("outcome", "risk", "message"),
     [
         (OUTCOME, np.full(3000, 0.1), "quantiles coincide"),
+        (OUTCOME, 100 * RISK, "give probabilities, not percentages"),
+        (OUTCOME[:10], RISK, "beside 10 patients"),
+        (OUTCOME + 1, RISK, "must be 0 or 1 for every patient"),
+        (np.zeros(3000), RISK, "both must occur"),
     ],
 )
 def test_bad_input_is_named(outcome, risk, message) -> None:

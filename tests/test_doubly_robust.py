@@ -62,3 +62,15 @@ def test_the_allocation_is_never_assumed() -> None:
     made = made_trial(100)
     with pytest.raises(TypeError, match="p_treated"):
         doubly_robust_scores(made.truth, made.outcome, made.treatment)  # type: ignore[call-arg]
+
+
+def test_bad_input_is_named() -> None:
+    made = made_trial(100)
+    for p_treated in (1.0, 50.0):
+        with pytest.raises(ValueError, match="p_treated must be a probability"):
+            doubly_robust_scores(made.truth, made.outcome, made.treatment, p_treated=p_treated)
+    for outcome, treatment in ((made.outcome + 1, made.treatment), (made.outcome, made.treatment + 1)):
+        with pytest.raises(ValueError, match="must be 0 or 1 for every patient"):
+            doubly_robust_scores(made.truth, outcome, treatment, p_treated=0.5)
+    with pytest.raises(ValueError, match="beside 100 patients"):
+        doubly_robust_scores(made.truth, made.outcome[:5], made.treatment, p_treated=0.5)

@@ -130,3 +130,11 @@ def test_groups_count_every_patient_and_use_newcombes_interval() -> None:
     assert table.loc[1, "upper"] == pytest.approx(high)
     inside = (table["lower"] < table["predicted"]) & (table["predicted"] < table["upper"])
     assert inside.all()
+
+
+def test_bad_input_is_named() -> None:
+    scores = doubly_robust_scores(TRUE, MADE.outcome, MADE.treatment, p_treated=0.5)
+    with pytest.raises(ValueError, match="all predicted effects are equal"):
+        regress_risk_difference(np.zeros(20_000), scores)
+    with pytest.raises(ValueError, match="one value for each patient"):
+        regress_risk_difference(np.zeros(10), scores)

@@ -142,3 +142,36 @@ def test_results_cannot_be_changed() -> None:
     assert list(found.metrics())[:4] == ["correlation", "rmse", "mae", "coverage"]
     with pytest.raises(FrozenInstanceError):
         found.n_patients = 3  # type: ignore[misc]
+
+
+class TestBadInput:
+    def test_truth_of_other_length(self) -> None:
+        draws, truth = draws_and_truth(1)
+        with pytest.raises(ValueError, match=r"truth must have one value .*\(79,\) beside 80"):
+            evaluate_cate(draws, truth[1:])
+
+    @pytest.mark.parametrize("bad", [np.nan, np.inf])
+    def test_values_that_are_not_finite(self, bad: float) -> None:
+        draws, truth = draws_and_truth(1)
+        truth[7] = bad
+        with pytest.raises(ValueError, match="truth is not finite for 1 patients, first at position 7"):
+            evaluate_cate(draws, truth)
+        with pytest.raises(ValueError, match="predicted is not finite"):
+            point_metrics(truth, np.zeros(N_PATIENTS))
+
+    def test_labelled_draws_in_another_order(self) -> None:
+        draws, truth = draws_and_truth(1)
+        with pytest.raises(ValueError, match=r"dims \(chain, draw, patient\)"):
+            evaluate_cate(xr.DataArray(draws, dims=("draw", "chain", "patient")), truth)
+
+    @pytest.mark.parametrize("bad", [0.0, 1.0, 95.0, float("nan")])
+    def test_interval(self, bad: float) -> None:
+        with pytest.raises(ValueError, match="interval must be a probability"):
+            evaluate_cate(*draws_and_truth(1), interval=bad)
+
+    @pytest.mark.parametrize(
+        ("predicted", "truth"), [([[1.0, 2.0]], [1.0, 2.0]), (1.0, 2.0), ([], []), ([1.0], [1, 2])]
+    )
+    def test_shapes(self, predicted: object, truth: object) -> None:
+        with pytest.raises(ValueError, match="one value for each patient"):
+            point_metrics(predicted, truth)  # type: ignore[arg-type]

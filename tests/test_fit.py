@@ -147,3 +147,8 @@ def test_progress_only_when_a_person_watches(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.delenv("JPY_SESSION_NAME")
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     assert _somebody_watches()
+
+
+def test_a_table_is_no_design() -> None:
+    with pytest.raises(TypeError, match=r"TrialDesign, not DataFrame: call spec.design"):
+        fit(pd.DataFrame())  # type: ignore[arg-type]

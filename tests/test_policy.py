@@ -128,3 +128,8 @@ def test_patients_needed_has_the_stated_power() -> None:
     estimates = np.random.default_rng(1).normal(0.2, se, 100_000)
     assert np.mean(np.abs(estimates) > 1.96 * se) == pytest.approx(0.8, abs=0.01)
     assert patients_needed(0.0, 0.1, 1000) == np.inf
+
+
+def test_a_threshold_in_per_cent_is_refused() -> None:
+    with pytest.raises(ValueError, match="threshold must be a probability"):
+        treat_if_harm_is_unlikely(made_trial(100).truth, 95)

@@ -7,6 +7,7 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 from arviz_stats.base import array_stats
@@ -209,3 +210,21 @@ def test_where_importance_sampling_fails_nuts_takes_over_and_says_so() -> None:
     posterior = fallen_back()
     # The ridge: every patient with the event is older than every other, so that the effect of age has no upper limit.
     assert posterior.draws["b_prognostic"][:, 0].mean() > 50.0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"draws": 99}, ValueError, "draws must be at least 100, not 99"),
+        ({"seed": None}, TypeError, "seed must be an integer or a numpy SeedSequence"),
+        ({"seed": 1.5}, TypeError, "seed must be an integer or a numpy SeedSequence"),
+    ],
+)
+def test_bad_arguments_are_refused(arguments: dict[str, object], error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        quick_posterior(paper_design(), **({"seed": 1} | arguments))  # type: ignore[arg-type]
+
+
+def test_a_table_is_no_design() -> None:
+    with pytest.raises(TypeError, match=r"TrialDesign, not DataFrame: call spec.design"):
+        quick_posterior(pd.DataFrame(), seed=1)  # type: ignore[arg-type]

@@ -262,3 +262,37 @@ class TestObserved:
         assert found["rate_difference"].isna().all()
         assert found["difference_lower"].isna().all()
         assert found["n_treated"].tolist() == [0, int(design.treatment.sum())]
+
+
+class TestBadInput:
+    @pytest.mark.parametrize("bad", [0, -1, 4])
+    def test_number_of_groups(self, bad: int) -> None:
+        with pytest.raises(ValueError, match="n_groups must be from 1 to the 3 patients"):
+            quantile_groups([1.0, 2.0, 3.0], bad)
+
+    @pytest.mark.parametrize("bad", [np.nan, np.inf])
+    def test_values(self, bad: float) -> None:
+        with pytest.raises(ValueError, match="not finite for 1 patients, first at position 1"):
+            quantile_groups([1.0, bad, 3.0], 2)
+        with pytest.raises(ValueError, match="one value for each patient"):
+            quantile_groups([[1.0, 2.0]], 2)
+
+    def test_draws_of_other_patients(self) -> None:
+        risk, effect = draws_of(1)
+        with pytest.raises(ValueError, match=r"differ in their patient labels \(299 and 300\)"):
+            stratify_by_risk(risk[:, :, 1:], effect)
+        with pytest.raises(ValueError, match="differ in their patient labels"):
+            stratify_by_risk(risk.assign_coords(patient=np.arange(300)[::-1]), effect)
+        with pytest.raises(ValueError, match="differ in their draw labels"):
+            stratify_by_risk(risk[:, 1:], effect)
+
+    def test_values_that_are_not_finite(self) -> None:
+        risk, effect = draws_of(1)
+        effect = effect.copy()
+        effect[0, 0, 5] = np.nan
+        with pytest.raises(ValueError, match="not finite for 1 patients, first at position 5"):
+            stratify_by_risk(risk, effect)
+
+    def test_interval(self) -> None:
+        with pytest.raises(ValueError, match="interval must be a probability"):
+            stratify_by_risk(*draws_of(1), interval=95.0)

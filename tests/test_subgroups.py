@@ -90,3 +90,34 @@ def test_a_probability_on_a_bound_belongs_above_it() -> None:
     assert table["patients"].tolist() == [1, 2]
     assert table["truly_harmed"].tolist() == [0, 1]
     assert table["true_difference"].tolist() == pytest.approx([-0.1, 0.15])
+
+
+@pytest.mark.parametrize(
+    ("subgroups", "words"),
+    [
+        (ByCategory("age", "age"), "must be categorical"),
+        (ByThresholds("gender", "gender", (1,)), "must be numeric"),
+    ],
+)
+def test_subgroups_that_cannot_be_made_are_refused(subgroups: ByCategory | ByThresholds, words: str) -> None:
+    with pytest.raises(TypeError, match=words):
+        memberships(simulate_trial(n_subjects=60, seed=1), [subgroups])
+
+
+def test_missing_values_become_no_group() -> None:
+    trial = pd.DataFrame({"age": [50.0, np.nan], "sex": pd.Categorical(["f", None])})
+    for subgroups in (ByThresholds("age", "age", (60,)), ByCategory("sex", "sex")):
+        with pytest.raises(ValueError, match=r"is missing \(NaN\) in 1 row"):
+            memberships(trial, [subgroups])
+
+
+@pytest.mark.parametrize("thresholds", [(), (65, 50), (50, 50)])
+def test_unordered_thresholds_are_refused(thresholds: tuple[float, ...]) -> None:
+    with pytest.raises(ValueError, match="increasing order"):
+        ByThresholds("age", "age", thresholds)
+
+
+@pytest.mark.parametrize(("p_harm", "words"), [([50.0], "probabilities from 0 to 1"), ([np.nan], "not finite")])
+def test_impossible_probabilities_are_refused(p_harm: list[float], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        harm_by_probability(p_harm, [0.1])

@@ -117,3 +117,10 @@ def test_difference_of_two_rankings() -> None:
     assert value == pytest.approx(autoc(toc(good, benefit)) - autoc(toc(noise, benefit)))
     assert value > 4 * error
     assert autoc_difference(good, good, benefit) == pytest.approx((0.0, 0.0), abs=1e-12)
+
+
+def test_bad_input_is_named() -> None:
+    with pytest.raises(ValueError, match="one value for each patient"):
+        toc([1.0, 2.0], [1.0])
+    with pytest.raises(ValueError, match="benefit is not finite"):
+        toc([1.0, 2.0], [1.0, np.nan])

@@ -17,6 +17,7 @@ import pandas as pd
 
 from hte_utils.averages.standardisation import Measure, draws_of, effect_measures, everybody
 from hte_utils.monte_carlo import batch_edges, jackknife_mean, jackknife_quantile
+from hte_utils.trial_checks import complete_column, one_per_patient, read_covariate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,7 +36,10 @@ class ByCategory:
 
     def members(self, trial: pd.DataFrame) -> pd.DataFrame:
         """Boolean columns, one per category, in their order."""
-        values = trial[self.column].cat.remove_unused_categories()
+        values = complete_column(trial, self.column)
+        if not isinstance(values.dtype, pd.CategoricalDtype):
+            raise TypeError(f"column {self.column!r} must be categorical, not {values.dtype}: use ByThresholds")
+        values = values.cat.remove_unused_categories()
         return pd.DataFrame({f"{self.label}: {level}": (values == level).to_numpy() for level in values.cat.categories})
 
 
@@ -47,9 +51,13 @@ class ByThresholds:
     label: str
     thresholds: tuple[float, ...]
 
+    def __post_init__(self) -> None:
+        if not self.thresholds or any(not low < high for low, high in pairwise(self.thresholds)):
+            raise ValueError(f"thresholds must be at least one number, in increasing order, not {self.thresholds!r}")
+
     def members(self, trial: pd.DataFrame) -> pd.DataFrame:
         """Boolean columns, lowest values first."""
-        place = np.searchsorted(self.thresholds, trial[self.column].to_numpy(), side="left")
+        place = np.searchsorted(self.thresholds, read_covariate(trial, self.column), side="left")
         between = [f"above {low:g} to {high:g}" for low, high in pairwise(self.thresholds)]
         labels = [f"{self.thresholds[0]:g} or less", *between, f"above {self.thresholds[-1]:g}"]
         return pd.DataFrame({f"{self.label}: {label}": place == number for number, label in enumerate(labels)})
@@ -117,7 +125,9 @@ def harm_by_probability(
         Index: the class. `patients`; `expected_harmed`, the mean of `p_harm`; `truly_harmed`, the share whose true risk
         difference is positive; `true_difference`, its mean (a probability). NaN where a class is empty.
     """
-    probability, difference = np.asarray(p_harm), np.asarray(true_difference)
+    probability, difference = one_per_patient("p_harm", p_harm), np.asarray(true_difference)
+    if probability.min() < 0.0 or probability.max() > 1.0:
+        raise ValueError("p_harm must hold probabilities from 0 to 1: hand over summarise_cate(...)['p_harm']")
     labels = pd.Index([f"{low:g} to {high:g}" for low, high in pairwise(edges)], name="P(harm)")
     place = np.clip(np.searchsorted(edges, probability, side="right") - 1, 0, len(labels) - 1)
     patients = pd.DataFrame(

@@ -20,7 +20,7 @@ from hte_utils.calibration.natural_spline import spline_columns
 from hte_utils.calibration.replicated_logistic import fit_logistic, last_coefficient
 from hte_utils.evaluation import point_metrics
 from hte_utils.predictions.effect_predictions import EffectPredictions
-from hte_utils.trial_checks import FloatArray, IntArray
+from hte_utils.trial_checks import FloatArray, IntArray, one_per_patient
 
 if TYPE_CHECKING:
     from hte_utils.decisions.doubly_robust import Scores
@@ -176,7 +176,10 @@ def regress_risk_difference(predicted: npt.ArrayLike, scores: Scores) -> Estimat
     `predicted`: Predicted risk differences, shape (patients,); must not have been made from the outcomes in `scores`.
     `scores`: Of the same patients.
     """
-    x, score = np.asarray(predicted, dtype=np.float64), scores.risk_difference
+    score = scores.risk_difference
+    x = one_per_patient("predicted", predicted, score.size)
+    if np.ptp(x) == 0.0:
+        raise ValueError("all predicted effects are equal: there is no slope to estimate")
     centred = x - x.mean()
     slope = float(centred @ score / (centred @ centred))
     residual = score - score.mean() - slope * centred

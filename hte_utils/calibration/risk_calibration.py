@@ -18,7 +18,7 @@ from scipy.special import expit, logit
 from hte_utils.calibration.bootstrap import Estimate, bootstrap_counts
 from hte_utils.calibration.natural_spline import spline_columns
 from hte_utils.calibration.replicated_logistic import fit_logistic
-from hte_utils.trial_checks import FloatArray
+from hte_utils.trial_checks import FloatArray, one_per_patient, zeros_and_ones
 
 _CURVE_POINTS = 101
 _CURVE_RANGE = (0.01, 0.99)
@@ -67,7 +67,13 @@ def calibrate_risk(
     `n_bootstrap`, `seed`: Bootstrap replicates, and what decides them. The predictions stay as they are: the intervals
         are about the outcomes, not about fitting the model anew.
     """
-    y, p = np.asarray(outcome, dtype=np.float64), np.asarray(risk, dtype=np.float64)
+    y = zeros_and_ones("outcome", outcome)
+    p = one_per_patient("risk", risk, y.size)
+    if y.min() == y.max():
+        raise ValueError(f"all outcomes are {y[0]:g}, but both must occur: otherwise there is nothing to calibrate")
+    outside = (p <= 0.0) | (p >= 1.0)
+    if outside.any():
+        raise ValueError(f"risk must lie inside (0, 1), but is {p[outside][0]:g}: give probabilities, not percentages")
     rng = np.random.default_rng(seed)
     # Row 0 is the trial itself.
     drawn = bootstrap_counts(np.zeros(y.size) if strata is None else strata, n_bootstrap, rng)

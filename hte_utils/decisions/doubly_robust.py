@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from hte_utils.trial_checks import FloatArray
+from hte_utils.trial_checks import FloatArray, require_probability, zeros_and_ones
 
 if TYPE_CHECKING:
     from hte_utils.predictions.effect_predictions import EffectPredictions
@@ -46,7 +46,9 @@ def doubly_robust_scores(
     `p_treated`: The probability with which patients were randomised to treatment. It belongs to the design of the trial
         (`trial.P_TREATED` for Listing 1) and has no default: a wrong one biases every score.
     """
-    y, arm = np.asarray(outcome, dtype=np.float64), np.asarray(treatment).astype(np.int64)
+    require_probability("p_treated", p_treated)
+    n_patients = predictions.baseline_risk.size
+    y, arm = zeros_and_ones("outcome", outcome, n_patients), zeros_and_ones("treatment", treatment, n_patients)
     control, treated = predictions.baseline_risk, predictions.treated_risk
     return Scores(
         untreated=np.asarray(control + (1 - arm) / (1.0 - p_treated) * (y - control)),

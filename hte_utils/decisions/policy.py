@@ -34,6 +34,8 @@ def treat_if_predicted_to_benefit(predictions: EffectPredictions) -> Policy:
 
 def treat_if_harm_is_unlikely(predictions: EffectPredictions, threshold: float) -> Policy:
     """Treat where the posterior probability of harm is below `threshold`, shape (patients,)."""
+    if not 0.0 <= threshold <= 1.0:
+        raise ValueError(f"threshold must be a probability from 0 to 1, not {threshold!r}")
     return np.asarray(predictions.p_harm < threshold)
 
 

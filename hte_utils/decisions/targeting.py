@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hte_utils.strata import tied_ranks
-from hte_utils.trial_checks import FloatArray
+from hte_utils.trial_checks import FloatArray, one_per_patient
 
 GRID = np.arange(1, 101) / 100.0
 """Shares of the patients at which curves are drawn."""
@@ -31,7 +31,8 @@ def toc(priority: npt.ArrayLike, benefit: npt.ArrayLike) -> FloatArray:
         (patients,).
     `benefit`: True benefits, or unbiased scores of them, shape (patients,).
     """
-    first, effect = np.asarray(priority, dtype=np.float64), np.asarray(benefit, dtype=np.float64)
+    first = one_per_patient("priority", priority)
+    effect = one_per_patient("benefit", benefit, first.size)
     start, end = tied_ranks(-first)
     # Each block of equals, spread over the ranks that it takes up.
     total = np.bincount(start, effect, effect.size)
