@@ -22,7 +22,7 @@ from hte_utils.candidate_models import ALL_MODIFIERS_MODEL, PAPER_MODEL
 from hte_utils.cate import EffectScale, GroupEffects, baseline_risk_draws, cate_draws
 from hte_utils.evaluation import Metric, evaluate_cate
 from hte_utils.fit_settings import IndependenceSettings, Settings
-from hte_utils.ledger.entries import Reproduced
+from hte_utils.ledger.entries import Reproduced, slug
 from hte_utils.monte_carlo import draws_matrix, jackknife_mean, standard_multipliers
 from hte_utils.posterior_store import fit_or_load
 from hte_utils.priors import Priors
@@ -160,7 +160,7 @@ class AblationTable:
         """
         rows = zip(self.estimates.index, self.estimates.to_numpy(), self.mcse.to_numpy(), strict=True)
         return {
-            f"ablation.{_slug(analysis)}.{column}": Reproduced(float(value), float(error))
+            f"ablation.{slug(analysis)}.{column}": Reproduced(float(value), float(error))
             for analysis, values, errors in rows
             for column, value, error in zip(self.estimates.columns, values, errors, strict=True)
             if column != "coverage" or error > 0.0
@@ -231,7 +231,3 @@ def _as_text(column: pd.Series[float]) -> pd.Series[str]:
 def _change(gap: float, error: float) -> str:
     told_apart = "" if abs(gap) > 2 * error else ", not told apart"
     return f"{gap:+.3f} ± {error:.3f}".replace("-", "−") + told_apart
-
-
-def _slug(analysis: str) -> str:
-    return "_".join("".join(c if c.isalnum() else " " for c in analysis.lower()).split())

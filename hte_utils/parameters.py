@@ -16,7 +16,7 @@ from hte_utils.priors import Priors, draw_split
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from hte_utils.spec import TrialDesign
+    from hte_utils.spec import Patients
     from hte_utils.sums_density import Coordinates
     from hte_utils.trial_checks import FloatArray
 
@@ -81,8 +81,8 @@ def split_sums(sums: Mapping[str, FloatArray], priors: Priors, rng: np.random.Ge
     return {"b_intercept": b_intercept, "b_trt": b_trt, "re": re, "re_trt": re_trt, "te_group": sums["delta"]} | kept
 
 
-def posterior_tree(draws: Mapping[str, FloatArray], stats: xr.Dataset, design: TrialDesign) -> xr.DataTree:
-    """Label the variables of Listing 2, whose first two axes are chain and draw."""
+def posterior_tree(draws: Mapping[str, FloatArray], stats: xr.Dataset | None, patients: Patients) -> xr.DataTree:
+    """Label the variables of Listing 2, whose first two axes are chain and draw; `stats` is what a sampler says."""
     n_chains, n_draws = draws["b_intercept"].shape
     steps = {"chain": np.arange(n_chains), "draw": np.arange(n_draws)}
     posterior = xr.Dataset(
@@ -92,10 +92,11 @@ def posterior_tree(draws: Mapping[str, FloatArray], stats: xr.Dataset, design: T
         },
         coords={
             **steps,
-            "prognostic": list(design.prognostic_labels),
-            "modifier": list(design.modifier_labels),
-            "group": list(design.group_labels),
+            "prognostic": list(patients.prognostic_labels),
+            "modifier": list(patients.modifier_labels),
+            "group": list(patients.group_labels),
         },
-        attrs={GROUP_COLUMN: design.coding.spec.group},
+        attrs={GROUP_COLUMN: patients.coding.spec.group},
     )
-    return xr.DataTree.from_dict({"posterior": posterior, "sample_stats": stats.assign_coords(steps)})
+    groups = {"posterior": posterior} | ({} if stats is None else {"sample_stats": stats.assign_coords(steps)})
+    return xr.DataTree.from_dict(groups)

@@ -5,6 +5,7 @@ from dataclasses import FrozenInstanceError, asdict
 
 import numpy as np
 import pytest
+import xarray as xr
 from hand_made_posteriors import random_posterior, small_design
 from hypothesis import given, settings
 from hypothesis import strategies as st

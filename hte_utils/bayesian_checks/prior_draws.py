@@ -11,11 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from hte_utils.parameters import GROUP_COLUMN
+from hte_utils.parameters import posterior_tree
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from hte_utils.priors import Priors
     from hte_utils.trial_checks import FloatArray
     from hte_utils.trial_design import Patients
@@ -41,7 +39,7 @@ def draw_from_prior(priors: Priors, patients: Patients, *, draws: int, rng: np.r
     for deviation, precision in (("re", "tau_re"), ("re_trt", "tau_re_trt")):
         values[deviation] = rng.standard_normal((draws, n_groups)) / np.sqrt(values[precision])[:, None]
     values["te_group"] = values["b_trt"][:, None] + values["re_trt"]
-    return labelled_draws({name: value[None] for name, value in values.items()}, patients)
+    return posterior_tree({name: value[None] for name, value in values.items()}, None, patients)
 
 
 def _interactions(priors: Priors, n_modifiers: int, draws: int, rng: np.random.Generator) -> dict[str, FloatArray]:
@@ -50,36 +48,3 @@ def _interactions(priors: Priors, n_modifiers: int, draws: int, rng: np.random.G
         return {"b_interaction": priors.fixed_sd * standard}
     sd = priors.interaction_scale * np.abs(rng.standard_normal(draws))
     return {"sd_interaction": sd, "b_interaction": sd[:, None] * standard}
-
-
-_OWN_DIM = {
-    "b_prognostic": "prognostic",
-    "b_interaction": "modifier",
-    "re": "group",
-    "re_trt": "group",
-    "te_group": "group",
-}
-
-
-def labelled_draws(values: Mapping[str, FloatArray], patients: Patients) -> xr.DataTree:
-    """Label draws by the names of the model's variables.
-
-    `values`: By variable: shape (chains, draws) or (chains, draws, labels).
-    `patients`: Give the labels of covariates, modifiers and groups.
-
-    As `draw_from_prior` returns it.
-    """
-    variables = {
-        name: (("chain", "draw", _OWN_DIM[name]) if name in _OWN_DIM else ("chain", "draw"), value)
-        for name, value in values.items()
-    }
-    n_chains, n_draws = values["b_trt"].shape
-    labels = {
-        "chain": np.arange(n_chains),
-        "draw": np.arange(n_draws),
-        "prognostic": list(patients.prognostic_labels),
-        "modifier": list(patients.modifier_labels),
-        "group": list(patients.group_labels),
-    }
-    dataset = xr.Dataset(variables, coords=labels, attrs={GROUP_COLUMN: patients.coding.spec.group})
-    return xr.DataTree.from_dict({"posterior": dataset})

@@ -22,10 +22,10 @@ import xarray as xr
 from threadpoolctl import threadpool_limits
 
 from hte_utils.bayesian_checks.outcome_model import event_probability_draws, replicate_outcomes
-from hte_utils.bayesian_checks.prior_draws import draw_from_prior, labelled_draws
+from hte_utils.bayesian_checks.prior_draws import draw_from_prior
 from hte_utils.cate import EffectScale, GroupEffects, cate_draws
 from hte_utils.independence import Schedule, run_chains
-from hte_utils.parameters import listing2_draws, split_sums, sums_of
+from hte_utils.parameters import listing2_draws, posterior_tree, split_sums, sums_of
 from hte_utils.priors import Priors
 from hte_utils.quick_posterior import Engine, quick_posterior
 from hte_utils.sums_density import SumsDensity
@@ -140,7 +140,7 @@ def calibrate(
             # The truth stands in front of the draws of its trial, so that all go through the same code; chains are
             # trials.
             together = {name: np.stack([fit[name] for fit in fits]) for name in fits[0]}
-            quantities = _quantities(labelled_draws(together, design), design, outcomes[block])
+            quantities = _quantities(posterior_tree(together, None, design), design, outcomes[block])
             blocks.append(_ranks(quantities).assign_coords(trial=block, by_nuts=("trial", list(by_nuts))))
     return Calibration(xr.concat(blocks, "trial"), draws, seed)
 

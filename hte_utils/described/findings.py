@@ -28,7 +28,7 @@ from hte_utils.cate import EffectScale, GroupEffects, baseline_risk_draws, cate_
 from hte_utils.described.fit import DescribedDensity
 from hte_utils.described.model import DescribedPriors, Layout, Reading, layout_of
 from hte_utils.evaluation import CateEvaluation, evaluate_cate, point_metrics
-from hte_utils.ledger.entries import Reproduced
+from hte_utils.ledger.entries import Reproduced, slug
 from hte_utils.monte_carlo import draws_matrix, jackknife_mean
 from hte_utils.strata import quantile_groups
 from hte_utils.true_effects import true_cate
@@ -284,8 +284,3 @@ def effects_by_risk(posterior: xr.DataTree, design: TrialDesign, truth: TrialTru
         "true_points": 100.0 * truth.risk_difference @ member,
     }
     return pd.DataFrame(columns, pd.Index(["Q1", "Q2", "Q3", "Q4", "Q5"], name="risk_group"))
-
-
-def slug(label: str) -> str:
-    """Turn a label into a part of a ledger entry's id."""
-    return "_".join("".join(c if c.isalnum() else " " for c in label.lower()).split())

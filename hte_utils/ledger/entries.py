@@ -172,3 +172,8 @@ def _verdict(paper: PaperEntry, found: Reproduced, agrees: bool) -> Verdict:
     return {Kind.EXACT: Verdict.REPRODUCED, Kind.DISTRIBUTIONAL: Verdict.CONSISTENT}.get(
         paper.kind, Verdict.WITHIN_ERROR
     )
+
+
+def slug(label: str) -> str:
+    """Turn a label into a part of an entry's id."""
+    return "_".join("".join(c if c.isalnum() else " " for c in label.lower()).split())
