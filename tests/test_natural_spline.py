@@ -31,6 +31,15 @@ def test_linear_beyond_the_outer_knots_and_curved_between(n_knots) -> None:
     assert n_knots == spline_columns(VALUES, n_knots, at=at).shape[1]
 
 
+@pytest.mark.parametrize(
+    ("n_knots", "quantiles"), [(4, [0.05, 0.35, 0.65, 0.95]), (6, [0.05, 0.23, 0.41, 0.59, 0.77, 0.95])]
+)
+def test_knots_are_at_harrells_quantiles(n_knots, quantiles) -> None:
+    """Harrell (2015), Regression Modeling Strategies, Table 2.3: at its own knot each column is 1, the others are 0."""
+    at_knots = spline_columns(VALUES, n_knots, at=np.quantile(VALUES, quantiles))
+    np.testing.assert_allclose(at_knots, np.eye(n_knots), atol=1e-9)
+
+
 def test_too_few_distinct_values_are_refused() -> None:
     with pytest.raises(ValueError, match="quantiles coincide"):
         spline_columns(np.repeat([0.0, 1.0], 50))
