@@ -112,11 +112,14 @@ _LADDER = (
         "listing_2_ml", "Listing 2's terms, maximum likelihood", "logistic:fit_listing_2", f"{_LISTING_2} and gender"
     ),
     _Likelihood(
-        "listing_2_ml_no_gender", "the same without gender", "logistic:fit_listing_2_without_gender", _LISTING_2
+        "listing_2_ml_no_gender",
+        "Listing 2 without gender, maximum likelihood",
+        "logistic:fit_listing_2_without_gender",
+        _LISTING_2,
     ),
     _Penalised(
         "listing_2_ridge",
-        "the same, Normal(0, 1) priors, mode",
+        "Listing 2 without gender, N(0, 1) mode",
         "ridge_and_lasso:fit_listing_2_mode",
         "the same; all coefficients of order 1",
         exact=True,
