@@ -26,6 +26,7 @@ PARAMETER: Final = "parameter"
 MINIMUM_DRAWS: Final = 10
 """The shortest chain that is analysed: below it an autoregression is guesswork."""
 _SAMPLE_DIMS: Final = ("chain", "draw")
+_BATCHES: Final = 10
 
 
 def scalar_draws(posterior: Posterior) -> xr.DataArray:
@@ -151,8 +152,13 @@ def modern_diagnostics(posterior: Posterior) -> pd.DataFrame:
     return _table(draws, **{name: result["draws"].to_numpy() for name, result in columns.items()})
 
 
-def energy_diagnostics(posterior: xr.DataTree) -> pd.Series[float]:
+def energy_diagnostics(posterior: xr.DataTree) -> pd.DataFrame:
     """E-BFMI of every chain of a Hamiltonian sampler, by ArviZ (Betancourt 2016); below 0.3 is a warning.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a chain; columns ``e_bfmi`` and its Monte Carlo standard error ``mcse``, from batches of the chain.
 
     Raises
     ------
@@ -161,8 +167,15 @@ def energy_diagnostics(posterior: xr.DataTree) -> pd.Series[float]:
     """
     if "sample_stats" not in posterior.children or "energy" not in posterior["sample_stats"].data_vars:
         raise ValueError("no 'energy' in the group 'sample_stats': E-BFMI exists for Hamiltonian samplers only")
-    fraction = _arviz_stats().bfmi(posterior["sample_stats"].to_dataset())["energy"]
-    return pd.Series(fraction.to_numpy(), index=pd.Index(fraction["chain"].to_numpy(), name="chain"), name="e_bfmi")
+    energy = posterior["sample_stats"]["energy"].transpose("chain", "draw")
+    bfmi, size = _arviz_stats().bfmi, energy.sizes["draw"] // _BATCHES
+    batches = energy[:, : size * _BATCHES].to_numpy().reshape(-1, size)
+    in_batches = np.asarray(bfmi(batches)).reshape(-1, _BATCHES)
+    found = {
+        "e_bfmi": np.asarray(bfmi(energy.to_numpy())),
+        "mcse": in_batches.std(axis=1, ddof=1) / np.sqrt(_BATCHES),
+    }
+    return pd.DataFrame(found, index=pd.Index(energy["chain"].to_numpy(), name="chain"))
 
 
 def _arviz_stats() -> Any:

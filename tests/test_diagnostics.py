@@ -167,9 +167,21 @@ def test_energy_diagnostics_follow_their_formula() -> None:
     by_hand = np.square(np.diff(energy)).sum(axis=1) / np.square(energy - energy.mean(axis=1, keepdims=True)).sum(
         axis=1
     )
-    np.testing.assert_allclose(energy_diagnostics(tree), by_hand, rtol=0.01)
+    np.testing.assert_allclose(energy_diagnostics(tree)["e_bfmi"], by_hand, rtol=0.01)
     with pytest.raises(ValueError, match="Hamiltonian"):
         energy_diagnostics(xr.DataTree.from_dict({"posterior": small_posterior()}))
+
+
+def test_the_error_of_e_bfmi_is_its_spread_over_chains() -> None:
+    """A hundred chains of an autoregressive energy."""
+    rng = np.random.default_rng(4)
+    energy = rng.normal(size=(100, 1500))
+    for draw in range(1, 1500):
+        energy[:, draw] += 0.5 * energy[:, draw - 1]
+    tree = xr.DataTree.from_dict({"sample_stats": xr.Dataset({"energy": (("chain", "draw"), energy)})})
+    found = energy_diagnostics(tree)
+    assert found["e_bfmi"].mean() == pytest.approx(2 * (1 - 0.5), rel=0.05)
+    assert found["mcse"].mean() == pytest.approx(found["e_bfmi"].std(), rel=0.15)
 
 
 # --- what is taken and what is refused -----------------------------------------------------------------------------
