@@ -11,12 +11,7 @@ import argparse
 import time
 from pathlib import Path
 
-from hte_utils.bayesian_checks.stored_checks import (
-    CANDIDATES_FILE,
-    RANKS_FILE,
-    store_calibrations,
-    store_evaluation,
-)
+from hte_utils.corrected.stored_checks import CANDIDATES_FILE, RANKS_FILE, store_calibrations, store_evaluation
 
 
 def main() -> None:

@@ -23,8 +23,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from hte_utils.cate import EffectScale, GroupEffects, cate_draws, summarise_cate
-from hte_utils.spec import PAPER_SPEC, Patients
+from hte_utils.effects.cate import EffectScale, GroupEffects, cate_draws, summarise_cate
+from hte_utils.model.spec import PAPER_SPEC, Patients
 from hte_utils.trial import simulate_trial
 
 N_CHAINS, N_DRAWS = 4, 1000

@@ -14,11 +14,19 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from hte_utils import PAPER_SPEC, paper_effects, paper_sampler, paper_tables, simulate_trial, simulate_truth
-from hte_utils.fit import fit
+from hte_utils import PAPER_SPEC, simulate_trial, simulate_truth
 from hte_utils.ledger import record
-from hte_utils.ledger.recorded import Project, paper_ledger
-from hte_utils.ledger.replay import differences
+from hte_utils.ledger.notebooks import Project, differences, paper_ledger
+from hte_utils.model.fit import fit
+from hte_utils.reproduction import (
+    table_4 as paper_tables,
+)
+from hte_utils.reproduction import (
+    tables_5_6 as paper_sampler,
+)
+from hte_utils.reproduction import (
+    tables_7_8 as paper_effects,
+)
 
 if TYPE_CHECKING:
     from hte_utils.ledger import LedgerEntry

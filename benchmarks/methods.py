@@ -12,7 +12,7 @@ import time
 import numpy as np
 
 from hte_utils import simulate_trial
-from hte_utils.comparators import METHODS
+from hte_utils.methods import METHODS
 
 QUICK_RUNS, SLOW_RUNS = 15, 3
 

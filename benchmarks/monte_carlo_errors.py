@@ -24,7 +24,7 @@ import pandas as pd
 from nbclient import NotebookClient
 from scipy import stats
 
-from hte_utils.ledger.recorded import Project, entries_in, entries_of_notebook, read_text_notebook
+from hte_utils.ledger.notebooks import Project, entries_in, entries_of_notebook, read_text_notebook
 
 FAMILY_WISE = 0.01
 SHOWN = 60

@@ -61,7 +61,7 @@ def smallest_ess(draws: Draws) -> float:
 
 def design() -> Any:
     """Return the paper's trial as the model sees it."""
-    from hte_utils.spec import PAPER_SPEC
+    from hte_utils.model.spec import PAPER_SPEC
     from hte_utils.trial import simulate_trial
 
     return PAPER_SPEC.design(simulate_trial())
@@ -69,7 +69,7 @@ def design() -> Any:
 
 def of_listing(posterior: Any) -> Draws:
     """Draws of the 18 quantities in a posterior with the variables of `listing_model`."""
-    from hte_utils.parameters import listing2_draws
+    from hte_utils.model.listing_2 import listing2_draws
 
     return listing2_draws(posterior).to_dataarray("parameter").transpose("parameter", "chain", "draw").to_numpy()
 
@@ -77,7 +77,7 @@ def of_listing(posterior: Any) -> Draws:
 # Each engine returns a function that samples once; whatever it does before that belongs to the cold run only.
 def ours() -> Callable[[], Draws]:
     """Default sampler of this project: the whole of `fit`."""
-    from hte_utils.fit import fit
+    from hte_utils.model.fit import fit
 
     trial = design()
     return lambda: of_listing(fit(trial, cores=CORES))
@@ -85,8 +85,7 @@ def ours() -> Callable[[], Draws]:
 
 def ours_nuts() -> Callable[[], Draws]:
     """NUTS on the sums form: the whole of `fit`, compilation included."""
-    from hte_utils.fit import fit
-    from hte_utils.fit_settings import NutsSettings
+    from hte_utils.model.fit import NutsSettings, fit
 
     trial = design()
     return lambda: of_listing(fit(trial, settings=NutsSettings(), cores=CORES, progress=False))
@@ -96,7 +95,7 @@ def ours_nuts_compiled() -> Callable[[], Draws]:
     """NUTS on the sums form, compiled once: the rest of `fit`."""
     import nutpie
 
-    from hte_utils.model import sums_model
+    from hte_utils.model.listing_2 import sums_model
 
     compiled = nutpie.compile_pymc_model(sums_model(design()))
     sample = ours_nuts()
@@ -113,7 +112,7 @@ def nutpie_listing() -> Callable[[], Draws]:
     import nutpie
     from threadpoolctl import threadpool_limits
 
-    from hte_utils.model import listing_model
+    from hte_utils.model.listing_2 import listing_model
 
     compiled = nutpie.compile_pymc_model(listing_model(design()))
 
@@ -128,7 +127,7 @@ def pymc_default(**arguments: Any) -> Callable[[], Draws]:
     """PyMC's own sampler with its defaults on Listing 2 as printed."""
     import pymc as pm
 
-    from hte_utils.model import listing_model
+    from hte_utils.model.listing_2 import listing_model
 
     model = listing_model(design())
 
@@ -247,8 +246,8 @@ def median_rate(runs: list[Run]) -> float:
 
 def child_scaling(n_patients: int) -> None:
     """Fit a trial of the given size in this fresh process; print seconds and memory as JSON."""
-    from hte_utils.fit import fit
-    from hte_utils.spec import PAPER_SPEC
+    from hte_utils.model.fit import fit
+    from hte_utils.model.spec import PAPER_SPEC
     from hte_utils.trial import simulate_trial
 
     trial = PAPER_SPEC.design(simulate_trial(n_patients))
@@ -292,8 +291,8 @@ def limit() -> None:
     from scipy.special import expit
     from threadpoolctl import threadpool_limits
 
-    from hte_utils.priors import Priors
-    from hte_utils.sums_density import SumsDensity
+    from hte_utils.model.density import SumsDensity
+    from hte_utils.model.listing_2 import Priors
 
     density = SumsDensity.of(design(), Priors())
     rng = np.random.default_rng(1)

@@ -44,12 +44,16 @@ from threadpoolctl import threadpool_limits
 sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[1] / "tests")]
 from quick_trials import QuickTrial, quick_trials  # noqa: E402
 
-from hte_utils.fit import fit  # noqa: E402
-from hte_utils.fit_record import FitWarning, library_versions, record_of  # noqa: E402
-from hte_utils.fit_settings import IndependenceSettings  # noqa: E402
-from hte_utils.model import sums_model  # noqa: E402
-from hte_utils.quick_posterior import Engine, QuickPosterior, quick_posterior  # noqa: E402
-from hte_utils.spec import TrialDesign  # noqa: E402
+from hte_utils.model.fit import (  # noqa: E402
+    FitWarning,
+    IndependenceSettings,
+    fit,
+    library_versions,
+    record_of,
+)
+from hte_utils.model.listing_2 import sums_model  # noqa: E402
+from hte_utils.model.quick_posterior import Engine, QuickPosterior, quick_posterior  # noqa: E402
+from hte_utils.model.spec import TrialDesign  # noqa: E402
 
 QUICK_DRAWS = 200_000
 CHAIN = IndependenceSettings(draws=50_000, chains=4, proposals_per_draw=4, seed=2)

@@ -27,14 +27,13 @@ from pathlib import Path
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from hte_utils.averages.standardisation import standardised_risks
-from hte_utils.cate import GroupEffects, effect_summaries
-from hte_utils.parameters import listing2_draws
-from hte_utils.predictions.cross_fitting import group_members
-from hte_utils.priors import Priors
-from hte_utils.quick_posterior import quick_posterior
-from hte_utils.spec import PAPER_SPEC
-from hte_utils.strata import quantile_groups
+from hte_utils.corrected.cross_fitting import group_members
+from hte_utils.effects.averages import standardised_risks
+from hte_utils.effects.cate import GroupEffects, effect_summaries
+from hte_utils.effects.strata import quantile_groups
+from hte_utils.model.listing_2 import Priors, listing2_draws
+from hte_utils.model.quick_posterior import quick_posterior
+from hte_utils.model.spec import PAPER_SPEC
 from hte_utils.trial import simulate_trial
 
 CORES = 2

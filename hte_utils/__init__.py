@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hte_utils.spec import PAPER_SPEC, TrialSpec
+    from hte_utils.model.spec import PAPER_SPEC, TrialSpec
     from hte_utils.trial import TrialVariant, simulate_trial, simulate_truth
     from hte_utils.trial.as_described import simulate_trial_as_described
     from hte_utils.trial.r_stream import RRandom
@@ -27,9 +27,9 @@ __all__ = [
 ]
 
 _HOME = {
-    "PAPER_SPEC": "spec",
+    "PAPER_SPEC": "model.spec",
     "RRandom": "trial.r_stream",
-    "TrialSpec": "spec",
+    "TrialSpec": "model.spec",
     "TrialVariant": "trial",
     "simulate_trial": "trial",
     "simulate_truth": "trial",

@@ -19,11 +19,23 @@ from audit_cases import paper_case, paper_proofs, reversed_case
 from paper_fits import paper_design
 from reference_values import REFERENCE
 
-from hte_utils import baseline, paper
-from hte_utils.audit import about_data, about_discussion, about_results, decisions
+from hte_utils import paper
+from hte_utils.audit import (
+    experiments as decisions,
+)
+from hte_utils.audit import (
+    section_2_data as about_data,
+)
+from hte_utils.audit import (
+    section_3 as about_results,
+)
+from hte_utils.audit import (
+    section_4 as about_discussion,
+)
 from hte_utils.audit.case import Case, Proofs, assemble
 from hte_utils.audit.listings import listing_2_model
 from hte_utils.paper.statements import statement
+from hte_utils.reproduction import table_1 as baseline
 from hte_utils.trial import (
     EffectCoefficients,
     ListingCoefficients,

@@ -8,9 +8,23 @@ from functools import cache
 import numpy as np
 from paper_fits import paper_design, paper_posterior
 
-from hte_utils.audit import confounding, data_variants, decisions, listings, table_2_laws
+from hte_utils.audit import (
+    experiments as confounding,
+)
+from hte_utils.audit import (
+    experiments as data_variants,
+)
+from hte_utils.audit import (
+    experiments as decisions,
+)
+from hte_utils.audit import (
+    experiments as table_2_laws,
+)
+from hte_utils.audit import (
+    listings,
+)
 from hte_utils.audit.case import Case, Proofs, assemble
-from hte_utils.paper_tables import BOOK_SETTINGS
+from hte_utils.reproduction.table_4 import BOOK_SETTINGS
 from hte_utils.trial import simulate_trial, simulate_truth
 
 

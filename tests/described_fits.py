@@ -7,9 +7,9 @@ from functools import cache
 import pandas as pd
 import xarray as xr
 
-from hte_utils.described.fit import fit_described
-from hte_utils.described.model import Reading, paper_subgroups
-from hte_utils.spec import PAPER_SPEC, TrialDesign
+from hte_utils.audit.described_fit import fit_described
+from hte_utils.audit.described_model import Reading, paper_subgroups
+from hte_utils.model.spec import PAPER_SPEC, TrialDesign
 from hte_utils.trial import BaselineCoefficients, ListingCoefficients, simulate_trial
 
 OFTEN = ListingCoefficients(baseline=BaselineCoefficients(intercept=-0.5))

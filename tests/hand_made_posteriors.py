@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 import xarray as xr
 
-from hte_utils.spec import PAPER_SPEC, TrialDesign
+from hte_utils.model.spec import PAPER_SPEC, TrialDesign
 from hte_utils.trial import simulate_trial
 
 LABELS = {

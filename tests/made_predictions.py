@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import expit, logit
 
-from hte_utils.predictions.effect_predictions import EffectPredictions
+from hte_utils.corrected.predictions import EffectPredictions
 
 
 @dataclass(frozen=True)

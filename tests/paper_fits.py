@@ -8,10 +8,9 @@ import numpy as np
 import xarray as xr
 from arviz_stats.base import array_stats
 
-from hte_utils.fit import fit
-from hte_utils.fit_settings import Settings
-from hte_utils.parameters import listing2_draws
-from hte_utils.spec import PAPER_SPEC, TrialDesign
+from hte_utils.model.fit import Settings, fit
+from hte_utils.model.listing_2 import listing2_draws
+from hte_utils.model.spec import PAPER_SPEC, TrialDesign
 from hte_utils.trial import simulate_trial
 
 

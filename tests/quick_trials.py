@@ -9,12 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from hte_utils.candidate_models import ALL_MODIFIERS_MODEL
-from hte_utils.priors import Priors
-from hte_utils.spec import PAPER_SPEC, TrialDesign, TrialSpec
-from hte_utils.sums_density import Coordinates
+from hte_utils.model.candidates import ALL_MODIFIERS_MODEL
+from hte_utils.model.checks import TrialWarning
+from hte_utils.model.density import Coordinates
+from hte_utils.model.listing_2 import Priors
+from hte_utils.model.spec import PAPER_SPEC, TrialDesign, TrialSpec
 from hte_utils.trial import simulate_trial
-from hte_utils.trial_checks import TrialWarning
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from hte_utils.comparators.estimates import EffectEstimates, IntervalEstimate, MethodResult
+from hte_utils.methods.estimates import EffectEstimates, IntervalEstimate, MethodResult
 
 
 @dataclass(frozen=True, slots=True)

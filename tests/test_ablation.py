@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hte_utils import ablation
-from hte_utils.ablation import (
+from hte_utils.audit import ablation
+from hte_utils.audit import figures as audit
+from hte_utils.audit.ablation import (
     ABLATION_SETTINGS,
     ANALYSES,
     PAPER_ANALYSIS,
@@ -18,14 +19,13 @@ from hte_utils.ablation import (
     Choice,
     ablation_table,
 )
-from hte_utils.candidate_models import ALL_MODIFIERS_MODEL
-from hte_utils.cate import EffectScale, GroupEffects, baseline_risk_draws, cate_draws
-from hte_utils.evaluation import evaluate_cate
-from hte_utils.figures import audit
-from hte_utils.fit import fit
+from hte_utils.effects.cate import EffectScale, GroupEffects, baseline_risk_draws, cate_draws
+from hte_utils.effects.evaluation import evaluate_cate
+from hte_utils.effects.strata import stratify_by_risk
+from hte_utils.model.candidates import ALL_MODIFIERS_MODEL
+from hte_utils.model.fit import fit
+from hte_utils.model.spec import PAPER_SPEC
 from hte_utils.paper import printed_number
-from hte_utils.spec import PAPER_SPEC
-from hte_utils.strata import stratify_by_risk
 from hte_utils.trial import simulate_truth, trial_table
 
 AS_IN_PAPER = "as in the paper"

@@ -14,9 +14,9 @@ from statsmodels.discrete.discrete_model import Logit
 from statsmodels.stats._delta_method import NonlinearDeltaCov
 from statsmodels.tools.tools import add_constant
 
-from hte_utils.averages.arm_comparison import StandardisedLogit, design_matrix, unadjusted_effects
-from hte_utils.averages.standardisation import EVERYBODY, Measure, everybody
-from hte_utils.spec import PAPER_SPEC
+from hte_utils.corrected.subgroups import StandardisedLogit, design_matrix, unadjusted_effects
+from hte_utils.effects.averages import EVERYBODY, Measure, everybody
+from hte_utils.model.spec import PAPER_SPEC
 from hte_utils.trial import simulate_trial
 
 RD, RR, LOR = Measure.RISK_DIFFERENCE.name, Measure.RISK_RATIO.name, Measure.MARGINAL_LOG_ODDS_RATIO.name

@@ -1,7 +1,7 @@
 """HAS-BLED against the columns of the trial."""
 
 from hte_utils import simulate_trial
-from hte_utils.audit.common import HAS_BLED, uncovered_items
+from hte_utils.audit.case import HAS_BLED, uncovered_items
 
 
 def test_the_score_has_nine_items_and_its_columns_exist():

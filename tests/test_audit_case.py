@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from audit_cases import paper_case, reversed_case
 
+from hte_utils.model.listing_2 import table4_draws
 from hte_utils.paper import printed, printed_number
-from hte_utils.parameters import table4_draws
 
 
 def test_the_draws_have_the_means_and_sds_of_table_4():

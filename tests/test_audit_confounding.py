@@ -6,7 +6,7 @@ import pytest
 from scipy.special import expit
 
 from hte_utils import simulate_trial
-from hte_utils.audit.confounding import (
+from hte_utils.audit.experiments import (
     by_hidden_factor,
     by_risk,
     chance_of_imbalance,
@@ -16,7 +16,7 @@ from hte_utils.audit.confounding import (
     joint_test,
     randomised,
 )
-from hte_utils.baseline import COVARIATES, propensity
+from hte_utils.reproduction.table_1 import COVARIATES, propensity
 from hte_utils.trial import simulate_truth
 
 

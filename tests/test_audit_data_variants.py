@@ -2,7 +2,7 @@
 
 from audit_cases import paper_proofs
 
-from hte_utils.audit.data_variants import TABLE_1, TABLE_3, TABLE_4
+from hte_utils.audit.experiments import TABLE_1, TABLE_3, TABLE_4
 from hte_utils.trial import TrialVariant
 
 

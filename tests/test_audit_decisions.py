@@ -6,7 +6,14 @@ from audit_cases import paper_case
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hte_utils.audit.decisions import BY_SIGN, HIGH_QUINTILES, ORACLE, TREAT_ALL, bleeds_by_rule, expected_bleeds
+from hte_utils.audit.experiments import (
+    BY_SIGN,
+    HIGH_QUINTILES,
+    ORACLE,
+    TREAT_ALL,
+    bleeds_by_rule,
+    expected_bleeds,
+)
 from hte_utils.trial import simulate_truth
 
 TRUTH = simulate_truth(40, 5)

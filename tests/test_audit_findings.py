@@ -11,20 +11,33 @@ from audit_cases import paper_case, paper_proofs, reversed_case
 from reference_values import REFERENCE
 
 from hte_utils.audit import (
-    about_data,
-    about_diagnostics,
-    about_discussion,
-    about_equations,
-    about_introduction,
-    about_model,
-    about_results,
-    decisions,
+    experiments as decisions,
 )
-from hte_utils.audit.about_results import chance_of_a_factor_of_two
-from hte_utils.audit.case import Case, Proofs
-from hte_utils.audit.common import printed_metric, rows
-from hte_utils.audit.data_variants import TABLE_1
+from hte_utils.audit import (
+    section_1 as about_introduction,
+)
+from hte_utils.audit import (
+    section_2_data as about_data,
+)
+from hte_utils.audit import (
+    section_2_equations as about_equations,
+)
+from hte_utils.audit import (
+    section_2_model as about_model,
+)
+from hte_utils.audit import (
+    section_3 as about_diagnostics,
+)
+from hte_utils.audit import (
+    section_3 as about_results,
+)
+from hte_utils.audit import (
+    section_4 as about_discussion,
+)
+from hte_utils.audit.case import Case, Proofs, printed_metric, rows
+from hte_utils.audit.experiments import TABLE_1
 from hte_utils.audit.listings import listing_2_model
+from hte_utils.audit.section_3 import chance_of_a_factor_of_two
 from hte_utils.ledger import Finding, Verdict
 from hte_utils.paper.statements import statement, statements
 from hte_utils.trial import TrialVariant

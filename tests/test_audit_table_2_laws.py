@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hte_utils.audit.table_2_laws import against_the_trial, drawn_by_table_2
+from hte_utils.audit.experiments import against_the_trial, drawn_by_table_2
 from hte_utils.trial import AGE_LIMITS, simulate_truth
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from audit_cases import paper_case, paper_proofs
 
-from hte_utils.audit import tables
+from hte_utils.audit import experiments as tables
 from hte_utils.paper import printed_number
 
 

@@ -6,9 +6,10 @@ import pytest
 from reference_values import REFERENCE, assert_same_values, numbers, rows, run_again
 from scipy import stats
 
-from hte_utils import baseline, simulate_trial
+from hte_utils import simulate_trial
 from hte_utils.ledger import Verdict, record
 from hte_utils.paper import entries_of
+from hte_utils.reproduction import table_1 as baseline
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import pytest
 from docutils import nodes
 from docutils.utils import new_document
 
-from hte_utils.ledger.recorded import Project
+from hte_utils.ledger.notebooks import Project
 
 ROOT = Project.find().root
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hte_utils.calibration.bootstrap import Estimate, bootstrap_counts
+from hte_utils.corrected.calibration import Estimate, bootstrap_counts
 
 
 @given(

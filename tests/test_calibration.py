@@ -7,11 +7,7 @@ import pytest
 import statsmodels.api as sm
 from scipy.special import expit, logit
 
-from hte_utils.calibration.risk_calibration import (
-    bootstrapped_ici,
-    calibrate_risk,
-    calibrate_risk_against_truth,
-)
+from hte_utils.corrected.calibration import bootstrapped_ici, calibrate_risk, calibrate_risk_against_truth
 
 RNG = np.random.default_rng(4)
 RISK = expit(RNG.normal(-2, 1, 3000))

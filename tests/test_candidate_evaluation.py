@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from hand_made_posteriors import random_posterior, small_design
 
-from hte_utils.bayesian_checks.candidate_evaluation import (
+from hte_utils.corrected.stored_checks import (
     SCALES,
     EffectErrors,
     effect_errors,
@@ -15,12 +15,12 @@ from hte_utils.bayesian_checks.candidate_evaluation import (
     mean_over_trials,
     paired_differences,
 )
-from hte_utils.candidate_models import CONSTANT_MODEL, PAPER_MODEL
-from hte_utils.cate import GroupEffects, cate_draws
-from hte_utils.evaluation import evaluate_cate
-from hte_utils.fit_settings import IndependenceSettings
+from hte_utils.effects.cate import GroupEffects, cate_draws
+from hte_utils.effects.evaluation import evaluate_cate
+from hte_utils.effects.truth import true_cate
+from hte_utils.model.candidates import CONSTANT_MODEL, PAPER_MODEL
+from hte_utils.model.fit import IndependenceSettings
 from hte_utils.trial import simulate_truth
-from hte_utils.true_effects import true_cate
 
 
 @pytest.mark.parametrize("scale", list(SCALES))

@@ -11,7 +11,8 @@ import statsmodels.api as sm
 from scipy import stats
 from scipy.special import expit, logit
 
-from hte_utils.candidate_models import (
+from hte_utils.effects.cate import EffectScale, GroupEffects, cate_draws
+from hte_utils.model.candidates import (
     ALL_MODIFIERS_MODEL,
     ALL_MODIFIERS_PRIORS,
     ALL_MODIFIERS_SPEC,
@@ -23,11 +24,9 @@ from hte_utils.candidate_models import (
     SBP_MODEL,
     UNSHRUNK_MODEL,
 )
-from hte_utils.cate import EffectScale, GroupEffects, cate_draws
-from hte_utils.fit import fit
-from hte_utils.fit_settings import IndependenceSettings
-from hte_utils.priors import Priors
-from hte_utils.spec import PAPER_SPEC
+from hte_utils.model.fit import IndependenceSettings, fit
+from hte_utils.model.listing_2 import Priors
+from hte_utils.model.spec import PAPER_SPEC
 from hte_utils.trial import simulate_trial
 
 

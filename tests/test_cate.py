@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import expit, logit
 
-from hte_utils import cate
-from hte_utils.cate import (
+from hte_utils.effects import cate
+from hte_utils.effects.cate import (
     EffectScale,
     GroupEffects,
     baseline_risk_draws,
@@ -19,7 +19,7 @@ from hte_utils.cate import (
     summarise_baseline_risk,
     summarise_cate,
 )
-from hte_utils.spec import PAPER_SPEC, TrialDesign
+from hte_utils.model.spec import PAPER_SPEC, TrialDesign
 from hte_utils.trial import simulate_trial
 
 LOR, RD, RR = EffectScale.LOG_ODDS_RATIO, EffectScale.RISK_DIFFERENCE, EffectScale.RISK_RATIO

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hte_utils.coda import (
+from hte_utils.model.coda import (
     effective_size,
     geweke_windows,
     geweke_z,

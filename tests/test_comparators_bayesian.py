@@ -9,12 +9,11 @@ from comparator_trials import rng, trial_of, with_events
 from paper_fits import paper_design, paper_posterior
 from scipy.special import expit, logit
 
-from hte_utils.cate import EffectScale, GroupEffects, baseline_risk_draws, cate_draws
-from hte_utils.comparators import METHODS
-from hte_utils.comparators.learners_and_forests import effects_from_risk_draws, monte_carlo_notes
-from hte_utils.fit_record import FitWarning
-from hte_utils.fit_settings import IndependenceSettings
-from hte_utils.quick_posterior import Engine, QuickFallbackWarning, QuickPosterior, quick_posterior
+from hte_utils.effects.cate import EffectScale, GroupEffects, baseline_risk_draws, cate_draws
+from hte_utils.methods import METHODS
+from hte_utils.methods.learners_and_forests import effects_from_risk_draws, monte_carlo_notes
+from hte_utils.model.fit import FitWarning, IndependenceSettings
+from hte_utils.model.quick_posterior import Engine, QuickFallbackWarning, QuickPosterior, quick_posterior
 
 
 class TestAgainstAnIndependentRun:
@@ -91,7 +90,7 @@ class TestAwkwardTrials:
                 found, record=dataclasses.replace(found.record, engine=Engine.NUTS, pareto_k=0.9)
             )
 
-        monkeypatch.setattr("hte_utils.comparators.bayesian.quick_posterior", failing)
+        monkeypatch.setattr("hte_utils.methods.bayesian.quick_posterior", failing)
         trial = trial_of(200, 3)
         notes = METHODS["paper_corrected"](trial, [trial], rng()).notes
         assert (notes["nuts_fallback"], notes["not_converged"], notes["pareto_k"]) == (1.0, 1.0, 0.9)
@@ -100,6 +99,6 @@ class TestAwkwardTrials:
         def overflowing(*_arguments: object, **_options: object) -> None:
             np.exp(np.array([1e4]))
 
-        monkeypatch.setattr("hte_utils.comparators.bayesian.quick_posterior", overflowing)
+        monkeypatch.setattr("hte_utils.methods.bayesian.quick_posterior", overflowing)
         with pytest.raises(RuntimeWarning, match="overflow"):
             METHODS["paper_corrected"](trial_of(200, 3), [trial_of(200, 3)], rng())

@@ -5,7 +5,7 @@ import pickle
 import numpy as np
 import pytest
 
-from hte_utils.comparators import EffectEstimates, IntervalEstimate, MethodResult
+from hte_utils.methods import EffectEstimates, IntervalEstimate, MethodResult
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ from comparator_trials import numbers_of, trial_of
 from scipy.stats import kstest
 from statsmodels.formula.api import logit
 
-from hte_utils.comparators.estimates import COVARIATES
-from hte_utils.comparators.interaction_tests import (
+from hte_utils.methods.estimates import COVARIATES
+from hte_utils.methods.interaction_tests import (
     LikelihoodRatioTest,
     all_interactions,
     interactions_one_at_a_time,

@@ -8,8 +8,8 @@ import statsmodels.api as sm
 from scipy.optimize import minimize
 from scipy.special import expit
 
-from hte_utils.comparators import METHODS
-from hte_utils.spec import PAPER_SPEC
+from hte_utils.methods import METHODS
+from hte_utils.model.spec import PAPER_SPEC
 from hte_utils.trial import simulate_trial
 
 TRIAL = simulate_trial(1500, 11)

@@ -9,9 +9,9 @@ import pytest
 import statsmodels.api as sm
 from comparator_trials import LINEAR, SAME_FOR_ALL, numbers_of, rng, trial_of, truth_of, with_events
 
-from hte_utils.comparators import METHODS, EffectEstimates
-from hte_utils.comparators.estimates import COVARIATES
-from hte_utils.comparators.logistic import (
+from hte_utils.methods import METHODS, EffectEstimates
+from hte_utils.methods.estimates import COVARIATES
+from hte_utils.methods.logistic import (
     firth_coefficients,
     fit_logistic,
     interaction_terms,

@@ -11,8 +11,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 from sklearn.model_selection import StratifiedKFold
 
-from hte_utils.comparators import METHODS
-from hte_utils.comparators.ridge_and_lasso import FOLDS, RIDGE_PENALTIES, PenalisedFit, fit_penalised
+from hte_utils.methods import METHODS
+from hte_utils.methods.ridge_and_lasso import FOLDS, RIDGE_PENALTIES, PenalisedFit, fit_penalised
 
 
 @pytest.fixture(scope="module", params=["ridge", "lasso"])

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from comparator_trials import rng, trial_of
 
-from hte_utils.comparators import METHODS, MethodResult
+from hte_utils.methods import METHODS, MethodResult
 
 QUICK = [name for name, method in METHODS.items() if not method.slow]
 SLOW = [name for name, method in METHODS.items() if method.slow]
@@ -38,7 +38,7 @@ def same(one: MethodResult, other: MethodResult, relative: float = 0.0) -> None:
 
 def test_importing_the_package_loads_no_library() -> None:
     heavy = ["econml", "stochtree", "lightgbm", "sklearn", "statsmodels", "firthmodels", "pymc"]
-    code = f"import sys, hte_utils.comparators; print([m for m in {heavy} if m in sys.modules])"
+    code = f"import sys, hte_utils.methods; print([m for m in {heavy} if m in sys.modules])"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
 

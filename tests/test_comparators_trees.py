@@ -7,8 +7,8 @@ import pytest
 from comparator_trials import SAME_FOR_ALL, numbers_of, rng, trial_of, truth_of, with_events
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
-from hte_utils.comparators import METHODS, EffectEstimates
-from hte_utils.comparators.learners_and_forests import BOOSTING, risk_draws, sampled_forest
+from hte_utils.methods import METHODS, EffectEstimates
+from hte_utils.methods.learners_and_forests import BOOSTING, risk_draws, sampled_forest
 
 
 def trial_effects(name: str, *trial: object) -> EffectEstimates:

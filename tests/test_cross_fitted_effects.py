@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 
 from hte_utils import PAPER_SPEC, simulate_trial
-from hte_utils.cate import EffectScale, GroupEffects, summarise_baseline_risk, summarise_cate
-from hte_utils.fit import fit
-from hte_utils.fit_settings import IndependenceSettings
-from hte_utils.predictions.cross_fitted_effects import CrossFitted, fit_folds, predict_folds
+from hte_utils.corrected.cross_fitting import CrossFitted, fit_folds, predict_folds
+from hte_utils.effects.cate import EffectScale, GroupEffects, summarise_baseline_risk, summarise_cate
+from hte_utils.model.fit import IndependenceSettings, fit
 
 TRIAL = simulate_trial(n_subjects=600, seed=123)
 

@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hte_utils.predictions.cross_fitting import arm_balanced_folds, group_members, groups_within_folds
-from hte_utils.strata import quantile_groups
+from hte_utils.corrected.cross_fitting import arm_balanced_folds, group_members, groups_within_folds
+from hte_utils.effects.strata import quantile_groups
 
 
 @given(st.integers(2, 6), st.integers(6, 30), st.integers(6, 30), st.integers(0, 2**31 - 1))

@@ -6,12 +6,12 @@ import numpy as np
 import xarray as xr
 from hand_made_posteriors import random_posterior, small_design
 
-from hte_utils.bayesian_checks.derived_quantities import (
+from hte_utils.corrected.model_checks import (
     diagnostics_of_quantities,
     diagnostics_of_worst_patients,
     reported_quantities,
 )
-from hte_utils.cate import EffectScale, GroupEffects, baseline_risk_draws, cate_draws
+from hte_utils.effects.cate import EffectScale, GroupEffects, baseline_risk_draws, cate_draws
 
 
 def test_averages_by_hand() -> None:

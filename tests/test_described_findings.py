@@ -13,8 +13,7 @@ from described_fits import paper_fit, paper_trial
 from paper_fits import paper_design, paper_posterior
 from scipy import integrate, optimize, special, stats
 
-from hte_utils.cate import EffectScale, GroupEffects, baseline_risk_draws, cate_draws
-from hte_utils.described.findings import (
+from hte_utils.audit.described_findings import (
     OWN_SLOPES,
     attenuation,
     compare_effects,
@@ -31,11 +30,12 @@ from hte_utils.described.findings import (
     profile_likelihood,
     slopes_by_sigma,
 )
-from hte_utils.described.fit import DescribedDensity
-from hte_utils.described.model import DescribedPriors, Reading
-from hte_utils.evaluation import evaluate_cate
-from hte_utils.spec import PAPER_SPEC
-from hte_utils.strata import stratify_by_risk
+from hte_utils.audit.described_fit import DescribedDensity
+from hte_utils.audit.described_model import DescribedPriors, Reading
+from hte_utils.effects.cate import EffectScale, GroupEffects, baseline_risk_draws, cate_draws
+from hte_utils.effects.evaluation import evaluate_cate
+from hte_utils.effects.strata import stratify_by_risk
+from hte_utils.model.spec import PAPER_SPEC
 from hte_utils.trial import EffectCoefficients, ListingCoefficients, simulate_truth, trial_table
 from hte_utils.trial.as_described import LOG_ODDS_EFFECTS, simulate_truth_as_described
 

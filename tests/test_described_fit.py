@@ -13,7 +13,7 @@ from described_fits import paper_fit, paper_trial, small_trial, tiny_trial
 from numpy.polynomial.hermite_e import hermegauss
 from scipy import integrate, optimize, special, stats
 
-from hte_utils.described.fit import (
+from hte_utils.audit.described_fit import (
     NODES,
     WEIGHTS,
     DescribedDensity,
@@ -22,8 +22,8 @@ from hte_utils.described.fit import (
     log_mean_expit_derivatives,
     mean_expit,
 )
-from hte_utils.described.model import DescribedPriors, Reading, described_model, layout_of
-from hte_utils.fit_record import FitWarning
+from hte_utils.audit.described_model import DescribedPriors, Reading, described_model, layout_of
+from hte_utils.model.fit import FitWarning
 
 PRIORS = DescribedPriors()
 M = np.linspace(-8.0, 8.0, 17)

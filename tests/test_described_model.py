@@ -7,13 +7,7 @@ import pytest
 from described_fits import paper_trial, small_trial
 from scipy import special, stats
 
-from hte_utils.described.model import (
-    DescribedPriors,
-    Reading,
-    described_model,
-    layout_of,
-    paper_subgroups,
-)
+from hte_utils.audit.described_model import DescribedPriors, Reading, described_model, layout_of, paper_subgroups
 from hte_utils.trial import simulate_trial
 
 

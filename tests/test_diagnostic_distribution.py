@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy.stats import norm
 
-from hte_utils.diagnostic_distribution import joint_distance, normal_exceedance
+from hte_utils.reproduction.tables_5_6 import joint_distance, normal_exceedance
 
 TEN = pd.DataFrame({"a": np.arange(1.0, 11.0)})
 

@@ -12,8 +12,8 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from hte_utils import coda
-from hte_utils.diagnostics import (
+from hte_utils.model import coda
+from hte_utils.model.diagnostics import (
     energy_diagnostics,
     gelman_rubin,
     modern_diagnostics,

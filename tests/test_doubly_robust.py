@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made_predictions import made_trial, predictions
 
-from hte_utils.decisions.doubly_robust import doubly_robust_scores
+from hte_utils.corrected.policies import doubly_robust_scores
 
 PROBABILITY = st.floats(0.01, 0.99)
 

@@ -8,15 +8,15 @@ import statsmodels.api as sm
 from made_predictions import made_trial, predictions, stretched
 from statsmodels.stats.proportion import confint_proportions_2indep
 
-from hte_utils.calibration.effect_calibration import (
+from hte_utils.corrected.effect_calibration import (
     calibrate_against_truth,
     effects_by_predicted_group,
     log_odds_ratio_calibration_of_truth,
     regress_log_odds_ratio,
     regress_risk_difference,
 )
-from hte_utils.decisions.doubly_robust import doubly_robust_scores
-from hte_utils.strata import quantile_groups
+from hte_utils.corrected.policies import doubly_robust_scores
+from hte_utils.effects.strata import quantile_groups
 
 MADE = made_trial(20_000)
 TRUE = MADE.truth

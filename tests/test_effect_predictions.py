@@ -6,13 +6,17 @@ import numpy as np
 import pytest
 
 from hte_utils import PAPER_SPEC, simulate_trial
-from hte_utils.cate import EffectScale, GroupEffects, cate_draws, summarise_baseline_risk, summarise_cate
-from hte_utils.fit import fit
-from hte_utils.fit_settings import IndependenceSettings
-from hte_utils.monte_carlo import draws_matrix, jackknife_mean
-from hte_utils.predictions.age_alone import cross_fitted_by_age, predict_by_age
-from hte_utils.predictions.batched_predictions import BatchedPredictions, predict_in_batches
-from hte_utils.predictions.effect_predictions import EffectPredictions, predict_effects
+from hte_utils.corrected.cross_fitting import cross_fitted_by_age, predict_by_age
+from hte_utils.corrected.predictions import BatchedPredictions, EffectPredictions, predict_effects, predict_in_batches
+from hte_utils.effects.cate import (
+    EffectScale,
+    GroupEffects,
+    cate_draws,
+    summarise_baseline_risk,
+    summarise_cate,
+)
+from hte_utils.effects.monte_carlo import draws_matrix, jackknife_mean
+from hte_utils.model.fit import IndependenceSettings, fit
 
 TRIAL = simulate_trial(n_subjects=500, seed=123)
 DESIGN = PAPER_SPEC.design(TRIAL)

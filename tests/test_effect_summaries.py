@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from paper_fits import paper_design
 
-from hte_utils.cate import (
+from hte_utils.effects.cate import (
     EffectScale,
     GroupEffects,
     cate_draws,
@@ -14,7 +14,7 @@ from hte_utils.cate import (
     summarise_baseline_risk,
     summarise_cate,
 )
-from hte_utils.quick_posterior import QuickPosterior, quick_posterior
+from hte_utils.model.quick_posterior import QuickPosterior, quick_posterior
 from hte_utils.trial import simulate_trial
 
 

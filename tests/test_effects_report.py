@@ -7,16 +7,15 @@ import pandas as pd
 import pytest
 from hand_made_posteriors import random_posterior, small_design
 
-from hte_utils.averages.arm_comparison import unadjusted_effects
-from hte_utils.averages.effects_report import (
+from hte_utils.corrected.effects_report import (
     average_effects_table,
     group_effects_table,
     guarded_effects,
     signed,
     true_table,
 )
-from hte_utils.averages.standardisation import EVERYBODY, Measure, standardised_risks, summarise_effects, true_risks
-from hte_utils.averages.subgroups import ByCategory, memberships
+from hte_utils.corrected.subgroups import ByCategory, memberships, unadjusted_effects
+from hte_utils.effects.averages import EVERYBODY, Measure, standardised_risks, summarise_effects, true_risks
 from hte_utils.trial import simulate_trial, simulate_truth
 
 

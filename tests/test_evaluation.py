@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from scipy import stats
 from sklearn.metrics import mean_absolute_error, root_mean_squared_error
 
-from hte_utils.cate import EffectScale, GroupEffects, cate_draws
-from hte_utils.evaluation import evaluate_cate, point_metrics
+from hte_utils.effects.cate import EffectScale, GroupEffects, cate_draws
+from hte_utils.effects.evaluation import evaluate_cate, point_metrics
 
 N_PATIENTS = 80
 

@@ -4,15 +4,18 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from hte_utils import PAPER_SPEC, baseline, paper_sampler, simulate_trial
-from hte_utils.figures import baseline as baseline_figures
-from hte_utils.figures import data_generation, diagnostics
-from hte_utils.figures.ledger import verdicts_by_item
-from hte_utils.figures.style import canvas
-from hte_utils.fit import fit
-from hte_utils.ledger.recorded import Project, paper_ledger
+from hte_utils import PAPER_SPEC, simulate_trial
+from hte_utils.ledger.notebooks import Project, paper_ledger
+from hte_utils.ledger.page import verdicts_by_item
+from hte_utils.model.fit import fit
+from hte_utils.model.listing_2 import table4_draws
 from hte_utils.paper import entries_of, printed_number
-from hte_utils.parameters import table4_draws
+from hte_utils.reproduction import figures_diagnostics as diagnostics
+from hte_utils.reproduction import figures_trial as baseline_figures
+from hte_utils.reproduction import figures_trial as data_generation
+from hte_utils.reproduction import table_1 as baseline
+from hte_utils.reproduction import tables_5_6 as paper_sampler
+from hte_utils.style import canvas
 from hte_utils.trial import simulate_truth
 
 

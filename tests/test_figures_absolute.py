@@ -8,16 +8,16 @@ import pytest
 from hand_made_posteriors import random_posterior, small_design
 from matplotlib.colors import to_hex
 
-from hte_utils.averages.arm_comparison import unadjusted_effects
-from hte_utils.averages.effects_report import true_table
-from hte_utils.averages.ridge_risk import RiskModel
-from hte_utils.averages.same_data import same_data_study, summarise_study
-from hte_utils.averages.standardisation import standardised_risks, summarise_effects, true_risks
-from hte_utils.figures import effects_absolute, harm
-from hte_utils.figures import same_data as same_data_figures
-from hte_utils.figures.style import BLUE, VERMILION
-from hte_utils.predictions.cross_fitting import group_members
-from hte_utils.spec import PAPER_SPEC
+from hte_utils.corrected import figures_effects as effects_absolute
+from hte_utils.corrected import figures_effects as harm
+from hte_utils.corrected import figures_effects as same_data_figures
+from hte_utils.corrected.cross_fitting import group_members
+from hte_utils.corrected.effects_report import true_table
+from hte_utils.corrected.same_data import RiskModel, same_data_study, summarise_study
+from hte_utils.corrected.subgroups import unadjusted_effects
+from hte_utils.effects.averages import standardised_risks, summarise_effects, true_risks
+from hte_utils.model.spec import PAPER_SPEC
+from hte_utils.style import BLUE, VERMILION
 from hte_utils.trial import simulate_truth
 
 MEMBERS = group_members(np.arange(300) % 3 + 1)

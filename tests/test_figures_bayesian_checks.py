@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from hte_utils.bayesian_checks.candidate_evaluation import EffectErrors
-from hte_utils.bayesian_checks.predictive_checks import PriorPrediction
-from hte_utils.bayesian_checks.sbc import Calibration
-from hte_utils.figures import bayesian_checks as figures
-from hte_utils.figures.sbc import ecdf_differences
+from hte_utils.corrected import figures_checks as figures
+from hte_utils.corrected.figures_checks import ecdf_differences
+from hte_utils.corrected.predictive_checks import PriorPrediction
+from hte_utils.corrected.sbc import Calibration
+from hte_utils.corrected.stored_checks import EffectErrors
 
 LABELS = ("first", "second")
 

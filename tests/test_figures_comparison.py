@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 from comparator_trials import trial_of, truth_of
 
-from hte_utils import method_comparison
-from hte_utils.comparators import METHODS
-from hte_utils.figures import comparison as figures
+from hte_utils.methods import METHODS, figures
+from hte_utils.study import one_trial as method_comparison
 from hte_utils.study.generate import PROFILE_NAMES, profiles
 from hte_utils.study.scenarios import SCENARIOS
 

@@ -10,10 +10,15 @@ from matplotlib.colors import to_hex
 from paper_fits import paper_design, paper_posterior
 from scipy import integrate
 
-from hte_utils.described.findings import layouts_to_profile, listing_effects, mean_effect_draws, profile_likelihood
-from hte_utils.described.model import OLDER_FROM, DescribedPriors, Reading
-from hte_utils.figures import described as figures
-from hte_utils.figures.style import BLUE
+from hte_utils.audit import figures
+from hte_utils.audit.described_findings import (
+    layouts_to_profile,
+    listing_effects,
+    mean_effect_draws,
+    profile_likelihood,
+)
+from hte_utils.audit.described_model import OLDER_FROM, DescribedPriors, Reading
+from hte_utils.style import BLUE
 from hte_utils.trial import simulate_trial, simulate_truth
 
 

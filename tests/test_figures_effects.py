@@ -8,14 +8,20 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from paper_fits import paper_design, paper_posterior
 
-from hte_utils.cate import EffectScale, GroupEffects, baseline_risk_draws, cate_draws, summarise_cate
-from hte_utils.evaluation import point_metrics
-from hte_utils.figures import cate as cate_figures
-from hte_utils.figures import strata as strata_figures
-from hte_utils.figures.style import VERMILION
-from hte_utils.fit_settings import IndependenceSettings
+from hte_utils.effects.cate import (
+    EffectScale,
+    GroupEffects,
+    baseline_risk_draws,
+    cate_draws,
+    summarise_cate,
+)
+from hte_utils.effects.evaluation import point_metrics
+from hte_utils.effects.strata import RiskStrata, observed_by_stratum, stratify_by_risk
+from hte_utils.model.fit import IndependenceSettings
 from hte_utils.paper import printed_number
-from hte_utils.strata import RiskStrata, observed_by_stratum, stratify_by_risk
+from hte_utils.reproduction import figures_effects as cate_figures
+from hte_utils.reproduction import figures_effects as strata_figures
+from hte_utils.style import VERMILION
 from hte_utils.trial import simulate_truth
 
 LABELS = {"left out": GroupEffects.LEFT_OUT, "in": GroupEffects.INCLUDED}

@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from hte_utils.comparators import METHODS
-from hte_utils.figures import study as figures
-from hte_utils.study import findings
+from hte_utils.methods import METHODS
+from hte_utils.study import figures, findings
 
 NAMES = ["constant", "paper_corrected"]
 

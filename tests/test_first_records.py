@@ -1,9 +1,9 @@
 """Table 3 and the variants that might have made it."""
 
 from hte_utils import simulate_trial
-from hte_utils.first_records import agreement_by_variant, reproduce_table_three, table_three_values
 from hte_utils.ledger import Verdict, record
 from hte_utils.paper import paper_entry
+from hte_utils.reproduction.table_3 import agreement_by_variant, reproduce_table_three, table_three_values
 
 
 def test_the_single_draw_variant_gives_every_cell():

@@ -15,11 +15,16 @@ import pymc as pm
 import pytest
 from paper_fits import distances, paper_design, paper_posterior, summary
 
-from hte_utils.fit import _somebody_watches, fit
-from hte_utils.fit_record import FitWarning, record_of
-from hte_utils.fit_settings import Form, IndependenceSettings, NutsSettings
-from hte_utils.parameters import listing2_draws
-from hte_utils.priors import Priors
+from hte_utils.model.fit import (
+    FitWarning,
+    Form,
+    IndependenceSettings,
+    NutsSettings,
+    _somebody_watches,
+    fit,
+    record_of,
+)
+from hte_utils.model.listing_2 import Priors, listing2_draws
 
 INDEPENDENCE = IndependenceSettings(draws=5000, proposals_per_draw=2)
 NUTS_SUMS = NutsSettings(draws=1000, chains=2)

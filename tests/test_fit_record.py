@@ -9,7 +9,14 @@ import pytest
 import xarray as xr
 from paper_fits import paper_posterior
 
-from hte_utils.fit_record import FitCheck, FitRecord, library_versions, pareto_k, record_of, run_checks
+from hte_utils.model.fit import (
+    FitCheck,
+    FitRecord,
+    library_versions,
+    pareto_k,
+    record_of,
+    run_checks,
+)
 
 
 def changed(**variables: xr.DataArray) -> xr.DataTree:

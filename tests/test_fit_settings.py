@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hte_utils.fit_settings import Form, IndependenceSettings, NutsSettings
+from hte_utils.model.fit import Form, IndependenceSettings, NutsSettings
 
 
 @pytest.mark.parametrize(

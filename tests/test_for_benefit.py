@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from made_predictions import made_trial, predictions, stretched
 from scipy.special import expit
 
-from hte_utils.calibration.bootstrap import Estimate
-from hte_utils.calibration.for_benefit import (
+from hte_utils.corrected.calibration import Estimate, fit_logistic
+from hte_utils.corrected.cross_fitting import combine_deals, combine_folds, combine_truth, predict_sequentially
+from hte_utils.corrected.for_benefit import (
     NOTHING,
     Cohort,
     estimates,
@@ -19,9 +20,7 @@ from hte_utils.calibration.for_benefit import (
     sequential_inference,
     true_values,
 )
-from hte_utils.calibration.replicated_logistic import fit_logistic
-from hte_utils.predictions.effect_predictions import EffectPredictions
-from hte_utils.predictions.sequential import combine_deals, combine_folds, combine_truth, predict_sequentially
+from hte_utils.corrected.predictions import EffectPredictions
 
 FOLDS = st.lists(st.tuples(st.floats(-5, 5), st.floats(0.1, 3)), min_size=1, max_size=6)
 

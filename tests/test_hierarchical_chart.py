@@ -9,7 +9,7 @@ from paper_fits import paper_design
 from scipy import special, stats
 from sklearn.linear_model import LogisticRegression
 
-from hte_utils.hierarchical_chart import (
+from hte_utils.model.chart import (
     HierarchicalChart,
     NormalScore,
     ScalePrior,
@@ -19,10 +19,10 @@ from hte_utils.hierarchical_chart import (
     _solve_upper,
     expand_at_mode,
 )
-from hte_utils.independence import Schedule, run_chains
-from hte_utils.priors import Priors
-from hte_utils.spec import Covariate, TrialDesign, TrialSpec
-from hte_utils.sums_density import SumsDensity
+from hte_utils.model.density import SumsDensity
+from hte_utils.model.listing_2 import Priors
+from hte_utils.model.sampler import Schedule, run_chains
+from hte_utils.model.spec import Covariate, TrialDesign, TrialSpec
 
 SHRUNK = Priors(intercept_mean=-2.0, interaction_scale=0.5)
 
@@ -103,7 +103,7 @@ def trial_from_prior(rng: np.random.Generator) -> tuple[TrialDesign, np.ndarray]
     return spec.design(frame), np.concatenate([alpha, delta, main, interaction, np.log(tau), [np.log(omega)]])
 
 
-@pytest.mark.filterwarnings("ignore::hte_utils.trial_checks.TrialWarning")
+@pytest.mark.filterwarnings("ignore::hte_utils.model.checks.TrialWarning")
 def test_simulation_based_calibration() -> None:
     """Over the prior, the rank of the truth among posterior draws is uniform (Talts et al. 2018), ω's included."""
     priors = Priors(intercept_mean=-1.0, intercept_sd=0.5, interaction_scale=0.8)
@@ -190,7 +190,7 @@ def test_expansion_is_that_of_the_likelihood() -> None:
 
 def test_a_search_without_end_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     rows, outcome = ridge_data(separated=False)
-    monkeypatch.setattr("hte_utils.hierarchical_chart._MOST_STEPS", 1)
+    monkeypatch.setattr("hte_utils.model.chart._MOST_STEPS", 1)
     with pytest.raises(RuntimeError, match="Standardise it in the TrialSpec"):
         expand_at_mode(rows * (1.0 - 2.0 * outcome)[:, None], np.eye(4), np.zeros(4), np.full(4, 3.0))
 

@@ -7,11 +7,11 @@ import pytest
 from paper_fits import paper_design
 from scipy import stats
 
-from hte_utils import importance
-from hte_utils.importance import ImportanceSample, child_seed, importance_sample
-from hte_utils.priors import Priors
-from hte_utils.spec import PAPER_SPEC
-from hte_utils.sums_density import SumsDensity
+from hte_utils.model import sampler as importance
+from hte_utils.model.density import SumsDensity
+from hte_utils.model.listing_2 import Priors
+from hte_utils.model.sampler import ImportanceSample, child_seed, importance_sample
+from hte_utils.model.spec import PAPER_SPEC
 from hte_utils.trial import BaselineCoefficients, ListingCoefficients, simulate_trial
 
 

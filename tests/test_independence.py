@@ -10,11 +10,11 @@ import pytest
 from paper_fits import paper_design
 from scipy import stats
 
-from hte_utils.independence import Proposal, Schedule, metropolis_path, run_chains
-from hte_utils.priors import Priors
-from hte_utils.spec import Covariate, TrialDesign, TrialSpec
-from hte_utils.sums_density import SumsDensity
-from hte_utils.trial_checks import TrialWarning
+from hte_utils.model.checks import TrialWarning
+from hte_utils.model.density import SumsDensity
+from hte_utils.model.listing_2 import Priors
+from hte_utils.model.sampler import Proposal, Schedule, metropolis_path, run_chains
+from hte_utils.model.spec import Covariate, TrialDesign, TrialSpec
 
 
 def test_path_follows_the_acceptance_rule() -> None:
@@ -88,7 +88,7 @@ def trial_from_prior(rng: np.random.Generator) -> tuple[TrialDesign, np.ndarray]
     return spec.design(frame), np.concatenate([alpha, delta, main, interaction, np.log(tau)])
 
 
-@pytest.mark.filterwarnings("ignore::hte_utils.trial_checks.TrialWarning")
+@pytest.mark.filterwarnings("ignore::hte_utils.model.checks.TrialWarning")
 def test_simulation_based_calibration() -> None:
     """Over the prior, the rank of the truth among posterior draws is uniform (Talts et al. 2018).
 
@@ -113,4 +113,4 @@ def test_simulation_based_calibration() -> None:
     assert min(p_values) > 1e-4, p_values
 
 
-assert TrialWarning.__module__ == "hte_utils.trial_checks"  # the name in filterwarnings above is a string
+assert TrialWarning.__module__ == "hte_utils.model.checks"  # the name in filterwarnings above is a string

@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 from scipy.special import logit
 
-from hte_utils.calibration import rates
-from hte_utils.calibration.for_benefit import NOTHING
-from hte_utils.calibration.rates import CONSTANT_DIFFERENCE, CONSTANT_RATIO, DESIGNS, PAPER_DESIGN
-from hte_utils.ledger.recorded import Project
+from hte_utils.corrected import rates
+from hte_utils.corrected.for_benefit import NOTHING
+from hte_utils.corrected.rates import CONSTANT_DIFFERENCE, CONSTANT_RATIO, DESIGNS, PAPER_DESIGN
+from hte_utils.ledger.notebooks import Project
 from hte_utils.trial import simulate_truth, trial_table
 
 STORED = rates.read(Project.find().stored_results / "effect_inference.parquet")

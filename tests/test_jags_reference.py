@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from scipy.stats import chi2
 
-from hte_utils.diagnostic_distribution import joint_distance
+from hte_utils.reproduction.tables_5_6 import joint_distance
 
 REFERENCE = Path(__file__).parent / "reference"
 SAMPLERS = ["slice", "glm"]

@@ -7,8 +7,8 @@ import json
 import pytest
 
 from hte_utils.ledger import Reproduced, judge
+from hte_utils.ledger.notebooks import Project, located_entries
 from hte_utils.ledger.page import COLUMNS, as_csv, as_json, ledger_records, write_downloads
-from hte_utils.ledger.recorded import Project, located_entries
 
 PROJECT = Project.find()
 

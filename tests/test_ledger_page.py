@@ -3,8 +3,8 @@
 from bs4 import BeautifulSoup
 
 from hte_utils.ledger.entries import LedgerEntry
+from hte_utils.ledger.notebooks import Located, Project, located_entries
 from hte_utils.ledger.page import HEADINGS, LedgerTable, ledger_table
-from hte_utils.ledger.recorded import Located, Project, located_entries
 from hte_utils.ledger.report import LedgerReport
 
 PROJECT = Project.find()

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.special import expit
 
-from hte_utils.logistic import expit_in_place
+from hte_utils.effects.cate import expit_in_place
 
 
 @given(arrays(np.float64, st.integers(1, 20), elements=st.floats(-700.0, 700.0)))

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from made_predictions import made_trial, stretched
 from scipy.stats import somersd
 
-from hte_utils.calibration.matched_pairs import (
+from hte_utils.corrected.for_benefit import (
     MatchedPairs,
     c_for_benefit,
     c_for_benefit_of_truth,

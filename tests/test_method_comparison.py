@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 from comparator_trials import trial_of, truth_of
 
-from hte_utils import method_comparison
-from hte_utils.comparators import METHODS, EffectEstimates, IntervalEstimate, MethodResult
-from hte_utils.method_comparison import Comparison
+from hte_utils.methods import METHODS, EffectEstimates, IntervalEstimate, MethodResult
+from hte_utils.study import one_trial as method_comparison
 from hte_utils.study.generate import PROFILE_NAMES, PatientTruth, profiles
+from hte_utils.study.one_trial import Comparison
 from hte_utils.study.scenarios import SCENARIOS
 from hte_utils.trial import EffectScale
 

@@ -11,8 +11,7 @@ import pytest
 from paper_fits import paper_design
 from scipy import stats
 
-from hte_utils.model import listing_model, sums_model
-from hte_utils.priors import Priors
+from hte_utils.model.listing_2 import Priors, listing_model, sums_model
 
 PRIORS = Priors(fixed_sd=1.5, precision_shape=2.5, precision_rate=0.8, intercept_mean=-2.0, intercept_sd=0.6)
 SHRUNK = Priors(fixed_sd=1.5, interaction_scale=0.4)

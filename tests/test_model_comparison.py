@@ -12,17 +12,11 @@ from hand_made_posteriors import random_posterior, small_design
 from paper_fits import paper_design, paper_posterior
 from scipy.special import expit, logit, logsumexp
 
-from hte_utils.bayesian_checks.model_comparison import (
-    attainable_difference,
-    comparison_table,
-    elpd_error,
-    leave_one_out,
-)
-from hte_utils.bayesian_checks.outcome_model import event_probability_draws
-from hte_utils.fit import fit
-from hte_utils.fit_settings import IndependenceSettings
+from hte_utils.corrected.model_checks import attainable_difference, comparison_table, elpd_error, leave_one_out
+from hte_utils.corrected.predictive_checks import event_probability_draws
+from hte_utils.model.fit import IndependenceSettings, fit
+from hte_utils.model.spec import TrialDesign
 from hte_utils.trial import EffectCoefficients, ListingCoefficients, simulate_truth
-from hte_utils.trial_design import TrialDesign
 
 NO_HETEROGENEITY = ListingCoefficients(effect=EffectCoefficients(0.4, 0.0, 0.0, 0.0, 0.0, 0.0))
 

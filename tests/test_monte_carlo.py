@@ -6,12 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from hte_utils.monte_carlo import (
-    batch_edges,
-    jackknife_mean,
-    jackknife_quantile,
-    standard_multipliers,
-)
+from hte_utils.effects.monte_carlo import batch_edges, jackknife_mean, jackknife_quantile, standard_multipliers
 
 
 @given(n_chains=st.integers(1, 60), n_draws=st.integers(4, 3000))

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hte_utils.calibration.natural_spline import QUANTILES, spline_columns
+from hte_utils.corrected.calibration import QUANTILES, spline_columns
 
 VALUES = np.random.default_rng(1).normal(size=500)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hte_utils.averages.effects_report import number_needed, number_needed_text
+from hte_utils.corrected.effects_report import number_needed, number_needed_text
 
 DIFFERENCES = st.floats(-1.0, 1.0).filter(lambda value: abs(value) > 1e-6)
 

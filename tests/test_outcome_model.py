@@ -9,10 +9,13 @@ from hand_made_posteriors import random_posterior, small_design
 from scipy import stats
 from scipy.special import expit
 
-from hte_utils.bayesian_checks.outcome_model import event_probability_draws, log_likelihood_draws, replicate_outcomes
-from hte_utils.bayesian_checks.prior_draws import draw_from_prior
-from hte_utils.model import listing_model
-from hte_utils.priors import Priors
+from hte_utils.corrected.predictive_checks import (
+    draw_from_prior,
+    event_probability_draws,
+    log_likelihood_draws,
+    replicate_outcomes,
+)
+from hte_utils.model.listing_2 import Priors, listing_model
 
 
 def by_hand(posterior: xr.DataTree, draw: int) -> np.ndarray:

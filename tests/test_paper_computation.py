@@ -5,17 +5,17 @@ import pytest
 import xarray as xr
 from hand_made_posteriors import random_posterior, small_design
 
-from hte_utils.cate import EffectScale, GroupEffects, baseline_risk_draws, cate_draws
-from hte_utils.evaluation import evaluate_cate, point_metrics
-from hte_utils.paper_computation import (
+from hte_utils.effects.cate import EffectScale, GroupEffects, baseline_risk_draws, cate_draws
+from hte_utils.effects.evaluation import evaluate_cate, point_metrics
+from hte_utils.effects.strata import stratify_by_risk
+from hte_utils.model.spec import PAPER_SPEC
+from hte_utils.reproduction.readings import (
     Margin,
     cate_from_means,
     match_margins,
     table_7_candidates,
     table_8_candidates,
 )
-from hte_utils.spec import PAPER_SPEC
-from hte_utils.strata import stratify_by_risk
 from hte_utils.trial import simulate_trial
 
 TABLE_4 = {"age": 0.337, "anticoag": 0.635, "diabetes": 0.255}

@@ -12,13 +12,14 @@ import pandas as pd
 import pytest
 from paper_fits import paper_design, paper_posterior
 
-from hte_utils.cate import GroupEffects
-from hte_utils.fit_settings import IndependenceSettings
+from hte_utils.effects.cate import GroupEffects
 from hte_utils.ledger.entries import LedgerEntry, Verdict, judge
-from hte_utils.ledger.replay import differences
+from hte_utils.ledger.notebooks import differences
+from hte_utils.model.fit import IndependenceSettings
 from hte_utils.paper import entries_of
-from hte_utils.paper_computation import table_8_candidates
-from hte_utils.paper_effects import (
+from hte_utils.reproduction.compared import at_table_4_margins
+from hte_utils.reproduction.readings import table_8_candidates
+from hte_utils.reproduction.tables_7_8 import (
     MADE_OF,
     PAPER_ERROR,
     GivenTable4,
@@ -26,7 +27,6 @@ from hte_utils.paper_effects import (
     printed_effective_size,
     relative_length,
 )
-from hte_utils.paper_effects_compared import at_table_4_margins
 from hte_utils.trial import simulate_trial
 
 JAGS_EFFECTS = Path(__file__).with_name("reference") / "jags_effects_slice.csv"

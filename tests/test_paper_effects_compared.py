@@ -8,12 +8,14 @@ import pytest
 import xarray as xr
 from paper_fits import paper_design, paper_posterior
 
-from hte_utils.cate import EffectScale, GroupEffects, baseline_risk_draws, cate_draws
-from hte_utils.evaluation import evaluate_cate
-from hte_utils.fit_settings import IndependenceSettings
+from hte_utils.effects.cate import EffectScale, GroupEffects, baseline_risk_draws, cate_draws
+from hte_utils.effects.evaluation import evaluate_cate
+from hte_utils.effects.strata import stratify_by_risk
 from hte_utils.ledger.entries import Reproduced
+from hte_utils.model.fit import IndependenceSettings
+from hte_utils.model.listing_2 import table4_draws
 from hte_utils.paper import printed, printed_number
-from hte_utils.paper_effects_compared import (
+from hte_utils.reproduction.compared import (
     INCLUDED_LABEL,
     LEFT_OUT_LABEL,
     at_table_4_margins,
@@ -26,8 +28,6 @@ from hte_utils.paper_effects_compared import (
     table_8_alternatives,
     table_8_beside_the_paper,
 )
-from hte_utils.parameters import table4_draws
-from hte_utils.strata import stratify_by_risk
 from hte_utils.trial import simulate_trial, simulate_truth
 
 LOG_ODDS = EffectScale.LOG_ODDS_RATIO

@@ -5,10 +5,10 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from hte_utils import paper_sampler
 from hte_utils.ledger import Verdict, record
 from hte_utils.paper import entries_of, printed_number
-from hte_utils.paper_sampler import JagsSampler
+from hte_utils.reproduction import tables_5_6 as paper_sampler
+from hte_utils.reproduction.tables_5_6 import JagsSampler
 
 
 @pytest.fixture(scope="module")

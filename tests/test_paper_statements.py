@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from hte_utils.ledger.recorded import Project
+from hte_utils.ledger.notebooks import Project
 from hte_utils.paper import paper_entries
 from hte_utils.paper.statements import Statement, statement, statements, statements_of
 

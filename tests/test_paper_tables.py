@@ -5,13 +5,13 @@ from dataclasses import replace
 
 import pytest
 
-from hte_utils import PAPER_SPEC, paper_sampler, simulate_trial
-from hte_utils.fit import fit
+from hte_utils import PAPER_SPEC, simulate_trial
 from hte_utils.ledger import Verdict, record
-from hte_utils.ledger.recorded import Project, entries_in
-from hte_utils.ledger.replay import differences
-from hte_utils.paper_tables import BOOK_SETTINGS, table_4, table_4_beside_the_paper
-from hte_utils.priors import Priors
+from hte_utils.ledger.notebooks import Project, differences, entries_in
+from hte_utils.model.fit import fit
+from hte_utils.model.listing_2 import Priors
+from hte_utils.reproduction import tables_5_6 as paper_sampler
+from hte_utils.reproduction.table_4 import BOOK_SETTINGS, table_4, table_4_beside_the_paper
 
 SEEDS = range(1, 21)
 

@@ -9,9 +9,15 @@ from paper_fits import paper_design, paper_posterior
 from quick_trials import points_of
 from scipy import stats
 
-from hte_utils.parameters import listing2_draws, posterior_tree, split_sums, sums_of, table4_draws
-from hte_utils.priors import Priors
-from hte_utils.sums_density import SumsDensity
+from hte_utils.model.density import SumsDensity
+from hte_utils.model.listing_2 import (
+    Priors,
+    listing2_draws,
+    posterior_tree,
+    split_sums,
+    sums_of,
+    table4_draws,
+)
 
 # The rows of Table 4, in its order.
 TABLE_4 = [

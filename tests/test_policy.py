@@ -9,26 +9,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made_predictions import made_trial
 
-from hte_utils.calibration.for_benefit import Cohort
-from hte_utils.decisions.doubly_robust import doubly_robust_scores
-from hte_utils.decisions.policy import (
-    believed_difference,
-    estimated_difference,
-    estimated_value,
-    threshold_curve,
-    treat_if_harm_is_unlikely,
-    treat_if_predicted_to_benefit,
-    true_value,
-)
-from hte_utils.decisions.policy_comparison import (
+from hte_utils.corrected.for_benefit import Cohort
+from hte_utils.corrected.policies import (
     EVERYBODY,
     NOBODY,
     ORACLE,
     believed_against,
+    believed_difference,
     differences_from,
+    doubly_robust_scores,
+    estimated_difference,
+    estimated_value,
     patients_needed,
     policies_of,
     regret_difference,
+    threshold_curve,
+    treat_if_harm_is_unlikely,
+    treat_if_predicted_to_benefit,
+    true_value,
     true_values,
 )
 

@@ -12,13 +12,11 @@ from pathlib import Path
 import pytest
 from paper_fits import paper_design
 
-import hte_utils.posterior_store as posterior_store
-from hte_utils.fit_record import FitWarning, library_versions
-from hte_utils.fit_settings import IndependenceSettings, NutsSettings
-from hte_utils.posterior_store import StoreWarning, fit_or_load, posterior_key, store_directory
-from hte_utils.priors import Priors
-from hte_utils.sources import source_digests
-from hte_utils.spec import PAPER_SPEC
+import hte_utils.model.store as posterior_store
+from hte_utils.model.fit import FitWarning, IndependenceSettings, NutsSettings, library_versions
+from hte_utils.model.listing_2 import Priors
+from hte_utils.model.spec import PAPER_SPEC
+from hte_utils.model.store import StoreWarning, fit_or_load, posterior_key, source_digests, store_directory
 from hte_utils.trial import simulate_trial
 
 QUICK = IndependenceSettings(proposals_per_draw=2)
@@ -81,11 +79,9 @@ def test_damage_is_noticed_and_repaired(tmp_path: Path, damage: object) -> None:
 
 
 def test_the_key_covers_every_module_that_a_fit_needs() -> None:
-    script = (
-        "import sys, hte_utils.fit, hte_utils.model; print(*(n for n in sys.modules if n.startswith('hte_utils.')))"
-    )
+    script = "import sys, hte_utils.model.fit; print(*(n for n in sys.modules if n.startswith('hte_utils.')))"
     loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
-    assert set(loaded) - {"hte_utils.trial"} <= set(source_digests(["hte_utils.fit"]))
+    assert set(loaded) - {"hte_utils.trial"} <= set(source_digests(["hte_utils.model.fit"]))
 
 
 def test_a_store_may_be_shared(tmp_path: Path) -> None:
@@ -156,8 +152,8 @@ import sys
 from pathlib import Path
 from paper_fits import paper_design
 from test_posterior_store import QUICK
-from hte_utils.posterior_store import fit_or_load, posterior_key
-from hte_utils.priors import Priors
+from hte_utils.model.store import fit_or_load, posterior_key
+from hte_utils.model.listing_2 import Priors
 
 print(posterior_key(paper_design(), Priors(), QUICK))
 for _ in range(5):

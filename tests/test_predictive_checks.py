@@ -11,17 +11,17 @@ from hypothesis import strategies as st
 from scipy import stats
 from sklearn.isotonic import IsotonicRegression
 
-from hte_utils.bayesian_checks.outcome_model import event_probability_draws
-from hte_utils.bayesian_checks.predictive_checks import (
+from hte_utils.corrected.predictive_checks import (
     PriorPrediction,
     bands,
     calibration_curve,
     differences_by_group,
+    event_probability_draws,
     posterior_predictive,
     prior_prediction,
     rates_by_group,
 )
-from hte_utils.candidate_models import ALL_MODIFIERS_MODEL, PAPER_MODEL
+from hte_utils.model.candidates import ALL_MODIFIERS_MODEL, PAPER_MODEL
 from hte_utils.trial import simulate_trial
 
 

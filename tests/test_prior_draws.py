@@ -10,12 +10,10 @@ import pytest
 from hand_made_posteriors import small_design
 from scipy import stats
 
-from hte_utils.bayesian_checks.prior_draws import draw_from_prior
-from hte_utils.candidate_models import ALL_MODIFIERS_MODEL, PAPER_MODEL, CandidateModel
-from hte_utils.cate import EffectScale, GroupEffects, cate_draws
-from hte_utils.model import listing_model
-from hte_utils.parameters import listing2_draws
-from hte_utils.priors import Priors
+from hte_utils.corrected.predictive_checks import draw_from_prior
+from hte_utils.effects.cate import EffectScale, GroupEffects, cate_draws
+from hte_utils.model.candidates import ALL_MODIFIERS_MODEL, PAPER_MODEL, CandidateModel
+from hte_utils.model.listing_2 import Priors, listing2_draws, listing_model
 from hte_utils.trial import simulate_trial
 
 DRAWS = 4000

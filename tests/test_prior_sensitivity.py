@@ -8,12 +8,10 @@ import xarray as xr
 from hand_made_posteriors import small_design
 from paper_fits import paper_design, paper_posterior
 
-from hte_utils.bayesian_checks.prior_draws import draw_from_prior
-from hte_utils.bayesian_checks.prior_sensitivity import LIKELIHOOD, THRESHOLD, log_prior_draws, sensitivity
-from hte_utils.candidate_models import ALL_MODIFIERS_MODEL
-from hte_utils.model import listing_model
-from hte_utils.parameters import listing2_draws
-from hte_utils.priors import Priors
+from hte_utils.corrected.model_checks import LIKELIHOOD, THRESHOLD, log_prior_draws, sensitivity
+from hte_utils.corrected.predictive_checks import draw_from_prior
+from hte_utils.model.candidates import ALL_MODIFIERS_MODEL
+from hte_utils.model.listing_2 import Priors, listing2_draws, listing_model
 from hte_utils.trial import simulate_trial
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from hte_utils.priors import NormalPrior, Priors, draw_split
+from hte_utils.model.listing_2 import NormalPrior, Priors, draw_split
 
 
 @pytest.mark.parametrize("groups", [2, 3, 7])

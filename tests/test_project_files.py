@@ -10,7 +10,7 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from hte_utils.ledger.recorded import Project
+from hte_utils.ledger.notebooks import Project
 
 ROOT = Project.find().root
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())

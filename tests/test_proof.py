@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from hte_utils.ledger.proof import Proof
-from hte_utils.ledger.replay import differences, ledger_entries
+from hte_utils.ledger.notebooks import differences, ledger_entries
+from hte_utils.ledger.report import Proof
 
 FAILURES = pd.DataFrame({"column": ["rd_rmse", "<b>"], "stored": [1.0, 2.0], "again": [1.5, 2.5]})
 GOOD, BAD = Proof("study", "Four runs.", FAILURES.head(0)), Proof("study", "Four runs.", FAILURES)

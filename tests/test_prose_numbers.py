@@ -9,7 +9,7 @@ import re
 import pytest
 from typed_numbers import unheld_numbers
 
-from hte_utils.ledger.recorded import Project, read_text_notebook
+from hte_utils.ledger.notebooks import Project, read_text_notebook
 from hte_utils.paper.statements import statements
 
 PROJECT = Project.find()

@@ -14,18 +14,21 @@ from arviz_stats.base import array_stats
 from paper_fits import paper_design
 from quick_trials import QuickTrial, points_of, quick_trials
 
-from hte_utils.fit import fit
-from hte_utils.fit_record import FitWarning, record_of
-from hte_utils.fit_settings import IndependenceSettings, NutsSettings
-from hte_utils.importance import importance_sample
 from hte_utils.ledger.entries import Reproduced, judge
+from hte_utils.model.density import SumsDensity
+from hte_utils.model.fit import FitWarning, IndependenceSettings, NutsSettings, fit, record_of
+from hte_utils.model.listing_2 import Priors, listing2_draws, table4_draws
+from hte_utils.model.quick_posterior import (
+    Engine,
+    QuickFallbackWarning,
+    QuickPosterior,
+    _equal_weights,
+    quick_posterior,
+)
+from hte_utils.model.sampler import importance_sample
+from hte_utils.model.spec import TrialDesign
 from hte_utils.paper import entries_of
-from hte_utils.paper_tables import BOOK_SETTINGS, table_4
-from hte_utils.parameters import listing2_draws, table4_draws
-from hte_utils.priors import Priors
-from hte_utils.quick_posterior import Engine, QuickFallbackWarning, QuickPosterior, _equal_weights, quick_posterior
-from hte_utils.spec import TrialDesign
-from hte_utils.sums_density import SumsDensity
+from hte_utils.reproduction.table_4 import BOOK_SETTINGS, table_4
 
 TRIALS = list(quick_trials())
 # The first of each kind always; the others, half a minute, where slow tests are asked for.
@@ -197,7 +200,7 @@ def test_where_importance_sampling_fails_a_fit_by_nuts_is_asked_for(monkeypatch:
         asked.extend([priors, settings])
         return fit(design, settings=IndependenceSettings(draws=250, chains=4, seed=1))
 
-    monkeypatch.setattr("hte_utils.quick_posterior.fit", stand_in)
+    monkeypatch.setattr("hte_utils.model.quick_posterior.fit", stand_in)
     fallen_back()
     priors, settings = asked
     assert priors == without_a_fit_by_importance()[1]

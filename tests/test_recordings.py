@@ -12,7 +12,7 @@ import pytest
 
 from hte_utils.ledger import LEDGER_MIME, Reproduced, judge
 from hte_utils.ledger.__main__ import main
-from hte_utils.ledger.recorded import (
+from hte_utils.ledger.notebooks import (
     Project,
     code_cells,
     located_entries,
@@ -20,8 +20,8 @@ from hte_utils.ledger.recorded import (
     read_text_notebook,
     recorded_entries,
     statement_ledger,
+    violations,
 )
-from hte_utils.ledger.recording import violations
 from hte_utils.ledger.report import is_statement, speak_everywhere
 from hte_utils.paper.statements import statements
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from hte_utils.ledger.recorded import Project
+from hte_utils.ledger.notebooks import Project
 
 PROJECT = Project.find()
 PYTEST = Path(sys.executable).with_name("pytest")

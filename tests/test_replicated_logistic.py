@@ -7,7 +7,7 @@ import statsmodels.api as sm
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hte_utils.calibration.replicated_logistic import fit_logistic
+from hte_utils.corrected.calibration import fit_logistic
 
 
 def _data(seed: int, n: int = 300):

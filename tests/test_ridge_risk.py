@@ -9,9 +9,15 @@ from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 from statsmodels.discrete.discrete_model import Logit
 
-from hte_utils.averages.ridge_risk import RiskMatrices, RiskModel, cross_fitted_risks, ridge_logit, same_data_risks
-from hte_utils.predictions.cross_fitting import arm_balanced_folds
-from hte_utils.spec import TrialDesign
+from hte_utils.corrected.cross_fitting import arm_balanced_folds
+from hte_utils.corrected.same_data import (
+    RiskMatrices,
+    RiskModel,
+    cross_fitted_risks,
+    ridge_logit,
+    same_data_risks,
+)
+from hte_utils.model.spec import TrialDesign
 
 
 def flipped(design: TrialDesign, rows: np.ndarray) -> TrialDesign:

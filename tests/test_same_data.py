@@ -7,19 +7,21 @@ import pandas as pd
 import pytest
 from paper_fits import paper_design
 
-from hte_utils.averages.arm_comparison import unadjusted_effects
-from hte_utils.averages.ridge_risk import RiskModel, cross_fitted_risks, same_data_risks
-from hte_utils.averages.same_data import (
+from hte_utils.corrected.cross_fitting import arm_balanced_folds, group_members, groups_within_folds
+from hte_utils.corrected.same_data import (
     Ranking,
+    RiskModel,
+    cross_fitted_risks,
     one_trial,
     paired_differences,
     repeated_cross_fits,
+    same_data_risks,
     same_data_study,
     summarise_study,
 )
-from hte_utils.predictions.cross_fitting import arm_balanced_folds, group_members, groups_within_folds
-from hte_utils.spec import PAPER_SPEC
-from hte_utils.strata import ntile
+from hte_utils.corrected.subgroups import unadjusted_effects
+from hte_utils.effects.strata import ntile
+from hte_utils.model.spec import PAPER_SPEC
 from hte_utils.trial import simulate_truth
 
 

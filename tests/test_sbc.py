@@ -11,7 +11,7 @@ import xarray as xr
 from hand_made_posteriors import small_design
 from scipy import stats
 
-from hte_utils.bayesian_checks.sbc import (
+from hte_utils.corrected.sbc import (
     AVERAGE_LOG_ODDS_RATIO,
     AVERAGE_RISK_DIFFERENCE,
     FIRST_GROUP,
@@ -22,8 +22,8 @@ from hte_utils.bayesian_checks.sbc import (
     calibrate,
     simulated_from_prior,
 )
-from hte_utils.candidate_models import ALL_MODIFIERS_MODEL, PAPER_MODEL, CandidateModel
-from hte_utils.priors import Priors
+from hte_utils.model.candidates import ALL_MODIFIERS_MODEL, PAPER_MODEL, CandidateModel
+from hte_utils.model.listing_2 import Priors
 from hte_utils.trial import simulate_trial
 
 TRIALS, PATIENTS = 100, 80

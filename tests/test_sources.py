@@ -9,16 +9,19 @@ from pathlib import Path
 import pytest
 from study_methods import RiskByArm
 
-from hte_utils import sources
-from hte_utils.comparators import METHODS
-from hte_utils.sources import REPLICATE, library_versions, method_module, source_digests
+from hte_utils.methods import METHODS
+from hte_utils.model import store as sources
+from hte_utils.model.store import REPLICATE, imported_versions, method_module, source_digests
 
 
 def test_what_decides_a_replicate_is_found() -> None:
     found = source_digests([REPLICATE])
-    assert {"hte_utils.study.generate", "hte_utils.trial", "hte_utils.evaluation", "hte_utils.study.replicate"} <= set(
-        found
-    )
+    assert {
+        "hte_utils.study.generate",
+        "hte_utils.trial",
+        "hte_utils.effects.evaluation",
+        "hte_utils.study.replicate",
+    } <= set(found)
     # Neither the list of scenarios nor how work is spread decides a number.
     assert not {"hte_utils.study.scenarios", "hte_utils.study.run", "hte_utils.study.store"} & set(found)
     assert all(len(digest) == 16 for digest in found.values())
@@ -33,10 +36,10 @@ def test_everything_that_python_loads_is_found() -> None:
 def test_methods_of_the_ladder_have_code_of_their_own() -> None:
     assert method_module(RiskByArm()) == "study_methods"
     first, second = METHODS["constant"], METHODS["interactions_lasso"]
-    assert method_module(first) == "hte_utils.comparators.logistic"
+    assert method_module(first) == "hte_utils.methods.logistic"
     ours, theirs = (set(source_digests([method_module(method)])) for method in (first, second))
     assert method_module(second) not in ours
-    assert "scikit-learn" in library_versions(theirs)
+    assert "scikit-learn" in imported_versions(theirs)
 
 
 def test_layout_comments_and_docstrings_do_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,7 +75,7 @@ def test_code_without_a_file_is_unknown() -> None:
 
 
 def test_versions_name_python_and_the_libraries() -> None:
-    versions = library_versions(source_digests([REPLICATE]))
+    versions = imported_versions(source_digests([REPLICATE]))
     assert {"python", "numpy", "scipy", "pandas"} <= set(versions)
     assert "hte-utils" not in versions
     assert versions["python"] == ".".join(map(str, sys.version_info[:2]))

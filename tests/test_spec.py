@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hte_utils.spec import PAPER_SPEC, Covariate, TrialSpec
+from hte_utils.model.checks import TrialWarning
+from hte_utils.model.spec import PAPER_SPEC, Covariate, TrialSpec
 from hte_utils.trial import simulate_trial
-from hte_utils.trial_checks import TrialWarning
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import expit, logit
 
-from hte_utils import cate
-from hte_utils.averages.standardisation import (
+from hte_utils.effects import cate
+from hte_utils.effects.averages import (
     EVERYBODY,
     Measure,
     bootstrapped_risks,
@@ -25,7 +25,7 @@ from hte_utils.averages.standardisation import (
     summarise_effects,
     true_risks,
 )
-from hte_utils.cate import EffectScale, GroupEffects, baseline_risk_draws, cate_draws
+from hte_utils.effects.cate import EffectScale, GroupEffects, baseline_risk_draws, cate_draws
 from hte_utils.trial import simulate_truth
 
 

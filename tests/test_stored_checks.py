@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hte_utils.bayesian_checks import stored_checks
-from hte_utils.bayesian_checks.sbc import Calibration
-from hte_utils.bayesian_checks.stored_checks import (
+from hte_utils.corrected import stored_checks
+from hte_utils.corrected.sbc import Calibration
+from hte_utils.corrected.stored_checks import (
     CANDIDATES_FILE,
     EVALUATED_SEEDS,
     RANKS_FILE,
@@ -23,7 +23,7 @@ from hte_utils.bayesian_checks.stored_checks import (
     stored_calibrations,
     stored_evaluation,
 )
-from hte_utils.candidate_models import PAPER_MODEL
+from hte_utils.model.candidates import PAPER_MODEL
 
 BOOK_DATA = Path(__file__).parents[1] / "book" / "data"
 

@@ -11,11 +11,18 @@ from hand_made_posteriors import random_posterior, small_design
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hte_utils.cate import EffectScale, GroupEffects, baseline_risk_draws, cate_draws
-from hte_utils.spec import PAPER_SPEC
-from hte_utils.strata import RiskStrata, ntile, observed_by_stratum, quantile_groups, stratify_by_risk, tied_ranks
+from hte_utils.effects.cate import EffectScale, GroupEffects, baseline_risk_draws, cate_draws
+from hte_utils.effects.strata import (
+    RiskStrata,
+    ntile,
+    observed_by_stratum,
+    quantile_groups,
+    stratify_by_risk,
+    tied_ranks,
+)
+from hte_utils.model.checks import TrialWarning
+from hte_utils.model.spec import PAPER_SPEC
 from hte_utils.trial import simulate_trial
-from hte_utils.trial_checks import TrialWarning
 
 # Own base-R statement of what dplyr documents: rank with ties by position, larger groups first.
 NTILE_IN_R = """

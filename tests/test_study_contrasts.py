@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from study_results import results
 
-from hte_utils.study import contrasts, findings
+from hte_utils.study import findings
+from hte_utils.study import performance as contrasts
 
 
 def study(**methods: object) -> pd.DataFrame:

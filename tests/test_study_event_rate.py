@@ -11,7 +11,13 @@ from scipy.special import expit
 from scipy.stats import norm
 
 from hte_utils.study.generate import baseline_for_rate, expected_event_rate
-from hte_utils.trial import LISTING_BASELINE, LISTING_EFFECT, BaselineCoefficients, EffectCoefficients, simulate_truth
+from hte_utils.trial import (
+    LISTING_BASELINE,
+    LISTING_EFFECT,
+    BaselineCoefficients,
+    EffectCoefficients,
+    simulate_truth,
+)
 
 
 def quadrature(beta: BaselineCoefficients, gamma: EffectCoefficients) -> float:

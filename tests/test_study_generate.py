@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.special import expit, logit
 
-from hte_utils.spec import PAPER_SPEC
+from hte_utils.model.spec import PAPER_SPEC
 from hte_utils.study.generate import (
     PROFILE_NAMES,
     NumPyStream,
@@ -18,7 +18,13 @@ from hte_utils.study.generate import (
     simulate,
 )
 from hte_utils.study.scenarios import PAPER_DESIGN, SCENARIOS, Scenario
-from hte_utils.trial import baseline_log_odds, draw_covariates, simulate_trial, simulate_truth, treatment_effect
+from hte_utils.trial import (
+    baseline_log_odds,
+    draw_covariates,
+    simulate_trial,
+    simulate_truth,
+    treatment_effect,
+)
 from hte_utils.trial.as_described import (
     described_effect,
     draw_described_covariates,

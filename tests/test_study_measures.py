@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from hte_utils.comparators.estimates import EffectEstimates, IntervalEstimate
+from hte_utils.methods.estimates import EffectEstimates, IntervalEstimate
 from hte_utils.study.generate import PatientTruth, population
 from hte_utils.study.measures import MEASURES, measure
 from hte_utils.study.scenarios import PAPER_DESIGN, SCENARIOS

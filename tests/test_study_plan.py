@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from study_methods import METHODS as SMALL
 
-from hte_utils.comparators import METHODS
+from hte_utils.methods import METHODS
 from hte_utils.study import plan
 from hte_utils.study.measures import MEASURES
 from hte_utils.study.protocol import replicates_for_coverage

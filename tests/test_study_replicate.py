@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from study_methods import FailsSometimes, RiskByArm
 
-from hte_utils.comparators.estimates import MethodResult
+from hte_utils.methods.estimates import MethodResult
 from hte_utils.study.generate import PROFILE_NAMES, profiles, simulate
 from hte_utils.study.measures import MEASURES
 from hte_utils.study.replicate import (

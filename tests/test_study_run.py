@@ -34,7 +34,15 @@ from study_runs import (
     wait_until,
 )
 
-from hte_utils.study.run import OtherCodeError, StudyReport, WorkersLostError, _Block, compute, run_study, study_client
+from hte_utils.study.run import (
+    OtherCodeError,
+    StudyReport,
+    WorkersLostError,
+    _Block,
+    compute,
+    run_study,
+    study_client,
+)
 from hte_utils.study.scenarios import Scenario
 from hte_utils.study.store import StoreError, StoreMismatchError, StudyStore
 

@@ -23,9 +23,10 @@ from hypothesis import strategies as st
 from study_methods import METHODS, FailsSometimes, RiskByArm
 from study_runs import run_here
 
-from hte_utils.comparators import METHODS as LADDER
+from hte_utils.methods import METHODS as LADDER
 from hte_utils.study import store as store_module
 from hte_utils.study.measures import MEASURES
+from hte_utils.study.performance import average_effect_performance, mean_measures, paired_differences
 from hte_utils.study.replicate import POPULATIONS, replicate, replicate_seed
 from hte_utils.study.scenarios import SCENARIOS, Scenario
 from hte_utils.study.store import (
@@ -46,7 +47,6 @@ from hte_utils.study.store import (
     this_run,
     to_table,
 )
-from hte_utils.study.summary import average_effect_performance, mean_measures, paired_differences
 
 TINY = Scenario("tiny", "tiny", n_patients=100, population_size=100)
 METHOD = RiskByArm()
@@ -141,7 +141,7 @@ def test_whatever_decides_a_number_keeps_results_apart(store: StudyStore) -> Non
 def test_the_ladder_s_methods_are_defined_by_their_own_code() -> None:
     scenario = SCENARIOS["patients-500"]
     cell, other = (definition_of(scenario, LADDER[name], 1) for name in ("constant", "interactions_lasso"))
-    assert cell["method"]["module"] == "hte_utils.comparators.logistic"
+    assert cell["method"]["module"] == "hte_utils.methods.logistic"
     assert "label" not in cell["method"]
     assert cell["code"] != other["code"]
     assert "scikit-learn" in other["versions"]

@@ -10,7 +10,7 @@ import pytest
 from study_results import results as made_up
 
 from hte_utils.study.measures import MEASURES
-from hte_utils.study.summary import (
+from hte_utils.study.performance import (
     average_effect_performance,
     failures,
     mean_measures,

@@ -9,8 +9,14 @@ from hand_made_posteriors import random_posterior, small_design
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hte_utils.averages.standardisation import EVERYBODY, Measure, effect_measures, standardised_risks
-from hte_utils.averages.subgroups import ByCategory, ByThresholds, harm_by_probability, memberships, subgroup_contrasts
+from hte_utils.corrected.subgroups import (
+    ByCategory,
+    ByThresholds,
+    harm_by_probability,
+    memberships,
+    subgroup_contrasts,
+)
+from hte_utils.effects.averages import EVERYBODY, Measure, effect_measures, standardised_risks
 from hte_utils.trial import simulate_trial
 
 SUBGROUPS = [ByCategory("gender", "gender"), ByThresholds("age", "age", (50, 65))]

@@ -10,10 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from paper_fits import paper_design
 
-from hte_utils.model import sums_model
-from hte_utils.priors import Priors
-from hte_utils.spec import PAPER_SPEC, TrialDesign
-from hte_utils.sums_density import Coordinates, SumsDensity, log_likelihood
+from hte_utils.model.density import Coordinates, SumsDensity, log_likelihood
+from hte_utils.model.listing_2 import Priors, sums_model
+from hte_utils.model.spec import PAPER_SPEC, TrialDesign
 from hte_utils.trial import simulate_trial
 
 ALL_OTHER = Priors(1.3, 2.5, 0.8, intercept_mean=-2.0, intercept_sd=0.7, interaction_scale=0.6)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hte_utils.decisions.targeting import (
+from hte_utils.corrected.policies import (
     GRID,
     autoc,
     autoc_difference,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hte_utils.trial_checks import (
+from hte_utils.model.checks import (
     group_labels_of,
     levels_of,
     read_covariate,

@@ -7,17 +7,17 @@ import pytest
 from paper_fits import paper_design, paper_posterior
 from scipy.special import expit, logit
 
-from hte_utils.cate import EffectScale, GroupEffects, baseline_risk_draws, cate_draws
-from hte_utils.fit_settings import IndependenceSettings
-from hte_utils.strata import RiskStrata, stratify_by_risk
-from hte_utils.trial import TrialTruth, simulate_trial, simulate_truth
-from hte_utils.true_effects import (
+from hte_utils.effects.cate import EffectScale, GroupEffects, baseline_risk_draws, cate_draws
+from hte_utils.effects.strata import RiskStrata, stratify_by_risk
+from hte_utils.effects.truth import (
     average_effects,
     three_patients,
     true_cate,
     true_effects_by_stratum,
     true_effects_error,
 )
+from hte_utils.model.fit import IndependenceSettings
+from hte_utils.trial import TrialTruth, simulate_trial, simulate_truth
 
 POSTERIOR = IndependenceSettings(draws=500, chains=2)
 INCLUDED = GroupEffects.INCLUDED

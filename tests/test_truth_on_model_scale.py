@@ -5,8 +5,14 @@ import pytest
 import statsmodels.api as sm
 
 from hte_utils import PAPER_SPEC
-from hte_utils.trial import BaselineCoefficients, EffectCoefficients, ListingCoefficients, simulate_truth, trial_table
-from hte_utils.truth_on_model_scale import best_fit, implied_coefficients
+from hte_utils.effects.truth import best_fit, implied_coefficients
+from hte_utils.trial import (
+    BaselineCoefficients,
+    EffectCoefficients,
+    ListingCoefficients,
+    simulate_truth,
+    trial_table,
+)
 
 
 def test_age_is_per_standard_deviation():

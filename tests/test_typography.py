@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hte_utils.typography import NO_BREAK_SPACE, set_numbers
+from hte_utils.ledger.typography import NO_BREAK_SPACE, set_numbers
 
 
 @pytest.mark.parametrize(

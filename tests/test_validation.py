@@ -7,20 +7,24 @@ import numpy as np
 import pytest
 from made_predictions import made_trial, stretched
 
-from hte_utils.calibration import validation
-from hte_utils.calibration.effect_calibration import calibrate_against_truth, effects_by_predicted_group
-from hte_utils.calibration.for_benefit import Cohort, sequential_curve, sequential_inference
-from hte_utils.calibration.validation import Candidate
-from hte_utils.decisions.doubly_robust import doubly_robust_scores
-from hte_utils.decisions.policy import threshold_curve, true_value
-from hte_utils.decisions.policy_comparison import NOBODY, differences_from, policies_of
-from hte_utils.decisions.targeting import toc
-from hte_utils.figures import calibration, decisions
-from hte_utils.predictions.batched_predictions import BatchedPredictions
-from hte_utils.predictions.cross_fitting import arm_balanced_folds
-from hte_utils.predictions.effect_predictions import EffectPredictions
-from hte_utils.predictions.sequential import NextFold
-from hte_utils.strata import quantile_groups
+from hte_utils.corrected import figures_calibration as calibration
+from hte_utils.corrected import figures_calibration as decisions
+from hte_utils.corrected import validation
+from hte_utils.corrected.cross_fitting import NextFold, arm_balanced_folds
+from hte_utils.corrected.effect_calibration import calibrate_against_truth, effects_by_predicted_group
+from hte_utils.corrected.for_benefit import Cohort, sequential_curve, sequential_inference
+from hte_utils.corrected.policies import (
+    NOBODY,
+    differences_from,
+    doubly_robust_scores,
+    policies_of,
+    threshold_curve,
+    toc,
+    true_value,
+)
+from hte_utils.corrected.predictions import BatchedPredictions, EffectPredictions
+from hte_utils.corrected.validation import Candidate
+from hte_utils.effects.strata import quantile_groups
 from hte_utils.trial import simulate_truth
 
 mpl.use("agg")

@@ -18,7 +18,7 @@ from docutils import nodes
 from sphinx.transforms import SphinxTransform
 from sphinx.transforms.post_transforms import SphinxPostTransform
 
-from hte_utils.typography import NO_BREAK_SPACE, set_numbers
+from hte_utils.ledger.typography import NO_BREAK_SPACE, set_numbers
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx

@@ -11,8 +11,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hte_utils.ledger.notebooks import Project
 from hte_utils.ledger.page import write_downloads
-from hte_utils.ledger.recorded import Project
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx

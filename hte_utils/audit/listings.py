@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit
 
-from hte_utils.ledger.recorded import Project
+from hte_utils.ledger.notebooks import Project
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

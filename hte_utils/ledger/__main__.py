@@ -14,8 +14,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from hte_utils.ledger.entries import FAMILY_WISE_ERROR_RATE, LedgerEntry, z_threshold
-from hte_utils.ledger.recorded import Project, paper_ledger, recorded_entries, statement_ledger
-from hte_utils.ledger.recording import record_notebooks
+from hte_utils.ledger.notebooks import Project, paper_ledger, record_notebooks, recorded_entries, statement_ledger
 from hte_utils.ledger.report import format_value, is_statement, speak_everywhere, statement_text
 
 

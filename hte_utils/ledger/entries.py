@@ -24,7 +24,7 @@ def z_threshold() -> float:
     """Return the number of standard errors allowed to every random entry, by Bonferroni's bound.
 
     Two-sided, over the entries of the kind *monte-carlo* (distributional ones have a level of their own,
-    `hte_utils.paper_sampler`). It holds whatever the dependence between the entries, and there is much of it.
+    `hte_utils.reproduction.tables_5_6`). It holds whatever the dependence between the entries, and there is much of it.
     """
     random_entries = sum(entry.kind is Kind.MONTE_CARLO for entry in paper_entries())
     return NormalDist().inv_cdf(1 - FAMILY_WISE_ERROR_RATE / (2 * random_entries))

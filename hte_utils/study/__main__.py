@@ -5,7 +5,8 @@
 
 A study can be stopped at any time (Ctrl-C); the same command continues it. Exit status: 0 when all is well, 1 when the
 study could not be completed or a check failed, 2 when the call is wrong, 130 after Ctrl-C. In Python,
-``StudyStore("results").read()`` gives the results, and `hte_utils.study.summary` their means with Monte Carlo errors.
+``StudyStore("results").read()`` gives the results, and `hte_utils.study.performance` their means with Monte Carlo
+errors.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from hte_utils.study.store import StudyStore, published_bits, published_seeds, r
 from hte_utils.study.verify import EXACT_BITS, verify
 
 if TYPE_CHECKING:
-    from hte_utils.comparators.estimates import Method
+    from hte_utils.methods.estimates import Method
 
 _RUN = """Simulates trials, lets every method learn from each, and stores how well it did. What the store holds is
 not computed again: the same command continues a study that was stopped, and more replicates extend it. The
@@ -72,7 +73,7 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument(
             "--methods-from",
             type=_methods_from,
-            default="hte_utils.comparators:METHODS",
+            default="hte_utils.methods:METHODS",
             metavar="MODULE:NAME",
             help="where the methods are: a mapping of names to methods in an importable module (default: %(default)s)",
         )

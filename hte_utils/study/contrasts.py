@@ -1,27 +1,20 @@
-"""Two methods compared on the same trials, in words that the numbers decide.
-
-A method is "larger by" or "smaller by" in a measure only where the paired difference exceeds twice its Monte Carlo
-standard error; else the two are "not told apart". The chapters compare nothing in any other way.
-"""
+"""Methods compared on the same trials: differences with their Monte Carlo errors, and words that follow from them."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import reduce
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 import pandas as pd
 
+from hte_utils.model.checks import FloatArray
 from hte_utils.study.findings import SHOWN, fixed_rules, of_trial
+from hte_utils.study.performance import mean_and_error
 from hte_utils.study.replicate import POPULATION
 from hte_utils.study.scenarios import PAPER_DESIGN
-from hte_utils.study.summary import mean_and_error
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from hte_utils.trial_checks import FloatArray
 
 ERRORS_NEEDED: Final = 2.0
 """A difference is called one where it is larger than so many of its Monte Carlo standard errors."""

@@ -11,15 +11,11 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 import pandas as pd
 
-from hte_utils.comparators import METHODS
 from hte_utils.ledger.entries import Reproduced
+from hte_utils.methods import METHODS
 from hte_utils.paper import printed_number
 from hte_utils.study.generate import population
-from hte_utils.study.plan import FORESTS, LEARNERS, PAPER_METHODS, PENALISED, RUNGS, planned_replicates
-from hte_utils.study.protocol import POINTS
-from hte_utils.study.replicate import FLAGS, POPULATION, TRIAL
-from hte_utils.study.scenarios import PAPER_DESIGN, SCENARIOS
-from hte_utils.study.summary import (
+from hte_utils.study.performance import (
     Z,
     average_effect_performance,
     failures,
@@ -28,13 +24,24 @@ from hte_utils.study.summary import (
     paired_differences,
     share_error,
 )
+from hte_utils.study.plan import (
+    FORESTS,
+    LEARNERS,
+    PAPER_METHODS,
+    PENALISED,
+    RUNGS,
+    planned_replicates,
+)
+from hte_utils.study.protocol import POINTS
+from hte_utils.study.replicate import FLAGS, POPULATION, TRIAL
+from hte_utils.study.scenarios import PAPER_DESIGN, SCENARIOS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from hte_utils.trial_checks import FloatArray
+    from hte_utils.model.checks import FloatArray
 
 PER_THOUSAND: Final = 1000.0
 TABLE_7: Final = {"correlation": "lor_correlation", "rmse": "lor_rmse", "mae": "lor_mae", "coverage": "lor_coverage"}

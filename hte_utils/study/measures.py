@@ -21,13 +21,13 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from hte_utils.evaluation import point_metrics
-from hte_utils.strata import quantile_groups
+from hte_utils.effects.evaluation import point_metrics
+from hte_utils.effects.strata import quantile_groups
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from hte_utils.comparators.estimates import EffectEstimates, IntervalEstimate
+    from hte_utils.methods.estimates import EffectEstimates, IntervalEstimate
     from hte_utils.study.generate import PatientTruth
 
 type FloatArray = NDArray[np.float64]

@@ -23,7 +23,7 @@ from hte_utils.study.store import StudyStore, publish
 if TYPE_CHECKING:
     from distributed import Client
 
-    from hte_utils.comparators.estimates import Method
+    from hte_utils.methods.estimates import Method
 
 SEED: Final = 20_241_100
 """The study's seed; of no meaning (the paper is of November 2024)."""
@@ -112,7 +112,7 @@ def run_plan(stages: Sequence[Stage], methods: Mapping[str, Method], store: Stud
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the plan from the command line; returns the exit status."""
-    from hte_utils.comparators import METHODS
+    from hte_utils.methods import METHODS
 
     parser = argparse.ArgumentParser(prog="python -m hte_utils.study.plan", description=__doc__)
     parser.add_argument("--store", type=Path, required=True, metavar="DIR", help="folder for the full results")

@@ -20,11 +20,18 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from hte_utils.study.generate import PROFILE_NAMES, PatientTruth, SimulatedTrial, population, profiles, simulate
+from hte_utils.study.generate import (
+    PROFILE_NAMES,
+    PatientTruth,
+    SimulatedTrial,
+    population,
+    profiles,
+    simulate,
+)
 from hte_utils.study.measures import MEASURES, measure
 
 if TYPE_CHECKING:
-    from hte_utils.comparators.estimates import EffectEstimates, IntervalEstimate, Method, MethodResult
+    from hte_utils.methods.estimates import EffectEstimates, IntervalEstimate, Method, MethodResult
     from hte_utils.study.scenarios import Scenario
 
 TRIAL: Final = "trial"

@@ -33,7 +33,7 @@ from hte_utils.study.store import Record, StudyStore, definition_of, this_run, t
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from hte_utils.comparators.estimates import Method
+    from hte_utils.methods.estimates import Method
     from hte_utils.study.scenarios import Scenario
 
 BLOCK_SIZE: Final = 5

@@ -16,7 +16,12 @@ from dataclasses import dataclass, fields, replace
 from types import MappingProxyType
 from typing import Final
 
-from hte_utils.trial import LISTING_BASELINE, LISTING_EFFECT, BaselineCoefficients, EffectCoefficients
+from hte_utils.trial import (
+    LISTING_BASELINE,
+    LISTING_EFFECT,
+    BaselineCoefficients,
+    EffectCoefficients,
+)
 from hte_utils.trial.as_described import LOG_ODDS_EFFECTS, RISK_DIFFERENCE_EFFECTS, DescribedEffects
 
 PAPER_DESIGN: Final = "as-printed"

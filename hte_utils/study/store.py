@@ -36,13 +36,13 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
-from hte_utils.sources import REPLICATE, library_versions, method_module, source_digests
+from hte_utils.model.store import REPLICATE, imported_versions, method_module, source_digests
 from hte_utils.study.measures import MEASURES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from hte_utils.comparators.estimates import Method
+    from hte_utils.methods.estimates import Method
     from hte_utils.study.replicate import Row
     from hte_utils.study.scenarios import Scenario
 
@@ -305,14 +305,18 @@ def _differences(stored: Record, new: Record) -> list[str]:
 def _code(module: str) -> tuple[str, dict[str, str]]:
     """Digest of the code behind a method's module, and versions of its libraries; once a process, as it was loaded."""
     sources = source_digests([REPLICATE, module])
-    return hashlib.sha256(json.dumps(sources).encode()).hexdigest()[:16], library_versions(sources)
+    return hashlib.sha256(json.dumps(sources).encode()).hexdigest()[:16], imported_versions(sources)
 
 
 def _commit() -> str:
     """The commit of the code, with "+changes" if files differ from it; empty where git does not know."""
     try:
         commit, changes = (
-            subprocess.check_output(["git", "-C", str(_CHECKOUT), *words], text=True, stderr=subprocess.DEVNULL).strip()  # noqa: S603, S607 - fixed words
+            subprocess.check_output(  # noqa: S603 - fixed words
+                ["git", "-C", str(_CHECKOUT), *words],  # noqa: S607
+                text=True,
+                stderr=subprocess.DEVNULL,
+            ).strip()
             for words in (["rev-parse", "HEAD"], ["status", "--porcelain", "--untracked-files=no"])
         )
     except (OSError, subprocess.CalledProcessError):

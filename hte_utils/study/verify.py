@@ -27,13 +27,13 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from hte_utils.ledger.proof import Proof
+from hte_utils.ledger.report import Proof
 from hte_utils.study.measures import MEASURES
 from hte_utils.study.replicate import NUTS_FALLBACK, replicate, replicate_seed
 from hte_utils.study.store import CELL_KEY, KEYS, is_profile, rounded
 
 if TYPE_CHECKING:
-    from hte_utils.comparators.estimates import Method
+    from hte_utils.methods.estimates import Method
     from hte_utils.study.scenarios import Scenario
 
 ROUNDING: Final = 1e-6

@@ -21,10 +21,10 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from hte_utils.cate import EffectScale, GroupEffects, baseline_risk_draws, cate_draws
-from hte_utils.evaluation import evaluate_cate
-from hte_utils.spec import PAPER_SPEC, TrialDesign
-from hte_utils.strata import stratify_by_risk
+from hte_utils.effects.cate import EffectScale, GroupEffects, baseline_risk_draws, cate_draws
+from hte_utils.effects.evaluation import evaluate_cate
+from hte_utils.effects.strata import stratify_by_risk
+from hte_utils.model.spec import PAPER_SPEC, TrialDesign
 from hte_utils.trial import simulate_trial
 
 DRAWS = 1000
@@ -37,7 +37,7 @@ TABLE_8 = ["mean_risk", "mean_te", "te_sd", "te_lower", "te_upper"]
 
 
 def posterior_of(chains: list[pd.DataFrame]) -> xr.DataTree:
-    """The coefficients that Tables 7 and 8 need, as `hte_utils.cate` takes them."""
+    """The coefficients that Tables 7 and 8 need, as `hte_utils.effects.cate` takes them."""
     numbers = {name: np.stack([chain[name] for chain in chains]) for name in ("b_intercept", "b_trt")}
     variables = {name: (("chain", "draw"), values) for name, values in numbers.items()}
     coords = {}

@@ -27,7 +27,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from hte_utils.coda import (
+from hte_utils.model.coda import (
     effective_size,
     geweke_z,
     multivariate_scale_reduction,

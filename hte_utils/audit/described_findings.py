@@ -1,0 +1,286 @@
+"""What the described model makes of a trial: what is known of sigma_eta, and effects beside Listing 2's and the truth.
+
+All effects are log odds ratios of bleeding unless a name says otherwise: positive is harm.
+
+*sigma_eta.* A patient has a single outcome, which is 0 or 1. Its probability given the covariates is all that a
+likelihood sees, and normal deviations of the log odds turn one logistic curve into another that is nearly logistic and
+flatter by the factor sqrt(1 + c² sigma²), c = 16 sqrt(3) / (15 pi) (Zeger, Liang & Albert 1988; see also Neuhaus,
+Kalbfleisch & Hauck 1991). Coefficients that are larger by that factor undo it.
+
+*Effects.* The described model knows two of them for a patient: the mean effect in the patient's subgroup, beta_1 +
+tau_k[i] (a CATE), and the patient's own, beta_1 + eta_i. Of the deviation eta_i - tau_k[i] the trial knows what one
+outcome says about it: a little for a treated patient, nothing for an untreated one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from scipy import special, stats
+from statsmodels.genmod.families import Binomial
+from statsmodels.genmod.generalized_linear_model import GLM
+
+from hte_utils.audit.described_fit import DescribedDensity
+from hte_utils.audit.described_model import DescribedPriors, Layout, Reading, layout_of
+from hte_utils.effects.cate import EffectScale, GroupEffects, baseline_risk_draws, cate_draws
+from hte_utils.effects.evaluation import CateEvaluation, evaluate_cate, point_metrics
+from hte_utils.effects.monte_carlo import draws_matrix, jackknife_mean
+from hte_utils.effects.strata import quantile_groups
+from hte_utils.effects.truth import true_cate
+from hte_utils.ledger.entries import Reproduced, slug
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from hte_utils.model.checks import FloatArray
+    from hte_utils.model.spec import TrialDesign
+    from hte_utils.trial import TrialTruth
+
+SIGMAS: Final = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0)
+OWN_SLOPES: Final = "charitable, slopes of their own for the treated"
+_ATTENUATION: Final = 16.0 * np.sqrt(3.0) / (15.0 * np.pi)
+_QUANTILES: Final = (0.05, 0.25, 0.5, 0.75, 0.95)
+_REPLICATES: Final = 60
+_SHOWN: Final = {
+    "correlation": "correlation",
+    "rmse": "RMSE",
+    "bias": "mean error",
+    "mae": "MAE",
+    "coverage": "coverage",
+}
+
+
+def attenuation(sigma: float) -> float:
+    """How much steeper conditional slopes are than marginal ones, approximately: sqrt(1 + c² sigma²)."""
+    return float(np.sqrt(1.0 + (_ATTENUATION * sigma) ** 2))
+
+
+def layouts_to_profile(design: TrialDesign, subgroups: pd.Categorical[str]) -> dict[str, Layout]:
+    """Lay out both readings, and the charitable one with slopes of the covariates that may differ between the arms.
+
+    In the charitable reading only the treated deviate, so sigma_eta flattens the slopes of the baseline covariates in
+    one arm alone. The third layout takes that contrast away.
+    """
+    layouts = {str(reading): layout_of(design, subgroups, reading, DescribedPriors()) for reading in Reading}
+    charitable = layouts[Reading.CHARITABLE]
+    # Without those that are constant within every subgroup: their slopes are the subgroups' effects already.
+    varies = pd.DataFrame(design.prognostic).groupby(subgroups.codes).nunique().gt(1).any().to_numpy()
+    own = design.prognostic[:, varies] * design.treatment[:, None]
+    return layouts | {OWN_SLOPES: replace(charitable, rows=np.hstack([charitable.rows, own]))}
+
+
+def profile_likelihood(
+    layouts: Mapping[str, Layout], outcome: FloatArray, sigmas: Sequence[float] = SIGMAS
+) -> pd.DataFrame:
+    """Largest log-likelihood at each sigma_eta (the index), relative to sigma_eta = 0; a column a layout."""
+    columns = {}
+    for label, layout in layouts.items():
+        density = DescribedDensity(layout, outcome, DescribedPriors())
+        largest = [density.log_likelihood(density.maximum(s)[None], np.array([s]))[0] for s in (0.0, *sigmas)]
+        columns[label] = np.array(largest[1:]) - largest[0]
+    return pd.DataFrame(columns, index=pd.Index(sigmas, name="sigma_eta"))
+
+
+def slopes_by_sigma(layout: Layout, outcome: FloatArray, sigmas: Sequence[float]) -> pd.DataFrame:
+    """Maximum-likelihood fixed effects at each sigma_eta (the index) as multiples of those at 0.
+
+    The last column has the approximate factor, ``sqrt(1 + c²σ²)``.
+    """
+    density = DescribedDensity(layout, outcome, DescribedPriors())
+    none, *slopes = (density.maximum(sigma)[layout.n_subgroups :] for sigma in (0.0, *sigmas))
+    table = pd.DataFrame(np.array(slopes) / none, pd.Index(sigmas, name="sigma_eta"), layout.fixed_labels)
+    return table.assign(**{"sqrt(1 + c²σ²)": [attenuation(sigma) for sigma in sigmas]})
+
+
+def prior_and_posterior(posteriors: Mapping[str, tuple[DescribedPriors, xr.DataTree]]) -> pd.DataFrame:
+    """Mean and quantiles (columns) of sigma_eta before and after the data (rows: label, and prior or posterior)."""
+    rows = {}
+    for label, (priors, posterior) in posteriors.items():
+        prior = stats.halfnorm(scale=priors.individual_scale)
+        draws = posterior["posterior"]["sigma_eta"].to_numpy()
+        rows[label, "prior"] = [prior.mean(), *prior.ppf(_QUANTILES)]
+        rows[label, "posterior"] = [draws.mean(), *np.quantile(draws, _QUANTILES)]
+    columns = ["mean", *(f"{100 * quantile:g} %" for quantile in _QUANTILES)]
+    index = pd.MultiIndex.from_tuples(rows, names=["model", "sigma_eta"])
+    return pd.DataFrame(list(rows.values()), index, columns)
+
+
+def mean_effect_draws(posterior: xr.DataTree, subgroups: pd.Categorical[str]) -> xr.DataArray:
+    """Draw the mean effect among patients like each patient, dims (chain, draw, patient).
+
+    Under the literal reading it is beta_1 for everybody.
+    """
+    draws = posterior["posterior"].to_dataset()
+    if draws.attrs["reading"] == Reading.CHARITABLE:
+        return draws["sums"].isel(subgroup=xr.DataArray(subgroups.codes, dims="patient")).drop_vars("subgroup")
+    common = draws["fixed"].sel(coefficient="treatment", drop=True)
+    return common.expand_dims(patient=len(subgroups), axis=2)
+
+
+def own_effect_draws(
+    posterior: xr.DataTree, design: TrialDesign, subgroups: pd.Categorical[str], *, seed: int = 1
+) -> xr.DataArray:
+    """Draw each patient's own effect, beta_1 + eta_i, dims (chain, draw, patient); charitable reading.
+
+    Raises ``ValueError`` under the literal reading, in which a deviation is no part of the effect.
+    """
+    draws = posterior["posterior"].to_dataset()
+    if draws.attrs["reading"] != Reading.CHARITABLE:
+        raise ValueError("in the literal reading eta_i is no treatment effect: take mean_effect_draws")
+    layout = layout_of(design, subgroups, Reading.CHARITABLE, DescribedPriors())
+    coefficients = np.concatenate([draws["sums"], draws["fixed"]], axis=2).reshape(-1, layout.rows.shape[1])
+    sigma = draws["sigma_eta"].to_numpy().reshape(-1, 1)
+    rng = np.random.default_rng(seed)
+    deviation = rng.standard_normal((len(coefficients), design.n_patients))
+    treated = np.flatnonzero(layout.deviates)
+    log_odds = coefficients @ layout.rows[treated].T
+    deviation[:, treated] = deviations_given_outcome(log_odds, sigma, design.outcome[treated], rng)
+    mean = mean_effect_draws(posterior, subgroups)
+    return mean + (sigma * deviation).reshape(mean.shape)
+
+
+def deviations_given_outcome(
+    log_odds: FloatArray, sigma: FloatArray, outcome: FloatArray, rng: np.random.Generator
+) -> FloatArray:
+    """Draw standard normal e given a Bernoulli outcome with log odds ``log_odds + sigma e``, by rejection.
+
+    Shapes: `log_odds` (draws, patients), `sigma` (draws, 1), `outcome` (patients,).
+    """
+    drawn = np.empty(log_odds.size)
+    sign = np.broadcast_to(2.0 * outcome - 1.0, log_odds.shape).ravel()
+    flat, spread = log_odds.ravel(), np.broadcast_to(sigma, log_odds.shape).ravel()
+    missing = np.arange(flat.size)
+    while missing.size:
+        proposed = rng.standard_normal(missing.size)
+        chance = special.expit(sign[missing] * (flat[missing] + spread[missing] * proposed))
+        accepted = rng.random(missing.size) < chance
+        drawn[missing[accepted]] = proposed[accepted]
+        missing = missing[~accepted]
+    return drawn.reshape(log_odds.shape)
+
+
+def listing_effects(posterior: xr.DataTree, design: TrialDesign) -> dict[str, xr.DataArray]:
+    """Effects under Listing 2, without the gender effects (as in the paper) and with them."""
+    ways = {
+        "Listing 2, as in the paper": GroupEffects.LEFT_OUT,
+        "Listing 2, gender effects in": GroupEffects.INCLUDED,
+    }
+    scale = EffectScale.LOG_ODDS_RATIO
+    return {label: cate_draws(posterior, design, scale=scale, group_effects=way) for label, way in ways.items()}
+
+
+def effects_by_subgroup(
+    posterior: xr.DataTree, design: TrialDesign, subgroups: pd.Categorical[str], truth: FloatArray
+) -> pd.DataFrame:
+    """Lay the posterior of each subgroup's mean effect (charitable reading) beside its patients' true effects.
+
+    Columns: ``patients``, ``bleeds``; ``mean``, ``lower``, ``upper``: posterior mean and central 95 % credible interval
+    of beta_1 + tau_k; ``true_mean``, ``true_sd`` over the patients.
+    """
+    draws = posterior["posterior"]["sums"].to_numpy().reshape(-1, len(subgroups.categories))
+    lower, upper = np.quantile(draws, (0.025, 0.975), axis=0)
+    patients = pd.DataFrame({"truth": truth, "bled": design.outcome}).groupby(subgroups.codes)
+    columns = {
+        "patients": patients["bled"].size(),
+        "bleeds": patients["bled"].sum().astype(int),
+        "mean": draws.mean(axis=0),
+        "lower": lower,
+        "upper": upper,
+        "true_mean": patients["truth"].mean(),
+        "true_sd": patients["truth"].std(),
+    }
+    return pd.DataFrame(columns).set_index(subgroups.categories.rename("subgroup"))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EffectsCompared:
+    """How well several sets of effects, by label, agree with the true ones."""
+
+    evaluations: dict[str, CateEvaluation]
+    widths: dict[str, float]
+    """Mean width of the 95 % credible intervals."""
+    spreads: dict[str, float]
+    """SD over the patients of the posterior mean effects."""
+
+    def shown(self) -> pd.DataFrame:
+        """Return the table for readers: value and Monte Carlo standard error."""
+        rows = {}
+        for label, evaluation in self.evaluations.items():
+            metrics = evaluation.metrics()
+            rows[label] = {
+                title: f"{found.value:.2f} ± {found.mcse:.3f}".replace("-", "−") if np.isfinite(found.value) else "none"
+                for title, found in ((title, metrics[name]) for name, title in _SHOWN.items())
+            }
+            rows[label]["SD of effects"] = f"{self.spreads[label]:.2f}"
+            rows[label]["interval width"] = f"{self.widths[label]:.2f}"
+        return pd.DataFrame.from_dict(rows, orient="index")
+
+    def guarded(self, name: str) -> dict[str, Reproduced]:
+        """Return the numbers with their Monte Carlo errors, as `hte_utils.ledger.guard` takes them."""
+        return {
+            f"{name}.{slug(label)}.{metric}": Reproduced(found.value, found.mcse)
+            for label, evaluation in self.evaluations.items()
+            for metric, found in evaluation.metrics().items()
+            if metric in _SHOWN
+            and np.isfinite(found.value)
+            and found.mcse > 0.0  # a coverage of 1 has an unknown error
+        }
+
+
+def compare_effects(effects: Mapping[str, xr.DataArray], truth: TrialTruth) -> EffectsCompared:
+    """Evaluate sets of effects, draws by label, against the true log odds ratios, whatever scale these were made on."""
+    actual = true_cate(truth, EffectScale.LOG_ODDS_RATIO)
+    return EffectsCompared(
+        {label: evaluate_cate(draws, actual, n_replicates=_REPLICATES) for label, draws in effects.items()},
+        {label: mean_width(draws) for label, draws in effects.items()},
+        {label: float(draws.mean(["chain", "draw"]).std("patient")) for label, draws in effects.items()},
+    )
+
+
+def mean_width(draws: xr.DataArray) -> float:
+    """Mean over patients of the width of the central 95 % credible interval."""
+    # A sort of each patient's draws is several times faster than NumPy's quantile.
+    by_patient = np.sort(draws.to_numpy().reshape(-1, draws.sizes["patient"]).T)
+    lower, upper = np.round(np.array([0.025, 0.975]) * (by_patient.shape[1] - 1)).astype(int)
+    return float(np.mean(by_patient[:, upper] - by_patient[:, lower]))
+
+
+def correlation_without_chance(design: TrialDesign, truth: TrialTruth) -> float:
+    """Correlate the best effects that Listing 2's form can express with the true log odds ratios.
+
+    The form is fitted by maximum likelihood to the patients' true risks, each patient being in both arms: what a trial
+    without end would give, in which neither priors nor chance count.
+    """
+    group = np.eye(len(design.group_labels))[design.group]
+    prognostic, modifying = np.hstack([group, design.prognostic]), np.hstack([group, design.modifiers])
+    rows = np.block([[prognostic, np.zeros_like(modifying)], [prognostic, modifying]])
+    risks = np.concatenate([truth.baseline_risk, truth.baseline_risk + truth.risk_difference])
+    coefficients = GLM(risks, rows, family=Binomial()).fit().params
+    effects = modifying @ coefficients[prognostic.shape[1] :]
+    return point_metrics(effects, true_cate(truth, EffectScale.LOG_ODDS_RATIO)).correlation
+
+
+def effects_by_risk(posterior: xr.DataTree, design: TrialDesign, truth: TrialTruth) -> pd.DataFrame:
+    """Mean effect by quintile of the baseline risk that Listing 2 predicts (gender effects in): predicted and true.
+
+    Index: Q1 (lowest risk) to Q5. Columns: ``predicted`` with its Monte Carlo error ``mcse``, and ``true``: log odds
+    ratios; ``true_points``: the true risk difference in percentage points.
+    """
+    included = GroupEffects.INCLUDED
+    risk = baseline_risk_draws(posterior, design, group_effects=included).mean(["chain", "draw"])
+    effects = cate_draws(posterior, design, scale=EffectScale.LOG_ODDS_RATIO, group_effects=included)
+    member = np.eye(5)[quantile_groups(risk.to_numpy(), 5) - 1]
+    member /= member.sum(axis=0)
+    matrix, edges = draws_matrix(effects)
+    predicted = jackknife_mean(matrix @ member, edges)
+    columns = {
+        "predicted": predicted.estimate,
+        "mcse": predicted.mcse(),
+        "true": true_cate(truth, EffectScale.LOG_ODDS_RATIO) @ member,
+        "true_points": 100.0 * truth.risk_difference @ member,
+    }
+    return pd.DataFrame(columns, pd.Index(["Q1", "Q2", "Q3", "Q4", "Q5"], name="risk_group"))

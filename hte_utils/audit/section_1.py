@@ -1,0 +1,188 @@
+"""Findings on the statements of the abstract and of section 1."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from hte_utils.audit.case import (
+    FLOAT_NOISE,
+    QUINTILES,
+    only_simulated,
+    outcome_is_drawn,
+    printed_mean,
+    printed_metric,
+    rows,
+    strong_correlation,
+    table_8,
+)
+from hte_utils.audit.experiments import LOW_QUINTILES, TREAT_ALL, TREAT_NOBODY
+from hte_utils.effects.evaluation import point_metrics
+from hte_utils.ledger.report import Finding
+from hte_utils.paper import entries_of, printed_number
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from hte_utils.audit.case import Case, Proofs
+
+_EFFECTS_OF_TREATMENT: Final = (
+    "b_trt",
+    "b_trt_age",
+    "b_trt_anticoag",
+    "b_trt_diabetes",
+    "te_gender[1]",
+    "te_gender[2]",
+)
+
+
+def abstract(case: Case, proofs: Proofs) -> dict[str, Finding]:
+    """Findings on the abstract."""
+    return _abstract_methods(case, proofs) | _abstract_accuracy(case) | _abstract_quintiles(case, proofs)
+
+
+def _abstract_methods(case: Case, proofs: Proofs) -> dict[str, Finding]:
+    jags = proofs.jags
+    of_effect, of_risk = (jags.covariates(of_effect=which) for which in (True, False))
+    largest = _largest_change(case)
+    return {
+        "statement.hierarchical-model": Finding(
+            {
+                "the model is hierarchical: priors have parameters of their own": bool(jags.random_effects),
+                "patients have different effects": bool(of_effect),
+                "it has covariates of the baseline risk": bool(of_risk),
+            },
+            f"The JAGS text has the random effects {', '.join(jags.random_effects)}, effects by "
+            f"{', '.join(of_effect)}, and risks by {', '.join(of_risk)}.",
+        ),
+        "statement.important-covariates": Finding(
+            {f"{name} changes a patient's risk or effect": change > FLOAT_NOISE for name, change in largest.items()},
+            "Largest change of the true log odds of bleeding, treated or not, by one year of age, the other gender, "
+            f"and an earlier bleed: {', '.join(f'{change:.2f}' for change in largest.values())}.",
+        ),
+        "statement.binary-outcome": outcome_is_drawn(proofs),
+        "statement.abstract-simulated": only_simulated(proofs),
+    }
+
+
+def _largest_change(case: Case) -> dict[str, float]:
+    """The slopes of the true log odds in both arms, the other covariates held; the larger of the two."""
+    truth, x = case.truth, case.truth.covariates
+    columns: dict[str, NDArray[Any]] = {"age": x.age, "gender": x.gender, "earlier bleeding": x.prior_bleeding}
+    given: list[NDArray[Any]] = [np.ones(x.age.size), *columns.values(), x.anticoagulant, x.diabetes, x.sbp, x.bmi > 30]
+    untreated = np.log(truth.baseline_risk / (1 - truth.baseline_risk))
+    arms = np.column_stack([untreated, untreated + truth.treatment_effect])
+    slopes = np.linalg.lstsq(np.column_stack(given), arms)[0][1 : 1 + len(columns)]
+    return dict(zip(columns, np.abs(slopes).max(axis=1).tolist(), strict=True))
+
+
+def _abstract_accuracy(case: Case) -> dict[str, Finding]:
+    actual = case.truth.treatment_effect
+    own = case.metrics_of_table_4(gender_effects=True)
+    explained = 1 - own.rmse**2 / float(actual.var())
+    same_for_all = point_metrics(np.full(actual.size, actual.mean()), actual).rmse
+    return {
+        "statement.abstract-strong": strong_correlation(case),
+        "statement.abstract-correlation": printed_metric(case, "correlation", "0.78"),
+        "statement.abstract-rmse": printed_metric(case, "rmse", "0.53"),
+        "statement.captures-variability": Finding(
+            {"its effects explain most of the variance of the true ones": explained > 0.5},
+            f"{explained:.0%} of it. RMSE {own.rmse:.2f}, with the true average for everybody "
+            f"{same_for_all:.2f}; calibration slope {own.calibration_slope:.2f}; {own.bias_share:.0%} of the squared "
+            "error is one and the same error for all.",
+        ),
+    }
+
+
+def _abstract_quintiles(case: Case, proofs: Proofs) -> dict[str, Finding]:
+    true, of_model = rows(case.as_computed.true), rows(case.as_implied.true)
+    effects = case.as_computed.true["log_odds_ratio"]
+    bleeds = {rule: found["bleeds"] for rule, found in rows(proofs.bleeds).items()}
+    without = min(bleeds[TREAT_NOBODY], bleeds[TREAT_ALL])
+    return {
+        "statement.most-pronounced": Finding(
+            {
+                "on the paper's scale, log odds ratios, the true effect in Q5 is the farthest from none": str(
+                    effects.abs().idxmax()
+                )
+                == "Q5"
+            },
+            f"True effects of the patients of Table 8's Q1 and Q5: log odds ratios {effects['Q1']:+.2f} and "
+            f"{effects['Q5']:+.2f}; risk differences {100 * true['Q1']['risk_difference']:+.1f} and "
+            f"{100 * true['Q5']['risk_difference']:+.1f} percentage points.",
+        ),
+        "statement.abstract-q5": printed_mean(case, "Q5"),
+        "statement.abstract-q1": printed_mean(case, "Q1"),
+        "statement.q1-harmful": Finding(
+            {"treatment raises the risk of some of Q1's patients": true["Q1"]["share_harmed"] > 0},
+            f"Of {true['Q1']['share_harmed']:.0%} of the patients of Table 8's Q1 (of "
+            f"{of_model['Q1']['share_harmed']:.0%} of those in the lowest quintile by the model with its gender "
+            "effects). On average it prevents bleeds there: log odds ratio "
+            f"{printed_number('table8.Q1.mean_te'):+.2f} in Table 8, true risk difference "
+            f"{100 * true['Q1']['risk_difference']:+.1f} percentage points.",
+        ),
+        "statement.importance-of-stratifying": Finding(
+            {"decisions by risk quintile can save bleeds": bleeds[LOW_QUINTILES] < without},
+            f"Expected bleeds: {bleeds[LOW_QUINTILES]:.0f} when Table 8's Q1 and Q2 are treated; "
+            f"{bleeds[TREAT_NOBODY]:.0f} when nobody is, {bleeds[TREAT_ALL]:.0f} when everybody is.",
+        ),
+    }
+
+
+def introduction(case: Case, proofs: Proofs) -> dict[str, Finding]:
+    """Findings on sections 1.1 and 1.2."""
+    effect, difference = case.truth.treatment_effect, case.truth.risk_difference
+    older = case.truth.covariates.age > 65
+    groups = {"older": float(effect[older].mean()), "younger": float(effect[~older].mean())}
+    harmed = float(np.mean(difference > 0))
+    jags = proofs.jags
+    return {
+        "statement.ate-not-full-story": Finding(
+            {"the average hides patients helped and patients harmed": 0.1 < harmed < 0.9},
+            f"The true average log odds ratio is {effect.mean():+.2f}; treatment raises the risk of {harmed:.0%} of "
+            "the patients and lowers that of the others.",
+        ),
+        "statement.vary-in-direction": Finding(
+            {
+                "in size": abs(groups["older"] - groups["younger"]) > effect.std(),
+                "in direction": groups["older"] * groups["younger"] < 0,
+            },
+            f"True average log odds ratio above 65 years {groups['older']:+.2f}, below {groups['younger']:+.2f}.",
+        ),
+        "statement.average-and-subgroup": _average_and_subgroups(case),
+        "statement.fixed-and-random": Finding(
+            {"fixed effects": bool(jags.fixed_effects), "random effects": bool(jags.random_effects)},
+            f"By the JAGS text {len(jags.fixed_effects)} fixed effects, and the random effects "
+            f"{' and '.join(jags.random_effects)}.",
+        ),
+        "statement.frequentist-alternative": _two_methods(proofs),
+    }
+
+
+def _average_and_subgroups(case: Case) -> Finding:
+    """Look for the average of the patients' effects among the printed effects of treatment."""
+    averages = [float(reading.cate.mean()) for reading in (case.as_implied, case.as_computed)]
+    shown = [printed_number(f"table4.{name}.Mean") for name in _EFFECTS_OF_TREATMENT] + table_8("mean_te").tolist()
+    nearest = min(abs(value - average) for value in shown for average in averages)
+    gaps = np.abs(case.as_computed.log_odds["mean_te"].to_numpy() - table_8("mean_te"))
+    return Finding(
+        {"an average effect is printed": nearest < 0.002, "effects of subgroups are": bool((gaps < 0.01).all())},
+        f"Averaged over the patients the model's effects are {averages[0]:+.3f} (without the gender effects "
+        f"{averages[1]:+.3f}); none of the {len(shown)} printed effects of treatment is within {nearest:.3f} of "
+        f"either. The averages of Table 8's {len(QUINTILES)} groups come out.",
+    )
+
+
+def _two_methods(proofs: Proofs) -> Finding:
+    """Whether any table lays a second method beside Listing 2."""
+    of_listing_2 = set(proofs.jags_posterior.index)
+    others = {entry.row for entry in entries_of("Table 4")} - of_listing_2
+    metrics = Counter(entry.row for entry in entries_of("Table 7"))
+    groups = Counter((entry.row, entry.column) for entry in entries_of("Table 8"))
+    return Finding(
+        {"some table has the results of another method": bool(others) or max(*metrics.values(), *groups.values()) > 1},
+        "Every row of Table 4 is a parameter of Listing 2; Table 7 has one value for each metric and Table 8 one for "
+        "each group.",
+    )

@@ -1,0 +1,208 @@
+"""Findings on section 2.2 and Listing 2: the model as described, against the text that JAGS was given."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from hte_utils.audit.case import rows
+from hte_utils.audit.listings import INDIVIDUAL, POPULATION, SUBGROUP
+from hte_utils.ledger.entries import Reproduced, judge
+from hte_utils.ledger.report import Finding
+from hte_utils.paper import entries_of, printed_number
+from hte_utils.reproduction import table_1 as baseline
+from hte_utils.reproduction import tables_5_6 as paper_sampler
+
+if TYPE_CHECKING:
+    from hte_utils.audit.case import Case, Proofs
+    from hte_utils.audit.listings import JagsModel
+
+LEVEL: Final = 0.01
+"""Of the joint test of a table of diagnostics: so often a run of JAGS is taken for another sampler's."""
+
+
+def model(case: Case, proofs: Proofs) -> dict[str, Finding]:
+    """Findings on section 2.2."""
+    return _run(proofs) | _levels(proofs) | _parameters(case, proofs) | _equations(proofs) | _priors(proofs)
+
+
+def listing_2(case: Case, proofs: Proofs) -> dict[str, Finding]:
+    """Findings on Appendix B."""
+    average = float(case.as_implied.cate[case.design.group == 0].mean())
+    printed = printed_number("table4.te_gender[1].Mean")
+    posterior = proofs.jags_posterior
+    return {
+        "statement.caption-listing-2": Finding(
+            {
+                "JAGS runs it": set(proofs.jags.nodes.index) - {"y"}
+                <= {name.partition("[")[0] for name in posterior.index}
+            },
+            f"JAGS's run of it is recorded with its script: {len(posterior)} quantities, at least "
+            f"{posterior['ess'].min():.0f} effective draws.",
+        ),
+        "statement.gender-specific-effects": Finding(
+            {"te_gender is the average effect of that gender": abs(average - printed) < 0.01},
+            f"te_gender[1] is {printed:+.3f} in Table 4: a man of average age without anticoagulants and diabetes. "
+            f"The average over the men of the trial is {average:+.2f} (log odds ratio of bleeding).",
+        ),
+    }
+
+
+def _run(proofs: Proofs) -> dict[str, Finding]:
+    slow = paper_sampler.recorded_runs(paper_sampler.JagsSampler.SLICE)
+    runs = paper_sampler.at_thinning(slow, paper_sampler.PAPER_THINNING)
+    found = {table: paper_sampler.joint_test(table, runs).probability for table in paper_sampler.TABLES}
+    means = _means_of_jags(proofs)
+    return {
+        "statement.implemented-in-jags": Finding(
+            {"Tables 5 and 6 are such as runs of JAGS print": min(found.values()) >= LEVEL},
+            f"All numbers of a table together, among independent runs of JAGS's default samplers: "
+            f"{' and '.join(f'p = {p:.2f} ({table})' for table, p in found.items())}. Another run of JAGS would fail "
+            f"at {LEVEL} in one or the other in at most {2 * LEVEL:.0%}.",
+        ),
+        "statement.listing-2-is-the-model": Finding(
+            {"JAGS, given Listing 2, has the posterior means of Table 4": all(means.values())},
+            f"{sum(means.values())} of {len(means)} agree within Monte Carlo error.",
+        ),
+    }
+
+
+def _means_of_jags(proofs: Proofs) -> dict[str, bool]:
+    """Whether each mean of Table 4 is that of the long run of JAGS, by the ledger's rule."""
+    agrees = {}
+    for entry in entries_of("Table 4"):
+        if entry.quantity == "Mean":
+            own = rows(proofs.jags_posterior)[entry.row]
+            error = printed_number(f"table4.{entry.row}.Time.series.SE")
+            found = Reproduced(own["mean"], mcse=own["mcse_mean"], printed_mcse=error)
+            agrees[entry.row] = not judge(entry.id, found).fails
+    return agrees
+
+
+def _levels(proofs: Proofs) -> dict[str, Finding]:
+    jags = proofs.jags
+    there = {level: jags.at_level(level) for level in (POPULATION, SUBGROUP, INDIVIDUAL)}
+    named = ", ".join(f"{level}: {' '.join(nodes) or 'none'}" for level, nodes in there.items())
+    columns = set(jags.covariates(of_effect=True)) | set(jags.covariates(of_effect=False))
+    absent = [name for name in baseline.COVARIATES if not {name, name.removesuffix("ulant")} & columns]
+    groups = _groups_of_effects(jags)
+    return {
+        "statement.three-levels": Finding(
+            {"Listing 2 has variables of all three": all(there.values())}, f"In the JAGS text, {named}."
+        ),
+        "statement.population-level": Finding(
+            {"treatment has one": "b_trt" in jags.fixed_effects, "the baseline covariates have": not absent},
+            f"Listing 2 leaves out {', '.join(absent) or 'none'}. Of these, systolic pressure is in equation (1).",
+        ),
+        "statement.subgroup-level": Finding(
+            {
+                "subgroups have random effects of treatment": bool(groups),
+                "subgroups by age or anticoagulant use have": bool(groups & {"age", "anticoag"}),
+            },
+            f"The only subgroups are those of {' and '.join(sorted(groups))}. Age and anticoagulant use modify the "
+            "effect as fixed interactions.",
+        ),
+        "statement.individual-level": Finding(
+            {"Listing 2 has a random effect for each individual": bool(there[INDIVIDUAL])},
+            f"In the JAGS text, {named}.",
+        ),
+    }
+
+
+def _groups_of_effects(jags: JagsModel) -> set[str]:
+    """The columns by which random effects of treatment are grouped."""
+    with_treatment = [term for term in jags.terms if "treatment" in term and term & set(jags.random_effects)]
+    return set().union(*with_treatment) - set(jags.nodes.index) - {"treatment"}
+
+
+def _fixed_modifiers(jags: JagsModel) -> set[str]:
+    """The columns by which the effect of treatment differs without a random effect."""
+    return set(jags.covariates(of_effect=True)) - _groups_of_effects(jags)
+
+
+def _parameters(case: Case, proofs: Proofs) -> dict[str, Finding]:
+    """The descriptions of equation (6)'s and (7)'s parameters."""
+    jags, average = proofs.jags, float(case.as_implied.cate.mean())
+    printed = printed_number("table4.b_trt.Mean")
+    beside = sorted(_fixed_modifiers(jags))
+    return {
+        "statement.mu-tau": Finding(
+            {"the mean of the subgroups' effects, b_trt, is the average effect": abs(average - printed) < 0.01},
+            f"b_trt is {printed:+.3f} in Table 4; the model's effects of the {case.design.n_patients} patients average "
+            f"{average:+.2f} (log odds ratio of bleeding). b_trt is of patients of average age without anticoagulants "
+            "and diabetes.",
+        ),
+        "statement.sigma-tau": Finding(
+            {"nothing else in Listing 2 lets effects differ between subgroups": not beside},
+            "The variance 1/tau_re_trt is that between the groups by "
+            f"{' and '.join(sorted(_groups_of_effects(jags)))}; between subgroups by "
+            f"{', '.join(beside) or 'nothing else'} effects differ by fixed interactions, outside it.",
+        ),
+        "statement.sigma-eta": Finding(
+            {"Listing 2 has a variance of effects within subgroups": bool(jags.at_level(INDIVIDUAL))},
+            "Two patients with the same age, anticoagulants, diabetes and gender have the same effect in it.",
+        ),
+    }
+
+
+def _equations(proofs: Proofs) -> dict[str, Finding]:
+    jags = proofs.jags
+    without_treatment = sum("treatment" not in term for term in jags.terms)
+    interactions = [term for term in jags.terms if "treatment" in term and len(term) > 2 and "re_trt" not in term]
+    as_printed = bool(jags.at_level(INDIVIDUAL)) and not interactions
+    own_effect = (
+        jags.have_law(["re_trt"], "dnorm", "0", "tau_re_trt") and jags.sums.get("te_gender") == "b_trt + re_trt"
+    )
+    estimated = jags.have_law(["b_trt"], "dnorm", "0", "1") and "tau_re_trt" in jags.nodes.index
+    return {
+        "statement.equation-5": Finding(
+            {"it is a treatment effect: nothing is in it without treatment": without_treatment == 0},
+            f"{without_treatment} of the {len(jags.terms)} terms of Listing 2's predictor are there without "
+            "treatment. It is the log odds of bleeding; the treatment effect in it is its second term.",
+        ),
+        "statement.equation-6": Finding(
+            {"the subgroups' effects are normal about a common mean": own_effect and estimated},
+            "te_gender = b_trt + re_trt, with b_trt in the part of the mean and 1/tau_re_trt as variance.",
+        ),
+        "statement.logistic-regression": Finding(
+            {"the log odds of the outcome are the sum of effects": "logit p" in jags.sums},
+            f"In the JAGS text the logit of p[i] is {jags.sums.get('logit p', 'nothing')}: {len(jags.terms)} terms.",
+        ),
+        "statement.equation-8": Finding(
+            {"these are the terms of Listing 2": as_printed},
+            f"Listing 2 has {'an' if jags.at_level(INDIVIDUAL) else 'no'} effect of the individual, and "
+            f"{len(interactions)} interactions with treatment that the equation lacks. As printed, the subgroup's "
+            "effect also acts without treatment.",
+        ),
+        "statement.equation-9": Finding(
+            {"the outcome is Bernoulli in Listing 2": jags.have_law(["y"], "dbern", "p[i]", "")},
+            f"y[i] ~ {_law(jags, 'y')}",
+        ),
+    }
+
+
+def _law(jags: JagsModel, name: str) -> str:
+    node = rows(jags.nodes)[name]
+    return f"{node['law']}({', '.join(filter(None, (node['first'], node['second'])))})"
+
+
+def _priors(proofs: Proofs) -> dict[str, Finding]:
+    jags = proofs.jags
+    both = [f"tau_{name}" for name in ("re", "re_trt")]
+    return {
+        "statement.equation-10": Finding(
+            {"every fixed effect of Listing 2 has it": jags.have_law(jags.fixed_effects, "dnorm", "0", "1")},
+            f"{len(jags.fixed_effects)} fixed effects: "
+            f"{', '.join(sorted({_law(jags, name) for name in jags.fixed_effects}))}, mean and precision.",
+        ),
+        "statement.equation-11": Finding(
+            {
+                "both random effects of Listing 2 have it": jags.have_law(["re"], "dnorm", "0", "tau_re")
+                and jags.have_law(["re_trt"], "dnorm", "0", "tau_re_trt")
+            },
+            f"re[k] ~ {_law(jags, 're')}, re_trt[k] ~ {_law(jags, 're_trt')}; dnorm's second argument is a precision.",
+        ),
+        "statement.hyperpriors": Finding(
+            {"both precisions of Listing 2 have it": jags.have_law(both, "dgamma", "2", "2")},
+            ", ".join(f"{name} ~ {_law(jags, name)}" for name in both) + "; shape and rate.",
+        ),
+    }

@@ -1,0 +1,286 @@
+"""Findings on section 3, from its second paragraph on: the effects, their evaluation, and the risk groups.
+
+Effects are log odds ratios of bleeding unless they say otherwise; positive is harm.
+
+Findings on the first paragraph of section 3 and the captions of Tables 4 to 6.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from scipy.special import logit
+from scipy.stats import binom
+
+from hte_utils.audit.case import (
+    FLOAT_NOISE,
+    QUINTILES,
+    effects_are_the_model_s,
+    figure_without_numbers,
+    printed_metric,
+    rows,
+    strong_correlation,
+    table_7_compares,
+    table_8,
+)
+from hte_utils.effects.cate import EffectScale, GroupEffects, cate_draws
+from hte_utils.effects.evaluation import point_metrics
+from hte_utils.ledger.entries import judge
+from hte_utils.ledger.report import Finding
+from hte_utils.model.listing_2 import listing2_draws
+from hte_utils.paper import entries_of, printed_number
+from hte_utils.paper.statements import statement
+from hte_utils.reproduction import table_1 as baseline
+from hte_utils.reproduction import tables_5_6 as paper_sampler
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from hte_utils.audit.case import Case, Reading
+
+
+LOW, HIGH = ["Q1", "Q2"], ["Q4", "Q5"]
+
+
+def results(case: Case) -> dict[str, Finding]:
+    """Findings on the effects and the risk groups."""
+    return _individual_effects(case) | _accuracy(case) | _groups(case) | _benefit(case)
+
+
+def moving_covariates(case: Case) -> dict[str, bool]:
+    """Whether a change of each covariate alone changes any patient's CATE, as the paper computed it."""
+    one_draw = case.posterior.isel(draw=slice(0, 1))
+
+    def cate(trial: pd.DataFrame) -> np.ndarray:
+        patients = case.design.apply(trial)
+        how = GroupEffects.LEFT_OUT
+        return np.asarray(cate_draws(one_draw, patients, scale=EffectScale.LOG_ODDS_RATIO, group_effects=how))
+
+    before = cate(case.trial)
+    changed = {name: case.trial.assign(**{name: _other(case.trial[name])}) for name in baseline.COVARIATES}
+    return {name: bool(np.abs(cate(trial) - before).max() > FLOAT_NOISE) for name, trial in changed.items()}
+
+
+def _other(column: pd.Series) -> pd.Series:
+    """Ten units more, or the other category."""
+    if column.dtype != "category":
+        return column + 10
+    first, second = column.cat.categories
+    return column.cat.rename_categories({first: second, second: first}).cat.set_categories([first, second])
+
+
+def _individual_effects(case: Case) -> dict[str, Finding]:
+    moved = moving_covariates(case)
+    return {
+        "statement.cate-for-each": effects_are_the_model_s(case),
+        "statement.compared-to-truth": table_7_compares(case),
+        "statement.caption-table-7": table_7_compares(case),
+        "statement.all-covariates": Finding(
+            {"all covariates move a patient's effect": all(moved.values())},
+            f"{sum(moved.values())} of {len(moved)} do: {', '.join(name for name, moves in moved.items() if moves)}.",
+        ),
+        "statement.caption-figure-2": figure_without_numbers("05-cate-evaluation"),
+    }
+
+
+def _accuracy(case: Case) -> dict[str, Finding]:
+    actual, risk = case.truth.treatment_effect, case.truth.baseline_risk
+    own = case.metrics_of_table_4(gender_effects=True)
+    same_for_all = point_metrics(np.full(actual.size, actual.mean()), actual).rmse
+    log_odds = logit(risk)
+    explained = 1 - float(np.mean((logit(case.as_implied.risk) - log_odds) ** 2) / log_odds.var())
+    excess = {r: float(reading.risk.mean() / risk.mean()) for r, reading in _readings(case).items()}
+    return {
+        "statement.results-strong": strong_correlation(case),
+        "statement.results-correlation": printed_metric(case, "correlation", "0.78"),
+        "statement.results-low": Finding(
+            {"that of the model's own effects is below that of one effect for all": own.rmse < same_for_all},
+            f"RMSE {own.rmse:.2f}; of the true average effect for everybody {same_for_all:.2f}. {own.bias_share:.0%} "
+            f"of the squared error is one and the same error for all, {own.bias:+.2f}.",
+        ),
+        "statement.results-rmse": printed_metric(case, "rmse", "0.53"),
+        "statement.captures-baseline-risk": Finding(
+            {"the model's risks explain most of the variance of the true ones (log odds)": explained > 0.5},
+            f"{explained:.0%} of it. Mean predicted over mean true risk {excess['implied']:.2f}; as "
+            f"computed for Table 8 {excess['computed']:.1f}. Table 7, which the sentence cites, is about effects and "
+            "not about risks.",
+        ),
+    }
+
+
+def _readings(case: Case) -> dict[str, Reading]:
+    return {"computed": case.as_computed, "implied": case.as_implied}
+
+
+def _groups(case: Case) -> dict[str, Finding]:
+    sizes, printed_risk, printed_te = table_8("n"), table_8("mean_risk"), table_8("mean_te")
+    reproduced = np.abs(case.as_computed.log_odds["mean_risk"].to_numpy() - printed_risk).max()
+    control = case.design.outcome[case.design.treatment == 0]
+    control_rate = float(control.mean())
+    true = rows(case.as_computed.true)
+    above = _share_of_draws_in_which_the_last_group_is_above_the_first(case)
+    true_te, true_risk = (case.as_computed.true[name].to_numpy() for name in ("log_odds_ratio", "baseline_risk"))
+    return {
+        "statement.five-equal-groups": Finding(
+            {"they are": len(set(sizes)) == 1}, f"Table 8: {', '.join(f'{size:.0f}' for size in sizes)} patients."
+        ),
+        "statement.predicted-baseline-risk": Finding(
+            {
+                "Table 8's risks are this trial's within a factor of two": bool(
+                    0.5 < printed_risk.mean() / control_rate < 2
+                )
+            },
+            f"Table 8's risks average {printed_risk.mean():.1%}; in the control arm {control_rate:.1%} bled. Without "
+            f"the gender effects they are reproduced to {reproduced:.3f}. A right risk fails this with probability "
+            f"{chance_of_a_factor_of_two(control.size, float(case.truth.baseline_risk.mean())):.0e}.",
+        ),
+        "statement.caption-table-8": Finding(
+            {"the true baseline risk rises from each group to the next": bool((np.diff(true_risk) > 0).all())},
+            f"True risks of Q1 to Q5 without treatment: {', '.join(f'{risk:.1%}' for risk in true_risk)}; Table 8 has "
+            f"{', '.join(f'{risk:.1%}' for risk in printed_risk)}.",
+        ),
+        "statement.variation-in-efficacy": Finding(
+            {
+                "the true effects of the groups differ by more than the patients' do (one SD)": bool(
+                    np.ptp(true_te) > case.truth.treatment_effect.std()
+                )
+            },
+            f"From lowest to highest group: true {true_te[0]:+.2f} to {true_te[-1]:+.2f}, Table 8 "
+            f"{printed_te[0]:+.2f} to {printed_te[-1]:+.2f}. Posterior probability, gender effects in, that Q5's "
+            f"average is above Q1's: {above:.2f}.",
+        ),
+        "statement.efficacy-increases": Finding(
+            {
+                "benefit does: treatment prevents more bleeds in Q5 than in Q1": true["Q5"]["risk_difference"]
+                < true["Q1"]["risk_difference"]
+            },
+            f"True risk differences of Table 8's groups {_points(true, list(QUINTILES))} percentage points: what "
+            f"increases is bleeding. Treatment harms {true['Q1']['share_harmed']:.0%} of the patients in Q1 and "
+            f"{true['Q5']['share_harmed']:.0%} in Q5.",
+        ),
+        "statement.caption-figure-3": figure_without_numbers("06-risk-stratification"),
+        "statement.caption-figure-4": Finding(
+            {"it names what is shown": statement("statement.caption-figure-4").quote.strip().lower() != "caption"},
+            "The caption is one word, the placeholder of the template.",
+        ),
+    }
+
+
+def chance_of_a_factor_of_two(patients: int, risk: float) -> float:
+    """Return the probability that the share of bleeders is not within a factor of two of their true risk."""
+    bleeders = binom(patients, risk)
+    return float(bleeders.cdf(np.floor(patients * risk / 2)) + bleeders.sf(np.ceil(patients * risk * 2) - 1))
+
+
+def _share_of_draws_in_which_the_last_group_is_above_the_first(case: Case) -> float:
+    draws = cate_draws(
+        case.posterior, case.design, scale=EffectScale.LOG_ODDS_RATIO, group_effects=GroupEffects.INCLUDED
+    )
+    averages = [draws.isel(patient=case.as_implied.group == group).mean("patient") for group in (1, 5)]
+    return float((averages[1] > averages[0]).mean())
+
+
+def _benefit(case: Case) -> dict[str, Finding]:
+    true, of_model = rows(case.as_computed.true), rows(case.as_implied.true)
+    predicted = rows(case.as_implied.points)
+    helped = {quintile: 1 - true[quintile]["share_harmed"] for quintile in QUINTILES}
+    intervals = [
+        f"{100 * predicted[q]['average_lower']:+.1f} to {100 * predicted[q]['average_upper']:+.1f}" for q in HIGH
+    ]
+    return {
+        "statement.low-risk-no-benefit": Finding(
+            {f"treatment lowers the risk of fewer than half of {q}": helped[q] < 0.5 for q in LOW},
+            f"It truly lowers the risk of {helped['Q1']:.0%} of Table 8's Q1 and {helped['Q2']:.0%} of its Q2.",
+        ),
+        "statement.low-risk-harmed": Finding(
+            {f"treatment raises the risk of some of {q}": true[q]["share_harmed"] > 0 for q in LOW},
+            f"Of {_harmed(true)} of Table 8's Q1 and Q2 (by the model with its gender effects {_harmed(of_model)}); on "
+            f"average it prevents bleeds: true risk differences {_points(true, LOW)} percentage points.",
+        ),
+        "statement.high-risk-benefit": Finding(
+            {f"on average {q} does, in truth": true[q]["risk_difference"] < 0 for q in HIGH},
+            f"True risk differences {_points(true, HIGH)} percentage points: more bleeds. 95 % credible intervals of "
+            f"the model, in its own quintiles: {' and '.join(intervals)}.",
+        ),
+    }
+
+
+def _harmed(true: dict[str, dict[str, float]]) -> str:
+    return " and ".join(f"{true[quintile]['share_harmed']:.0%}" for quintile in LOW)
+
+
+def _points(true: dict[str, dict[str, float]], quintiles: list[str]) -> str:
+    return ", ".join(f"{100 * true[quintile]['risk_difference']:+.1f}" for quintile in quintiles)
+
+
+OLD_LIMIT: Final = 1.1
+"""Limit of the scale reduction factor that was customary for long: close to 1."""
+NEW_LIMIT: Final = 1.01
+"""The limit of Vehtari et al. (2021): converged."""
+GEWEKE_LIMIT: Final = 2.0
+
+
+def diagnostics(case: Case) -> dict[str, Finding]:
+    """Findings on Tables 4 to 6."""
+    return _convergence() | _captions(case)
+
+
+def _convergence() -> dict[str, Finding]:
+    points, uppers = (
+        {entry.row: float(entry.printed) for entry in entries_of("Table 5") if entry.column == column}
+        for column in ("Point est.", "Upper C.I.")
+    )
+    together = printed_number("table5.multivariate")
+    worst = max(points, key=lambda name: points[name])
+    draws = paper_sampler.implied_ess()
+    scores = {(e.row, e.column): float(e.printed) for e in entries_of("Table 6")}
+    beyond = {where: z for where, z in scores.items() if abs(z) > GEWEKE_LIMIT}
+    within = sum(value <= NEW_LIMIT for value in points.values())
+    return {
+        "statement.all-converged": Finding(
+            {f"no scale reduction factor is above {NEW_LIMIT}": within == len(points)},
+            f"{within} of {len(points)} are at most that. {worst}: {points[worst]:.3f}, and by Table 4 "
+            f"{draws[worst]:.0f} effective draws of 3000. By the older limit, {OLD_LIMIT}, all would have converged.",
+        ),
+        "statement.psrf-close-to-1": Finding(
+            {
+                f"of each parameter, point and upper limit are below {OLD_LIMIT}": max(
+                    *points.values(), *uppers.values()
+                )
+                < OLD_LIMIT,
+                f"the multivariate is below {OLD_LIMIT}": together < OLD_LIMIT,
+            },
+            f"Largest point {points[worst]:.3f} ({worst}), upper limit {max(uppers.values()):.3f}; multivariate "
+            f"{together:.2f}.",
+        ),
+        "statement.geweke-within-2": Finding(
+            {"all are": not beyond},
+            f"{len(beyond)} of {len(scores)} are not: "
+            + ", ".join(f"{row} {z:+.3f}" for (row, _), z in beyond.items())
+            + ". (Some should be beyond 2 by chance.)",
+        ),
+    }
+
+
+def _captions(case: Case) -> dict[str, Finding]:
+    runs = paper_sampler.recorded_runs(paper_sampler.JagsSampler.SLICE)
+    found = paper_sampler.table_5(paper_sampler.at_thinning(runs, paper_sampler.PAPER_THINNING))["table5.multivariate"]
+    return {
+        "statement.caption-table-4": _all_parameters(case, "Table 4"),
+        "statement.caption-table-5": Finding(
+            {"1.04 is such as runs of JAGS print": not judge("table5.multivariate", found).fails},
+            f"In recorded runs of JAGS the multivariate factor is {found.value:.2f} (median; {found.note}).",
+        ),
+        "statement.caption-table-6": _all_parameters(case, "Table 6"),
+    }
+
+
+def _all_parameters(case: Case, table: str) -> Finding:
+    """Whether a table shows each parameter of the model."""
+    names = {str(name) for name in listing2_draws(case.posterior).data_vars}
+    shown = {entry.row for entry in entries_of(table)}
+    return Finding(
+        {"each parameter of Listing 2 is there": names <= shown},
+        f"{len(names & shown)} of {len(names)} are; absent: {', '.join(sorted(names - shown))}.",
+    )

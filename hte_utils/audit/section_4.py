@@ -1,0 +1,136 @@
+"""Findings on section 4 and Appendix C."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hte_utils.audit.case import (
+    HAS_BLED,
+    QUINTILES,
+    effects_are_the_model_s,
+    figure_without_numbers,
+    only_simulated,
+    rows,
+    table_7_compares,
+    table_8,
+    uncovered_items,
+)
+from hte_utils.audit.experiments import BY_SIGN, HIGH_QUINTILES, TREAT_ALL, TREAT_NOBODY
+from hte_utils.ledger.report import Finding
+from hte_utils.paper import printed_number
+from hte_utils.reproduction import table_1 as baseline
+
+if TYPE_CHECKING:
+    from hte_utils.audit.case import Case, Proofs
+
+
+def discussion(case: Case, proofs: Proofs) -> dict[str, Finding]:
+    """Findings on section 4.1."""
+    return _effects(case) | _decisions(case, proofs)
+
+
+def _effects(case: Case) -> dict[str, Finding]:
+    effect = case.truth.treatment_effect
+    ends = {f"b_trt_{label}": _interval(f"table4.b_trt_{label}") for label in case.design.modifier_labels}
+    excluded = [name for name, (lower, upper) in ends.items() if lower > 0 or upper < 0]
+    spread, printed_spread = _spread_by_quintile(case), table_8("te_sd")
+    return {
+        "statement.cates-compared": Finding(
+            {**effects_are_the_model_s(case).claims, **table_7_compares(case).claims},
+            f"{effects_are_the_model_s(case).evidence} {table_7_compares(case).evidence}",
+        ),
+        "statement.not-uniform": Finding(
+            {
+                "the true effects vary": bool(effect.std() > 0.1),
+                "for some covariate a 95 % credible interval establishes it": bool(excluded),
+            },
+            f"SD of the true log odds ratios {effect.std():.2f}. Interactions by Table 4 (mean ± 1.96 SD): "
+            + ", ".join(f"{name} {lower:+.2f} to {upper:+.2f}" for name, (lower, upper) in ends.items())
+            + ".",
+        ),
+        "statement.heterogeneity-high-risk": Finding(
+            {
+                f"the effects of Table 8 spread more in {quintile} than in any group of lower risk": bool(
+                    printed_spread[place] > printed_spread[:3].max()
+                )
+                for quintile, place in (("Q4", 3), ("Q5", 4))
+            },
+            f"SD of the effects in Q1 to Q5: Table 8 {', '.join(f'{sd:.2f}' for sd in printed_spread)}; true "
+            f"{', '.join(f'{sd:.2f}' for sd in spread)}.",
+        ),
+    }
+
+
+def _interval(entry: str) -> tuple[float, float]:
+    """The central 95 % interval that the printed mean and SD of a parameter give."""
+    mean, sd = printed_number(f"{entry}.Mean"), printed_number(f"{entry}.SD")
+    return mean - 1.96 * sd, mean + 1.96 * sd
+
+
+def _spread_by_quintile(case: Case) -> np.ndarray:
+    """SD of the true effects (log odds ratio) in the groups of Table 8."""
+    group, effect = case.as_computed.group, case.truth.treatment_effect
+    return np.array([effect[group == number].std(ddof=1) for number in range(1, 6)])
+
+
+def _decisions(case: Case, proofs: Proofs) -> dict[str, Finding]:
+    bleeds = {rule: found["bleeds"] for rule, found in rows(proofs.bleeds).items()}
+    without = min(bleeds[TREAT_NOBODY], bleeds[TREAT_ALL])
+    helped = {quintile: 1 - found["share_harmed"] for quintile, found in rows(case.as_computed.true).items()}
+    counts = (
+        f"Expected bleeds: {bleeds[BY_SIGN]:.0f} when those are treated whose predicted risk difference is below 0, "
+        f"{bleeds[TREAT_NOBODY]:.0f} when nobody is, {bleeds[TREAT_ALL]:.0f} when everybody is"
+    )
+    return {
+        "statement.heterogeneity-matters": Finding(
+            {"decisions that use it save bleeds": bleeds[BY_SIGN] < without}, f"{counts}."
+        ),
+        "statement.identify-who-benefits": Finding(
+            {"groups differ in the share that benefits": max(helped.values()) - min(helped.values()) > 0.2},
+            "Share of Table 8's groups whom treatment truly helps: "
+            + ", ".join(f"{quintile} {helped[quintile]:.0%}" for quintile in QUINTILES)
+            + ".",
+        ),
+        "statement.minimize-harm": Finding(
+            {"decisions by the model's risk differences save bleeds": bleeds[BY_SIGN] < without},
+            f"{counts}. Treating Table 8's Q4 and Q5, whom the paper takes for those that benefit, makes it "
+            f"{bleeds[HIGH_QUINTILES]:.0f}.",
+        ),
+    }
+
+
+def limitations(case: Case, proofs: Proofs) -> dict[str, Finding]:
+    """Findings on section 4.2."""
+    trial, columns = case.trial, list(baseline.COVARIATES)
+    related = float(np.corrcoef(trial["age"], trial["sbp"])[0, 1])
+    missing = int(trial.isna().to_numpy().sum())
+    times = [name for name in trial.columns if any(word in name for word in ("time", "day", "date", "follow"))]
+    known = int(np.isfinite(trial["true_te"]).sum())
+    return {
+        "statement.solely-simulated": only_simulated(proofs),
+        "statement.ground-truth": Finding(
+            {"every patient's true effect is known": known == len(trial)},
+            f"Of {known} of {len(trial)} patients, in the column true_te.",
+        ),
+        "statement.complexity-and-noise": Finding(
+            {"nothing is missing": missing == 0, "age and blood pressure are unrelated": abs(related) < 0.1},
+            f"{missing} missing values; correlation of age and systolic pressure {related:+.2f}, where people's "
+            "rises with age.",
+        ),
+        "statement.further-validation": Finding.not_checkable("a recommendation; it claims nothing about this study"),
+        "statement.limited-covariates": Finding(
+            {"items of a clinical bleeding score (HAS-BLED) have no covariate": bool(uncovered_items())},
+            f"{len(columns)} covariates; {len(uncovered_items())} of the score's {len(HAS_BLED)} items have none.",
+        ),
+        "statement.no-time-to-event": Finding(
+            {"no column of the data holds a time": not times},
+            f"Columns: {', '.join(trial.columns)}. The argument max_followup of Listing 1 is never used.",
+        ),
+    }
+
+
+def traces_and_densities() -> dict[str, Finding]:
+    """Findings on Appendix C."""
+    return {f"statement.caption-figure-{number}": figure_without_numbers("04-diagnostics") for number in (5, 6)}

@@ -1,1 +1,0 @@
-"""Average effects: standardisation, subgroups, numbers needed, and effects by risk group (chapter 9)."""

@@ -1,1 +1,0 @@
-"""Calibration of predicted risks and of predicted effects (chapter 10)."""

@@ -1,0 +1,175 @@
+"""Figures on calibration: predicted against observed and true risks and effects.
+
+Figures on decisions: whom a ranking finds, and what following the predictions would do.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hte_utils.reproduction.figures_effects import DIRECTION
+from hte_utils.style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, VERMILION, canvas, dots_with_intervals
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from hte_utils.corrected.calibration import RiskCalibration, TrueRiskCalibration
+    from hte_utils.corrected.effect_calibration import TrueEffectCalibration
+    from hte_utils.corrected.policies import PolicyValue
+    from hte_utils.effects.monte_carlo import FloatArray
+
+
+_POINTS = 100.0
+
+
+def risk_curves(found: Mapping[str, RiskCalibration], true: Mapping[str, TrueRiskCalibration]) -> Figure:
+    """Smooth calibration curves of the predicted risk, one panel a prediction.
+
+    `found`: From the trial's outcomes (drawn with its 95 % band), by prediction.
+    `true`: What the curve is among new patients whose risks are known, by prediction.
+    """
+    with canvas(2, (len(found) + 1) // 2, height=5.4) as drawn:
+        for axis, (label, calibration) in zip(drawn.axes, found.items(), strict=False):
+            curve, known = _POINTS * calibration.curve, _POINTS * true[label].curve
+            _diagonal(axis, curve["predicted"], curve["observed"])
+            axis.fill_between(curve["predicted"], curve["lower"], curve["upper"], color=BLUE, alpha=0.2, linewidth=0)
+            axis.plot(curve["predicted"], curve["observed"], color=BLUE, label="observed in the trial, 95 % band")
+            axis.plot(known["predicted"], known["observed"], color=VERMILION, linestyle="--", label="true")
+            axis.set_title(label)
+            axis.set(xlabel="Predicted risk of a bleed (%)", ylabel="Risk of a bleed (%)", ylim=(0, None))
+        drawn.axis.legend(loc="upper left")
+    return drawn.figure
+
+
+def effects_by_group(found: Mapping[str, pd.DataFrame], true: Mapping[str, FloatArray]) -> Figure:
+    """Risk difference in groups of patients with similar predictions: observed with its interval, and true.
+
+    `true`: Mean true risk difference in the same groups, shape (groups,), by prediction.
+    """
+    with canvas(len(found), height=3.4, width=9.2, sharey=True) as drawn:
+        for axis, (label, table) in zip(drawn.axes, found.items(), strict=True):
+            table = _POINTS * table[["predicted", "observed", "lower", "upper"]]
+            _diagonal(axis, table["predicted"], table["predicted"])
+            columns = [table[name] for name in ("observed", "lower", "upper")]
+            dots_with_intervals(axis, table["predicted"], columns, {"color": BLUE, "label": "observed, 95 % interval"})
+            axis.plot(table["predicted"], _POINTS * true[label], "D", color=VERMILION, markersize=5, label="true")
+            axis.axhline(0, color="black", linewidth=0.7, linestyle=":")
+            axis.set_title(label)
+            axis.set(xlabel="Predicted risk difference (points)")
+        drawn.axis.set(ylabel=f"Risk difference (points)\n{DIRECTION}")
+        drawn.axis.legend(loc="upper left")
+    return drawn.figure
+
+
+def effects_against_truth(
+    predicted: Mapping[str, FloatArray], true: FloatArray, found: Mapping[str, TrueEffectCalibration]
+) -> Figure:
+    """True against predicted risk differences of single patients, with the smooth curve.
+
+    `predicted`: Predicted risk differences (probabilities) of new patients, by prediction.
+    `true`: Their true risk differences.
+    `found`: Calibration against the truth, by prediction.
+    """
+    some = slice(None, None, max(1, true.size // 1500))  # more dots would only cover each other
+    with canvas(len(predicted), height=3.2, width=9.2, sharey=True) as drawn:
+        for axis, (label, values) in zip(drawn.axes, predicted.items(), strict=True):
+            axis.plot(_POINTS * values[some], _POINTS * true[some], ".", color=GREY, markersize=2, alpha=0.5)
+            curve = _POINTS * found[label].curve
+            _diagonal(axis, curve["predicted"], curve["predicted"])
+            axis.plot(curve["predicted"], curve["true"], color=ORANGE, linewidth=2, label="mean true effect")
+            axis.set_title(label)
+            axis.set(xlabel="Predicted risk difference (points)")
+        drawn.axis.set(ylabel=f"True risk difference (points)\n{DIRECTION}")
+        drawn.axis.set_ylim(*(_POINTS * np.quantile(true, (0.001, 0.999))))
+        drawn.axis.legend(loc="upper left")
+    return drawn.figure
+
+
+def _diagonal(axis: Axes, *values: pd.Series) -> None:
+    ends = [min(each.min() for each in values), max(each.max() for each in values)]
+    axis.plot(ends, ends, color="black", linewidth=0.8, linestyle=":")
+
+
+_LINES = ((BLUE, "-"), (ORANGE, "--"), (PURPLE, "-."), (GREEN, (0, (1, 1))))
+_POINTS, _PER_THOUSAND = 100.0, 1000.0
+_SHARE = "Share of patients treated, most predicted benefit first (%)"
+
+
+def targeting_curves(estimated: pd.DataFrame, true: Mapping[str, FloatArray], best: FloatArray) -> Figure:
+    """Targeting operator characteristics: estimated from the trial beside what is true.
+
+    `estimated`: One prediction's curve from the trial's outcomes, and the true one of the same patients: what
+        `for_benefit.sequential_curve` returns.
+    `true`: True curves of rankings of new patients, by prediction.
+    `best`: True curve of the ranking by the true effects.
+    """
+    with canvas(2, height=3.6, width=9.2, sharey=True) as drawn:
+        left, right = drawn.axes
+        curve = estimated[estimated["share"] >= 0.05]
+        share = _POINTS * curve["share"]
+        left.fill_between(share, _POINTS * curve["lower"], _POINTS * curve["upper"], color=BLUE, alpha=0.2, linewidth=0)
+        left.plot(share, _POINTS * curve["toc"], color=BLUE, label="estimated from the trial, 95 % band")
+        left.plot(share, _POINTS * curve["true"], color=VERMILION, linestyle="--", label="true, the same patients")
+        for (label, values), (colour, line) in zip(true.items(), _LINES, strict=False):
+            right.plot(*_on_grid(values), color=colour, linestyle=line, label=label)
+        right.plot(*_on_grid(best), color=BLACK, linewidth=1.6, label="ranked by the true effect")
+        for axis in drawn.axes:
+            axis.axhline(0, color="black", linewidth=0.7, linestyle=":")
+            axis.set(xlabel=_SHARE)
+            axis.legend(loc="upper right")
+        left.set(ylabel="Bleeds avoided per 100 treated,\nabove the average of all patients")
+    return drawn.figure
+
+
+def _on_grid(curve: FloatArray) -> tuple[FloatArray, FloatArray]:
+    share = np.linspace(0.05, 1.0, 96)
+    return _POINTS * share, _POINTS * np.interp(share, np.arange(1, curve.size + 1) / curve.size, curve)
+
+
+def policy_differences(table: pd.DataFrame) -> Figure:
+    """Bleeds per 1000 patients of each policy minus those of treating nobody: true, and estimated from the trial."""
+    place = np.arange(len(table))[::-1]
+    with canvas(height=3.2) as drawn:
+        axis = drawn.axis
+        axis.axvline(0, color="black", linewidth=0.7, linestyle=":")
+        columns = [table[name] for name in ("value", "lower", "upper")]
+        style = {"color": BLUE, "markersize": 6, "capsize": 3, "label": "estimated, 95 % interval"}
+        dots_with_intervals(axis, place + 0.12, columns, style, across=True)
+        axis.plot(table["true"], place - 0.12, "D", color=VERMILION, label="true")
+        axis.set_yticks(place, table.index)
+        axis.set(xlabel="Bleeds per 1000 patients, minus those when nobody is treated\n← fewer bleeds | more bleeds →")
+        drawn.figure.legend(*axis.get_legend_handles_labels(), loc="outside upper right", ncols=2)
+    return drawn.figure
+
+
+def threshold_rules(
+    curves: Mapping[str, pd.DataFrame], nobody: PolicyValue, everybody: PolicyValue, oracle: PolicyValue
+) -> Figure:
+    """True rate of bleeds under "treat if the probability of harm is below c", by c.
+
+    `nobody`, `everybody`, `oracle`: The policies to compare with.
+    """
+    with canvas(2, height=3.5, width=9.2, sharex=True) as drawn:
+        left, right = drawn.axes
+        for (label, table), (colour, line) in zip(curves.items(), _LINES, strict=False):
+            left.plot(table.index, _PER_THOUSAND * table["event_rate"], color=colour, linestyle=line, label=label)
+            right.plot(table.index, _POINTS * table["share_treated"], color=colour, linestyle=line)
+        for value, name, colour in (
+            (nobody, "nobody", GREY),
+            (everybody, "everybody", GREY),
+            (oracle, "oracle", BLACK),
+        ):
+            left.axhline(_PER_THOUSAND * value.event_rate, color=colour, linewidth=0.9, linestyle=":")
+            left.annotate(
+                name, (0.0, _PER_THOUSAND * value.event_rate), textcoords="offset points", xytext=(2, 2), fontsize=8
+            )
+        left.set(ylabel="Bleeds per 1000 patients", xlabel="Treat if the probability of harm is below c")
+        right.set(ylabel="Share treated (%)", xlabel="Treat if the probability of harm is below c")
+        drawn.figure.legend(*left.get_legend_handles_labels(), loc="outside upper left", ncols=2)
+    return drawn.figure

@@ -1,0 +1,218 @@
+"""Simulation-based calibration: whether model, sampler and derived quantities agree with one another.
+
+Draw the parameters from the prior, simulate a trial from them, fit it, and rank the true value of each quantity among
+its posterior draws. If everything is coded as it is meant, ranks are uniform for every quantity, whatever the prior
+(Talts et al. 2018). Not only parameters are ranked: quantities that depend on the data, the log-likelihood above
+all, see faults that no parameter shows (Modrák et al. 2023).
+
+The same patients and arms serve for every simulated trial: ranks are uniform given them. A trial without events is
+kept, since every prior is proper.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from threadpoolctl import threadpool_limits
+
+from hte_utils.corrected.predictive_checks import draw_from_prior, event_probability_draws, replicate_outcomes
+from hte_utils.effects.cate import EffectScale, GroupEffects, cate_draws
+from hte_utils.model.density import SumsDensity
+from hte_utils.model.listing_2 import Priors, listing2_draws, posterior_tree, split_sums, sums_of
+from hte_utils.model.quick_posterior import Engine, quick_posterior
+from hte_utils.model.sampler import Schedule, run_chains
+from hte_utils.model.spec import TrialDesign
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from hte_utils.model.checks import FloatArray
+
+LOG_LIKELIHOOD: Final = "log-likelihood"
+AVERAGE_LOG_ODDS_RATIO: Final = "average log odds ratio"
+AVERAGE_RISK_DIFFERENCE: Final = "average risk difference"
+FIRST_GROUP: Final = "first group's log odds ratio"
+"""Average over the patients of the first group: men, in the paper's trial."""
+GROUP_LEFT_OUT: Final = "first group's log odds ratio, group effects left out"
+"""The same as the paper's formula for the CATE has it: a fault on purpose. Its draws lack the group effects; the true
+value that is ranked among them has them."""
+
+# Steps of the chain between kept draws: one in three or so is accepted, so what is kept is nearly independent.
+_STEPS, _BURN_IN = 6, 4
+QUICK_DRAWS: Final = 1000
+"""What a quick posterior is asked for, as in the simulation study; the ranks use some of its draws."""
+_BLOCK = 500  # trials whose derived quantities are in memory together
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Calibration:
+    """Ranks of true values among posterior draws.
+
+    `ranks`: One integer variable a quantity, dim `trial`: how many of the draws lie below the truth, 0 to `draws`. The
+        boolean coordinate `by_nuts` marks trials that the quick engine gave up to NUTS.
+    `draws`: Posterior draws of each trial.
+    `seed`: What `calibrate` was called with.
+    """
+
+    ranks: xr.Dataset
+    draws: int
+    seed: int
+
+    def pit(self) -> xr.Dataset:
+        """Ranks as numbers in (0, 1), uniform if all is well (probability integral transform, randomised)."""
+        rng = np.random.default_rng(self.seed)
+        return self.ranks.map(lambda ranks: (ranks + rng.random(ranks.shape)) / (self.draws + 1))
+
+    def of(self, chosen: NDArray[np.bool_]) -> Calibration:
+        """Return the calibration of the chosen trials: ranks are uniform given anything that the data show."""
+        return Calibration(self.ranks.isel(trial=np.flatnonzero(chosen)), self.draws, self.seed)
+
+    def table(self) -> pd.DataFrame:
+        """Test of uniformity for every quantity.
+
+        Index: quantity. `mean` of the PIT (1/2 if calibrated; below: truths lie lower than the posterior says), `inside
+        90 %`: share of truths in their central 90 % interval, `p_value` of uniformity (ArviZ's test of independent
+        values by Cauchy-combined order statistics, "pot_c").
+        """
+        statistics: Any = import_module("arviz_stats.base").array_stats  # imported when used: it takes seconds
+        pit = self.pit()
+        values = np.stack([pit[name].to_numpy() for name in pit.data_vars])
+        return pd.DataFrame(
+            {
+                "mean": values.mean(axis=1),
+                "inside 90 %": (np.abs(values - 0.5) < 0.45).mean(axis=1),
+                "p_value": statistics.uniformity_test(values, axis=-1)[0],
+            },
+            index=pd.Index([str(name) for name in pit.data_vars], name="quantity"),
+        )
+
+
+def calibrate(
+    design: TrialDesign,
+    *,
+    priors: Priors,
+    fitted_priors: Priors | None = None,
+    quick: bool = False,
+    trials: int = 500,
+    draws: int = 99,
+    seed: int = 1,
+    workers: int = 2,
+    only: Sequence[int] | None = None,
+) -> Calibration:
+    """Simulate trials from the prior, fit them, and rank the truths.
+
+    `design`: Patients and arms of every simulated trial; its outcomes are not looked at.
+    `priors`: The priors that truths are drawn from.
+    `fitted_priors`: The priors of the fits; the same if None. Others are a fault on purpose, to see that it is seen.
+    `quick`: Fit with `hte_utils.model.quick_posterior`, the engine of the simulation study, in place of the exact
+    chain.
+    `trials`, `draws`: How many trials, and posterior draws of each.
+    `seed`: Non-negative integer; the same seed gives the same ranks on any number of workers.
+    `only`: Do these of the `trials` alone, with the very ranks that they have among all.
+
+    Ranks of every scalar of Listing 2 by the paper's names, and of the derived quantities that this module names.
+    """
+    chosen = np.arange(trials) if only is None else np.asarray(only, dtype=np.int64)
+    truths, outcomes = simulated_from_prior(design, priors, trials, seed)
+    for_fits = np.random.SeedSequence(seed).spawn(trials + 1)[1:]
+    posterior_draws = _quick_draws if quick else _chain_draws
+
+    def truth_and_draws(trial: int) -> tuple[dict[str, FloatArray], bool]:
+        simulated = _with_outcome(design, outcomes[trial])
+        found, by_nuts = posterior_draws(simulated, fitted_priors or priors, draws, for_fits[trial])
+        true = {name: truths["posterior"][name].to_numpy()[0, [trial]] for name in found}
+        return {name: np.concatenate([true[name], values]) for name, values in found.items()}, by_nuts
+
+    blocks = []
+    # One BLAS thread for each of ours; set once here, because setting it takes longer than a small fit.
+    with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(workers) as pool:
+        for block in np.array_split(chosen, -(-chosen.size // _BLOCK)):
+            fits, by_nuts = zip(*pool.map(truth_and_draws, block.tolist()), strict=True)
+            # The truth stands in front of the draws of its trial, so that all go through the same code; chains are
+            # trials.
+            together = {name: np.stack([fit[name] for fit in fits]) for name in fits[0]}
+            quantities = _quantities(posterior_tree(together, None, design), design, outcomes[block])
+            blocks.append(_ranks(quantities).assign_coords(trial=block, by_nuts=("trial", list(by_nuts))))
+    return Calibration(xr.concat(blocks, "trial"), draws, seed)
+
+
+def simulated_from_prior(design: TrialDesign, priors: Priors, trials: int, seed: int) -> tuple[xr.DataTree, FloatArray]:
+    """Return the truths of `calibrate` (chain 0, one draw a trial) and their outcomes, shape (trials, patients)."""
+    rng = np.random.default_rng(np.random.SeedSequence(seed).spawn(1)[0])
+    truths = draw_from_prior(priors, design, draws=trials, rng=rng)
+    outcomes = replicate_outcomes(event_probability_draws(truths, design), rng).to_numpy()[0].astype(np.float64)
+    return truths, outcomes
+
+
+def arms_without_event(design: TrialDesign, outcomes: FloatArray) -> NDArray[np.bool_]:
+    """Return which trials, of `outcomes` in shape (trials, patients), have a group with an arm without any event."""
+    cells = [
+        (design.group == group) & (design.treatment == arm)
+        for group in range(len(design.group_labels))
+        for arm in (0.0, 1.0)
+    ]
+    without: NDArray[np.bool_] = np.any([outcomes[:, cell].sum(axis=1) == 0.0 for cell in cells], axis=0)
+    return without
+
+
+def _with_outcome(design: TrialDesign, outcome: FloatArray) -> TrialDesign:
+    return TrialDesign(
+        design.prognostic, design.modifiers, design.group, design.coding, outcome=outcome, treatment=design.treatment
+    )
+
+
+def _chain_draws(
+    design: TrialDesign, priors: Priors, draws: int, seed: np.random.SeedSequence
+) -> tuple[dict[str, FloatArray], bool]:
+    """Nearly independent draws of every variable of the model, shapes (draws,) or (draws, labels); whether by NUTS."""
+    density = SumsDensity.of(design, priors)
+    for_split, *for_chain = seed.spawn(3)
+    [chain] = run_chains(density, Schedule(draws, _BURN_IN, _STEPS), for_chain, cores=1)
+    return split_sums(sums_of(chain.points, density.at), priors, np.random.default_rng(for_split)), False
+
+
+def _quick_draws(
+    design: TrialDesign, priors: Priors, draws: int, seed: np.random.SeedSequence
+) -> tuple[dict[str, FloatArray], bool]:
+    """As `_chain_draws`: some of the equal-weight draws, which stand in random order."""
+    posterior = quick_posterior(design, priors=priors, draws=QUICK_DRAWS, seed=seed)
+    by_nuts = posterior.record.engine is Engine.NUTS
+    # NUTS leaves its draws in the order of the chains: they are thinned.
+    step = posterior.n_draws // draws if by_nuts else 1
+    return {name: values[: step * draws : step] for name, values in posterior.draws.items()}, by_nuts
+
+
+def _quantities(draws: xr.DataTree, design: TrialDesign, outcomes: FloatArray) -> xr.Dataset:
+    """Everything that is ranked, dims chain (the trials) and draw (the truth first), by the functions the book uses."""
+    scale, first_group = EffectScale.LOG_ODDS_RATIO, np.flatnonzero(design.group == 0)
+    log_odds_ratio = cate_draws(draws, design, scale=scale, group_effects=GroupEffects.INCLUDED)
+    left_out = cate_draws(draws, design, scale=scale, group_effects=GroupEffects.LEFT_OUT)
+    of_first_group = log_odds_ratio.isel(patient=first_group).mean("patient")
+    as_the_paper = left_out.isel(patient=first_group).mean("patient")
+    scale = EffectScale.RISK_DIFFERENCE
+    risk_difference = cate_draws(draws, design, scale=scale, group_effects=GroupEffects.INCLUDED)
+    probability = event_probability_draws(draws, design)
+    happened = xr.DataArray(outcomes, dims=("chain", "patient"))
+    log_likelihood = cast("xr.DataArray", np.log(probability.where(happened == 1.0, 1.0 - probability)))
+    derived = {
+        LOG_LIKELIHOOD: log_likelihood.sum("patient"),
+        AVERAGE_LOG_ODDS_RATIO: log_odds_ratio.mean("patient"),
+        AVERAGE_RISK_DIFFERENCE: risk_difference.mean("patient"),
+        FIRST_GROUP: of_first_group,
+        GROUP_LEFT_OUT: as_the_paper.where(as_the_paper["draw"] > 0, of_first_group),
+    }
+    return listing2_draws(draws).assign({name: values.drop_attrs() for name, values in derived.items()})
+
+
+def _ranks(quantities: xr.Dataset) -> xr.Dataset:
+    """How many of the draws lie below the first, which is the truth; dim trial."""
+    ranks = (quantities.isel(draw=slice(1, None)) < quantities.isel(draw=0, drop=True)).sum("draw")
+    return ranks.rename(chain="trial").drop_attrs()

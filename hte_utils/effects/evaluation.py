@@ -1,0 +1,173 @@
+"""How well estimated effects agree with the true ones: Table 7, and what a correlation does not show.
+
+All numbers are on the scale of the effects that are handed in (the paper: log odds ratios; positive = harm). Each
+comes with its Monte Carlo standard error, found as `monte_carlo` describes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+
+import numpy as np
+import numpy.typing as npt
+
+from hte_utils.effects.monte_carlo import (
+    FloatArray,
+    draws_matrix,
+    jackknife_mean,
+    jackknife_quantile,
+    standard_multipliers,
+)
+from hte_utils.model.checks import one_per_patient, require_probability
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A number computed from posterior draws, and its Monte Carlo standard error: its SD over runs of the sampler."""
+
+    value: float
+    mcse: float
+
+
+@dataclass(frozen=True, slots=True)
+class PointMetrics:
+    """Agreement of predicted with true effects, without regard to uncertainty.
+
+    Attributes
+    ----------
+    correlation
+        Pearson correlation; NaN if either side is constant.
+    rmse, mae
+        Root mean squared and mean absolute error, on the scale of the effects.
+    bias
+        Mean of predicted minus true: positive = harm is overstated.
+    bias_share
+        Share of the mean squared error that is squared bias, in [0, 1]; NaN if there is no error.
+    calibration_slope, calibration_intercept
+        Least squares of true on predicted effects: 1 and 0 if calibrated; a slope below 1 = effects predicted too
+        far apart. NaN if all predictions are equal.
+    """
+
+    correlation: float
+    rmse: float
+    mae: float
+    bias: float
+    bias_share: float
+    calibration_slope: float
+    calibration_intercept: float
+
+
+@dataclass(frozen=True, slots=True)
+class CateEvaluation:
+    """Agreement of a posterior of CATEs with the true CATEs (Table 7 holds the first four).
+
+    Attributes
+    ----------
+    correlation, rmse, mae, bias, bias_share, calibration_slope, calibration_intercept
+        Those of `PointMetrics`, for the posterior means.
+    coverage
+        Share of patients whose true effect lies in their central credible interval, ends included. It jumps by whole
+        patients, so near 0 or 1 its distribution over runs is skewed and the MCSE only gives its size.
+    interval
+        Probability of that interval.
+    n_patients
+        Number of patients.
+    """
+
+    correlation: Metric
+    rmse: Metric
+    mae: Metric
+    coverage: Metric
+    bias: Metric
+    bias_share: Metric
+    calibration_slope: Metric
+    calibration_intercept: Metric
+    interval: float
+    n_patients: int
+
+    def metrics(self) -> dict[str, Metric]:
+        """The metrics by name, in the order of the attributes."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: value for name, value in values.items() if isinstance(value, Metric)}
+
+
+def point_metrics(predicted: npt.ArrayLike, truth: npt.ArrayLike) -> PointMetrics:
+    """Compare predicted with true effects, both of shape (patients,)."""
+    predicted = one_per_patient("predicted", predicted)
+    truth = one_per_patient("truth", truth, predicted.size)
+    return PointMetrics(**{name: float(metric(predicted[None], truth)[0]) for name, metric in _POINT.items()})
+
+
+def evaluate_cate(
+    draws: npt.ArrayLike,
+    truth: npt.ArrayLike,
+    *,
+    interval: float = 0.95,
+    n_replicates: int = 400,
+    seed: int = 1,
+    relative_length: float = 1.0,
+) -> CateEvaluation:
+    """Compare posterior draws of the CATE with the true CATE, as in Table 7.
+
+    Parameters
+    ----------
+    draws
+        Shape (chain, draw, patient), e.g. from `cate_draws`; the estimate of a patient's effect is the posterior mean.
+    truth
+        True effects on the same scale, shape (patient,).
+    interval
+        Probability of the central (equal-tailed) credible interval whose coverage is counted.
+    n_replicates, seed, relative_length
+        For the Monte Carlo errors, see `monte_carlo.standard_multipliers`; the metrics' values do not depend on them.
+    """
+    require_probability("interval", interval)
+    matrix, edges = draws_matrix(draws)
+    truth = one_per_patient("truth", truth, matrix.shape[1])
+    multipliers = standard_multipliers(edges, n_replicates, seed, relative_length)
+    mean = jackknife_mean(matrix, edges).replicates(multipliers)
+    lower = jackknife_quantile(matrix, (1.0 - interval) / 2.0, edges).replicates(multipliers)
+    upper = jackknife_quantile(matrix, (1.0 + interval) / 2.0, edges).replicates(multipliers)
+    found = {name: metric(mean, truth) for name, metric in _POINT.items()}
+    found["coverage"] = ((lower <= truth) & (truth <= upper)).mean(axis=1)
+    metrics = {name: Metric(float(each[0]), float(each[1:].std(ddof=1))) for name, each in found.items()}
+    return CateEvaluation(**metrics, interval=interval, n_patients=truth.size)
+
+
+# Each of these takes predictions of shape (replicates, patients) and the truth (patients,), and returns (replicates,).
+def _correlation(predicted: FloatArray, truth: FloatArray) -> FloatArray:
+    x, y = _centred(predicted), _centred(truth)
+    return _ratio(x @ y, np.sqrt(np.square(x).sum(axis=1) * np.square(y).sum()))
+
+
+def _calibration_slope(predicted: FloatArray, truth: FloatArray) -> FloatArray:
+    x = _centred(predicted)
+    return _ratio(x @ _centred(truth), np.square(x).sum(axis=1))
+
+
+_POINT: dict[str, Callable[[FloatArray, FloatArray], FloatArray]] = {
+    "correlation": _correlation,
+    "rmse": lambda predicted, truth: np.sqrt(np.square(predicted - truth).mean(axis=1)),
+    "mae": lambda predicted, truth: np.abs(predicted - truth).mean(axis=1),
+    "bias": lambda predicted, truth: (predicted - truth).mean(axis=1),
+    "bias_share": lambda predicted, truth: _ratio(
+        np.square((predicted - truth).mean(axis=1)), np.square(predicted - truth).mean(axis=1)
+    ),
+    "calibration_slope": _calibration_slope,
+    "calibration_intercept": lambda predicted, truth: (
+        truth.mean() - _calibration_slope(predicted, truth) * predicted.mean(axis=1)
+    ),
+}
+
+
+def _centred(values: FloatArray) -> FloatArray:
+    """Deviations from the mean over patients; exactly 0 where rounding is all there is (a constant)."""
+    centred = values - values.mean(axis=-1, keepdims=True)
+    constant = np.ptp(values, axis=-1, keepdims=True) == 0.0
+    return np.where(constant, 0.0, centred)
+
+
+def _ratio(numerator: FloatArray, denominator: FloatArray) -> FloatArray:
+    undefined = denominator == 0.0
+    return np.where(undefined, math.nan, numerator / np.where(undefined, 1.0, denominator))

@@ -1,0 +1,277 @@
+"""Risk groups of patients and the treatment effect within them: Table 8.
+
+Patients are ranked by their predicted baseline risk and cut into groups of equal size; patients with equal predictions
+are in the same group, wherever they stand in the table (`quantile_groups`). `ntile` is R's function, which breaks ties
+by position: it is here for the paper's own computation of Table 8 and for nothing else. Effects are on the scale of the
+draws that are handed in (the paper: log odds ratios; positive = harm).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import xarray as xr
+from statsmodels.stats.proportion import confint_proportions_2indep
+
+from hte_utils.effects.monte_carlo import (
+    FloatArray,
+    IntArray,
+    Jackknifed,
+    draws_matrix,
+    jackknife_mean,
+    jackknife_quantile,
+    standard_multipliers,
+)
+from hte_utils.model.checks import one_per_patient, require_probability
+from hte_utils.model.spec import TrialDesign
+
+_DRAWS_FOR_MEMBERS = 2000
+_SAME = 1e-12
+"""Predictions that differ by less, relative to the largest, are equal: how an array is cut into blocks for a matrix
+product may change the last bits of equal patients' predictions."""
+
+
+class RiskStrata(NamedTuple):
+    """Patients grouped by predicted baseline risk, and the effect in each group.
+
+    Attributes
+    ----------
+    table
+        One row per group, lowest risk first (index `risk_group`: Q1, Q2, ...); NaN where ties leave a group empty. The
+        columns of Table 8, by the computation that gives the printed numbers:
+
+        - `n`: number of patients;
+        - `mean_risk`: mean over patients of the posterior mean of the baseline risk;
+        - `mean_te`: mean over patients of the posterior mean of the CATE;
+        - `te_sd`: SD (n-1) over patients of the posterior mean of the CATE: spread, not uncertainty;
+        - `te_lower`, `te_upper`: mean over patients of the ends of their own credible intervals. This is **not** an
+          interval for `mean_te`.
+
+        Then the posterior of the group's average CATE, whose mean is `mean_te`:
+
+        - `average_sd`: its posterior SD;
+        - `average_lower`, `average_upper`: its equal-tailed credible interval.
+    mcse
+        Monte Carlo standard errors, same rows and columns (0 for `n`). Who belongs to which group depends on the draws
+        as well, and that is part of them.
+    group
+        Each patient's group, shape (patients,), 1 = lowest risk.
+    interval
+        Probability of the credible intervals.
+    scale
+        Scale of the effects as the draws name it, e.g. "log odds ratio".
+    """
+
+    table: pd.DataFrame
+    mcse: pd.DataFrame
+    group: IntArray
+    interval: float
+    scale: str
+
+
+def quantile_groups(values: npt.ArrayLike, n_groups: int) -> IntArray:
+    """Cut patients into groups of equal size by rank; equal values are in one group, whatever the order of the rows.
+
+    A block of equal values belongs where its middle rank falls, so sizes are equal only as far as ties let them, and a
+    group may be empty. Without ties, and if the number of patients is a multiple of `n_groups`, the groups are those of
+    `ntile`.
+
+    `values` of shape (patients,); integers from 1 (smallest values) to `n_groups`.
+    """
+    found = one_per_patient("values", values)
+    if not 1 <= n_groups <= found.size:
+        raise ValueError(f"n_groups must be from 1 to the {found.size} patients, not {n_groups!r}")
+    return _groups_of_equals(found, n_groups) + 1
+
+
+def tied_ranks(values: FloatArray) -> tuple[IntArray, IntArray]:
+    """Ranks from 0 of the first and of the last patient with each patient's value, along the last axis."""
+    order = np.argsort(values, axis=-1)
+    ordered = np.take_along_axis(values, order, axis=-1)
+    size = values.shape[-1]
+    same = _SAME * np.abs(values).max(axis=-1, keepdims=True)
+    starts = np.diff(ordered, axis=-1, prepend=ordered[..., :1] - 1.0) > same
+    starts[..., 0] = True
+    place = np.arange(size)
+    first = np.maximum.accumulate(np.where(starts, place, 0), axis=-1)
+    ends = np.roll(starts, -1, axis=-1)
+    last = np.flip(np.minimum.accumulate(np.flip(np.where(ends, place, size), axis=-1), axis=-1), axis=-1)
+    ranks = np.empty((2, *values.shape), dtype=np.int64)
+    for row, each in zip(ranks, (first, last), strict=True):
+        np.put_along_axis(row, order, each, axis=-1)
+    return ranks[0], ranks[1]
+
+
+def ntile(values: npt.ArrayLike, n_groups: int) -> IntArray:
+    """Cut patients into groups of equal size by rank, as R's ``dplyr::ntile`` does: for the paper's own computation.
+
+    If the number of patients is no multiple of `n_groups`, sizes differ by one and the first groups are the larger
+    ones. Ties are broken by position, so equal values may end up in different groups and a sorted table gives other
+    groups than a shuffled one: take `quantile_groups`.
+    """
+    ranked = np.asarray(values)
+    size, larger = divmod(ranked.size, n_groups)
+    groups = np.empty(ranked.size, dtype=np.int64)
+    sizes = [size + (number < larger) for number in range(n_groups)]
+    groups[np.argsort(ranked, kind="stable")] = np.repeat(np.arange(1, n_groups + 1), sizes)
+    return groups
+
+
+def _groups_of_equals(values: FloatArray, n_groups: int) -> IntArray:
+    """0-based groups along the last axis, by the middle rank of those with the same value."""
+    first, last = tied_ranks(values)
+    return np.asarray((first + last + 1) * n_groups // (2 * values.shape[-1]))
+
+
+def stratify_by_risk(
+    risk: xr.DataArray,
+    effect: xr.DataArray,
+    *,
+    n_groups: int = 5,
+    interval: float = 0.95,
+    n_replicates: int = 200,
+    seed: int = 1,
+    relative_length: float = 1.0,
+) -> RiskStrata:
+    """Group patients by predicted baseline risk and summarise the effect within each group, as in Table 8.
+
+    Parameters
+    ----------
+    risk, effect
+        Draws with dims (chain, draw, patient) of the same patients from the same posterior: from
+        `baseline_risk_draws` and `cate_draws`.
+    n_groups, interval
+        Number of groups (5: quintiles, as in the paper), and probability of the credible intervals.
+    n_replicates, seed, relative_length
+        For the Monte Carlo errors, see `monte_carlo.standard_multipliers`; the table does not depend on them.
+    """
+    require_probability("interval", interval)
+    for dim in ("chain", "draw", "patient"):
+        if not risk[dim].equals(effect[dim]):
+            raise ValueError(
+                f"risk and effect differ in their {dim} labels ({risk.sizes[dim]} and {effect.sizes[dim]}): "
+                "compute both from the same posterior and the same patients"
+            )
+    risks, edges = draws_matrix(risk)
+    effects, _ = draws_matrix(effect)
+    jackknifed_risk = jackknife_mean(risks, edges)
+    group = quantile_groups(jackknifed_risk.estimate, n_groups)
+    multipliers = standard_multipliers(edges, n_replicates, seed, relative_length)
+    risk_replicates = jackknifed_risk.replicates(multipliers)
+    members = _membership(risk_replicates, n_groups)
+    columns = {"mean_risk": _group_means(risk_replicates, members)}
+    columns |= _patient_columns(effects, edges, multipliers, members, interval)
+    columns |= _average_columns(effects, edges, multipliers, members, interval)
+
+    labels = pd.Index([f"Q{number}" for number in range(1, n_groups + 1)], name="risk_group")
+    sizes = {"n": np.bincount(group, minlength=n_groups + 1)[1:]}
+    table = pd.DataFrame(sizes | {name: each[0] for name, each in columns.items()}, index=labels)
+    spread = {name: each[1:].std(axis=0, ddof=1) for name, each in columns.items()}
+    mcse = pd.DataFrame({"n": np.zeros(n_groups)} | spread, index=labels)
+    return RiskStrata(table, mcse, group, interval, str(effect.attrs.get("scale", "unknown")))
+
+
+def observed_by_stratum(design: TrialDesign, strata: RiskStrata) -> pd.DataFrame:
+    """What happened in each risk group: events by arm, and their difference, beside the predicted risk.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Index `risk_group`; `mean_risk` as in Table 8; for each arm (`control`, `treated`) `n_`, `events_` and `rate_`;
+        `rate_difference` = treated minus control (a probability; positive = harm), with its 95 % confidence interval
+        by Newcombe's method, `difference_lower` and `difference_upper`. NaN where an arm is empty.
+    """
+    columns: dict[str, FloatArray | IntArray] = {"mean_risk": strata.table["mean_risk"].to_numpy()}
+    n_groups = len(strata.table)
+    for arm, value in (("control", 0.0), ("treated", 1.0)):
+        here = design.treatment == value
+        n = np.bincount(strata.group[here] - 1, minlength=n_groups)
+        events = np.bincount(strata.group[here] - 1, design.outcome[here], minlength=n_groups).astype(np.int64)
+        rate = np.where(n > 0, events / np.maximum(n, 1), np.nan)
+        columns |= {f"n_{arm}": n, f"events_{arm}": events, f"rate_{arm}": rate}
+    table = pd.DataFrame(columns, index=strata.table.index)
+    table["rate_difference"] = table["rate_treated"] - table["rate_control"]
+    counts = table[["events_treated", "n_treated", "events_control", "n_control"]].to_numpy()
+    ends = np.array([_newcombe(*row) for row in counts.tolist()])
+    return table.assign(difference_lower=ends[:, 0], difference_upper=ends[:, 1])
+
+
+def _patient_columns(
+    effects: FloatArray, edges: IntArray, multipliers: FloatArray, members: FloatArray, interval: float
+) -> dict[str, FloatArray]:
+    """`mean_te`, `te_sd`, `te_lower`, `te_upper`, each of shape (replicates, groups)."""
+    mean = jackknife_mean(effects, edges).replicates(multipliers)
+    ends = {
+        "te_lower": jackknife_quantile(effects, (1.0 - interval) / 2.0, edges).replicates(multipliers),
+        "te_upper": jackknife_quantile(effects, (1.0 + interval) / 2.0, edges).replicates(multipliers),
+    }
+    group_mean = _group_means(mean, members)
+    # The total of squares about the group's mean, for the SD over patients; a group of one has none (NaN).
+    own_mean = np.einsum("rgp,rg->rp", members, np.nan_to_num(group_mean))
+    squares = np.einsum("rgp,rp->rg", members, np.square(mean - own_mean))
+    sizes = members.sum(axis=2)
+    sd = np.sqrt(np.where(sizes > 1.0, squares / np.maximum(sizes - 1.0, 1.0), np.nan))
+    return {"mean_te": group_mean, "te_sd": sd, **{name: _group_means(end, members) for name, end in ends.items()}}
+
+
+def _average_columns(
+    effects: FloatArray, edges: IntArray, multipliers: FloatArray, members: FloatArray, interval: float
+) -> dict[str, FloatArray]:
+    """`average_sd`, `average_lower`, `average_upper`, each of shape (replicates, groups).
+
+    Two things move a group's average from run to run: the draws, and its members. The first is found from the
+    influence of the batches on the group as it stands; the second by averaging the same draws over each replicate's
+    members.
+    """
+    tails = [(1.0 - interval) / 2.0, (1.0 + interval) / 2.0]
+    now = effects @ _weights(members[0]).T
+    from_draws = {
+        "average_sd": _jackknife_sd(now, edges),
+        "average_lower": jackknife_quantile(now, tails[0], edges),
+        "average_upper": jackknife_quantile(now, tails[1], edges),
+    }
+    # How other members move a summary is much the same in a part of the draws, and far quicker found.
+    some = effects[:: math.ceil(effects.shape[0] / _DRAWS_FOR_MEMBERS)]
+    n_replicates, n_groups, n_patients = members.shape
+    weights = _weights(members).reshape(-1, n_patients)
+    averages = (some @ weights.T).reshape(-1, n_replicates, n_groups)
+    from_members = dict(
+        zip(from_draws, [averages.std(axis=0, ddof=1), *np.quantile(averages, tails, axis=0)], strict=True)
+    )
+    return {
+        name: by.replicates(multipliers) + from_members[name] - from_members[name][0] for name, by in from_draws.items()
+    }
+
+
+def _jackknife_sd(draws: FloatArray, edges: IntArray) -> Jackknifed:
+    """Posterior SD of each column, through the mean of squares (delta method)."""
+    sd = draws.std(axis=0, ddof=1)
+    square = jackknife_mean(np.square(draws - draws.mean(axis=0)), edges)
+    return Jackknifed(sd, square.influence / (2.0 * np.where(sd > 0.0, sd, 1.0)))
+
+
+def _membership(risk: FloatArray, n_groups: int) -> FloatArray:
+    """Membership 0/1 of shape (replicates, groups, patients), from risks of shape (replicates, patients)."""
+    group = _groups_of_equals(risk, n_groups)
+    return np.equal(group[:, None, :], np.arange(n_groups)[:, None]).astype(np.float64)
+
+
+def _group_means(values: FloatArray, members: FloatArray) -> FloatArray:
+    return np.asarray(np.matmul(_weights(members), values[:, :, None])[:, :, 0])
+
+
+def _weights(members: FloatArray) -> FloatArray:
+    """Averaging weights of each group; NaN where ties leave a group empty."""
+    sizes = members.sum(axis=-1, keepdims=True)
+    return np.asarray(members / np.where(sizes > 0.0, sizes, np.nan))
+
+
+def _newcombe(events: int, n: int, events_control: int, n_control: int) -> tuple[float, float]:
+    if n == 0 or n_control == 0:
+        return np.nan, np.nan
+    low, high = confint_proportions_2indep(events, n, events_control, n_control, method="newcomb", compare="diff")
+    return float(low), float(high)

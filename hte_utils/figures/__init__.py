@@ -1,1 +1,0 @@
-"""The figures of the book: one module per chapter, one function per figure; each returns a Matplotlib figure."""

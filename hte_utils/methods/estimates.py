@@ -1,0 +1,159 @@
+"""The interface of the methods: what they see of a trial, and what they hand back.
+
+The event is bleeding, so a positive effect is harm. Risks and risk differences are probabilities; percentage points are
+for tables and figures.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from hte_utils.model.candidates import ALL_MODIFIERS_SPEC
+from hte_utils.model.checks import FloatArray, TrialWarning
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from hte_utils.model.spec import Patients, TrialDesign, TrialSpec
+
+INTERVAL = 0.95
+"""Probability of every interval of every method."""
+
+COVARIATES = (*(covariate.column for covariate in ALL_MODIFIERS_SPEC.prognostic), ALL_MODIFIERS_SPEC.group)
+"""What the frequentist methods know of a patient: the same as the all-modifiers Bayesian model."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrialNumbers:
+    """What a frequentist method sees of a trial.
+
+    Attributes
+    ----------
+    covariates
+        Shape (patients, covariates), columns as `COVARIATES`: age, BMI and blood pressure in SD from the trial's mean,
+        the others 0 or 1.
+    treatment, outcome
+        0/1, shape (patients,).
+    design
+        Puts other patients on the same scale.
+    """
+
+    covariates: FloatArray
+    treatment: FloatArray
+    outcome: FloatArray
+    design: TrialDesign
+
+    @classmethod
+    def of(cls, trial: pd.DataFrame, spec: TrialSpec = ALL_MODIFIERS_SPEC) -> TrialNumbers:
+        """Read a trial; errors as for `TrialSpec.design`, so a constant covariate is refused by name."""
+        with warnings.catch_warnings():
+            # It speaks of priors, which these methods do not have; what an arm without events does to them they say.
+            warnings.simplefilter("ignore", TrialWarning)
+            design = spec.design(trial)
+        # Copies, because some libraries refuse read-only arrays.
+        return cls(_matrix(design), design.treatment.copy(), design.outcome.copy(), design)
+
+    def encode(self, patients: pd.DataFrame) -> FloatArray:
+        """Covariates of other patients, shape (patients, covariates), on the scale of the trial."""
+        return _matrix(self.design.apply(patients))
+
+
+def _matrix(patients: Patients) -> FloatArray:
+    return np.column_stack([patients.prognostic, patients.group.astype(np.float64)])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class IntervalEstimate:
+    """An estimate with its 95 % interval, confidence or credible as the method has it; arrays of one shape.
+
+    Both ends are None if the method gives no interval. An end may be infinite: that is what maximum likelihood says
+    where the data are separated.
+
+    Raises
+    ------
+    ValueError
+        If an estimate is not finite, or an interval reversed or NaN: a method that fails must not go unnoticed.
+    """
+
+    value: FloatArray
+    lower: FloatArray | None = None
+    upper: FloatArray | None = None
+
+    def __post_init__(self) -> None:
+        if not np.isfinite(self.value).all():
+            raise ValueError(f"{np.count_nonzero(~np.isfinite(self.value))} of {np.size(self.value)} are not finite")
+        if self.lower is not None and self.upper is not None and not np.all(self.lower <= self.upper):
+            raise ValueError(f"{np.count_nonzero(~(self.lower <= self.upper))} intervals are reversed or NaN")
+
+    @property
+    def has_interval(self) -> bool:
+        """Whether the method gave an interval."""
+        return self.lower is not None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EffectEstimates:
+    """What one method says about the patients of one population.
+
+    Attributes
+    ----------
+    baseline_risk
+        Probability of a bleed without treatment, shape (patients,); None if the method does not estimate it.
+    log_odds_ratio
+        Individual effect as log odds ratio, shape (patients,); None if the method has no such thing.
+    risk_difference
+        Individual effect as risk difference (a probability), shape (patients,).
+    average_risk_difference
+        Its mean over these patients, shape (); the interval takes the patients as given.
+    """
+
+    baseline_risk: FloatArray | None
+    log_odds_ratio: IntervalEstimate | None
+    risk_difference: IntervalEstimate
+    average_risk_difference: IntervalEstimate
+
+    @property
+    def n_patients(self) -> int:
+        """Number of patients."""
+        return self.risk_difference.value.size
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MethodResult:
+    """What one method says after one trial: `estimates` of each population, in their order.
+
+    `notes` are what a reader must know of the fit, as numbers by name: ``not_converged``, ``separation``, ...
+    """
+
+    estimates: tuple[EffectEstimates, ...]
+    notes: Mapping[str, float]
+
+
+class Method(Protocol):
+    """A way from a trial to individual effects. Equal trial, populations and `rng` state give equal results."""
+
+    @property
+    def name(self) -> str:
+        """Its key in `METHODS`."""
+
+    @property
+    def label(self) -> str:
+        """Its name in tables and figures."""
+
+    @property
+    def slow(self) -> bool:
+        """Whether a trial of 2000 patients takes seconds rather than tenths of a second."""
+
+    def __call__(
+        self, trial: pd.DataFrame, populations: Sequence[pd.DataFrame], rng: np.random.Generator
+    ) -> MethodResult:
+        """Learn from `trial` (as `simulate_trial` makes it), and estimate the effects of each population's patients.
+
+        ``true_te`` is not looked at. `rng` is the source of all randomness. A trial that cannot support the method is a
+        ValueError, whose message says why.
+        """

@@ -1,0 +1,132 @@
+"""Logistic regression with treatment x every covariate, ridge or lasso, and Listing 2's terms under its own priors.
+
+Covariates enter in standard deviations and the arms as -1/2 and 1/2, so that a covariate's main effect and its
+interaction with treatment are penalised on the same scale, and the treatment coefficient is the effect at the average
+patient. Neither it nor the intercept is penalised, or else average risk and average effect would be shrunk.
+scikit-learn penalises every coefficient (and with liblinear the intercept too: `LogisticRegressionCV` of version 1.9
+does not hand ``intercept_scaling`` on to its last fit), so these two columns are multiplied by a number that makes
+their penalties negligible. The penalty has the best mean log loss over five folds with the same share of events. There
+are no intervals: none are valid after such a choice without much more work.
+
+The mode under Listing 2's Normal(0, 1) priors, without gender's effects, is a ridge regression whose penalty is given.
+"""
+
+from __future__ import annotations
+
+import warnings
+from functools import partial
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+import numpy as np
+
+from hte_utils.methods.estimates import MethodResult, TrialNumbers
+from hte_utils.methods.logistic import Terms, effects_in, interaction_terms, listing_2_terms
+from hte_utils.model.spec import PAPER_SPEC
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+
+    from hte_utils.model.checks import FloatArray
+
+FOLDS = 5
+RIDGE_PENALTIES = np.logspace(-4.0, 0.5, 10)
+LASSO_PENALTIES = np.logspace(-2.25, 0.5, 10)
+"""Inverse penalties C: from (nearly) no effect at all to (nearly) maximum likelihood at 2000 patients."""
+_UNPENALISED = 100.0
+"""A column multiplied by this has a coefficient, and so a penalty, smaller by as much (ridge: by the square)."""
+
+
+class PenalisedFit(NamedTuple):
+    """A penalised model on its own terms (1, T, X, T x X): the chosen C, and whether every fit converged."""
+
+    coefficients: FloatArray
+    terms: Terms
+    inverse_penalty: float
+    converged: bool
+
+
+def fit_ridge(trial: pd.DataFrame, populations: Sequence[pd.DataFrame], rng: np.random.Generator) -> MethodResult:
+    """All interactions, squared penalty. `rng` shuffles the folds."""
+    return _fit("ridge", trial, populations, rng)
+
+
+def fit_lasso(trial: pd.DataFrame, populations: Sequence[pd.DataFrame], rng: np.random.Generator) -> MethodResult:
+    """All interactions, absolute penalty. `rng` shuffles the folds."""
+    return _fit("lasso", trial, populations, rng)
+
+
+def fit_listing_2_mode(
+    trial: pd.DataFrame, populations: Sequence[pd.DataFrame], _rng: np.random.Generator
+) -> MethodResult:
+    """Listing 2's terms without gender's, at the posterior mode under its Normal(0, 1) priors."""
+    from sklearn.linear_model import LogisticRegression
+
+    numbers, terms = TrialNumbers.of(trial, PAPER_SPEC), partial(listing_2_terms, gender=False)
+    # The penalty is half the sum of squares, the intercept's among them: minus the log of the standard normal density.
+    model = LogisticRegression(C=1.0, fit_intercept=False, solver="newton-cholesky", tol=1e-10, max_iter=1000)
+    model.fit(terms(numbers.covariates, numbers.treatment), numbers.outcome)
+    return MethodResult(effects_in(populations, numbers, terms, np.ravel(model.coef_)), {})
+
+
+def fit_penalised(penalty: Literal["ridge", "lasso"], numbers: TrialNumbers, seed: int) -> PenalisedFit:
+    """Choose the penalty by cross-validation, and fit with it to the whole trial.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer patients with the event (or without) than folds.
+    """
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegressionCV
+    from sklearn.model_selection import StratifiedKFold
+
+    require_events(numbers.outcome, FOLDS)
+    mean, sd = numbers.covariates.mean(axis=0), numbers.covariates.std(axis=0, ddof=1)
+
+    def terms(covariates: FloatArray, arm: float | FloatArray) -> FloatArray:
+        columns = interaction_terms((covariates - mean) / sd, np.asarray(arm) - 0.5)
+        columns[:, :2] *= _UNPENALISED
+        return columns
+
+    ridge = penalty == "ridge"
+    model = LogisticRegressionCV(
+        Cs=RIDGE_PENALTIES if ridge else LASSO_PENALTIES,
+        l1_ratios=(0.0,) if ridge else (1.0,),
+        cv=StratifiedKFold(FOLDS, shuffle=True, random_state=seed),
+        scoring="neg_log_loss",
+        solver="newton-cholesky" if ridge else "liblinear",
+        fit_intercept=False,  # it is among the terms: liblinear would penalise its own
+        max_iter=1000,
+        random_state=seed,
+        n_jobs=1,
+        use_legacy_attributes=False,
+    )
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("error")
+        warnings.simplefilter("always", ConvergenceWarning)
+        model.fit(terms(numbers.covariates, numbers.treatment), numbers.outcome)
+    return PenalisedFit(np.ravel(model.coef_), terms, float(np.squeeze(model.C_)), converged=not caught)
+
+
+def require_events(outcome: FloatArray, folds: int) -> None:
+    """Check that each fold can have a patient with the event, and one without."""
+    events = int(min(outcome.sum(), outcome.size - outcome.sum()))
+    if events < folds:
+        raise ValueError(
+            f"{folds} folds need {folds} patients with the event and as many without, but this trial has {events}: "
+            "take Firth's method or a Bayesian one"
+        )
+
+
+def _fit(
+    penalty: Literal["ridge", "lasso"],
+    trial: pd.DataFrame,
+    populations: Sequence[pd.DataFrame],
+    rng: np.random.Generator,
+) -> MethodResult:
+    numbers = TrialNumbers.of(trial)
+    fitted = fit_penalised(penalty, numbers, int(rng.integers(2**31)))
+    notes = {"inverse_penalty": fitted.inverse_penalty} | ({} if fitted.converged else {"not_converged": 1.0})
+    return MethodResult(effects_in(populations, numbers, fitted.terms, fitted.coefficients), notes)

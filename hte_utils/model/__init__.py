@@ -1,0 +1,1 @@
+"""The posterior: what is fitted, how, and whether it may be believed."""

@@ -1,0 +1,219 @@
+"""The posterior of Listing 2 in its identified coordinates, as plain NumPy: many points at a time.
+
+The coordinates are those of `hte_utils.model.listing_2.sums_model`, precisions and scale as logarithms;
+`hte_utils.model.listing_2` has
+the algebra. The tests hold this density against PyMC's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import special
+
+from hte_utils.model.checks import FloatArray
+
+if TYPE_CHECKING:
+    from hte_utils.model.listing_2 import NormalPrior, Priors
+    from hte_utils.model.spec import TrialDesign
+
+# A block of patients times a block of points is half a MiB of doubles: it stays in a core's cache.
+_PATIENT_BLOCK, _POINT_BLOCK = 2048, 32
+# One logarithm for the product of so many terms 1 + exp(x): exact to the last digits, since no term is below 1.
+_FOLD = 16
+
+
+def log_likelihood(signed: FloatArray, coefficients: FloatArray) -> FloatArray:
+    """Evaluate ``-sum(log(1 + exp(signed @ coefficients)))``, shape (points,), at points (points, coefficients).
+
+    `signed`, shape (patients, coefficients), is that of `SumsDensity`. A product that overflows gives -inf: sixteen
+    patients whose outcomes have a joint probability below 1e-308, which has no weight in any posterior.
+    """
+    total = np.zeros(len(coefficients))
+    with np.errstate(over="ignore"):
+        for first in range(0, len(coefficients), _POINT_BLOCK):
+            some = slice(first, first + _POINT_BLOCK)
+            columns = np.ascontiguousarray(coefficients[some].T)
+            for patient in range(0, len(signed), _PATIENT_BLOCK):
+                terms = signed[patient : patient + _PATIENT_BLOCK] @ columns
+                np.exp(terms, out=terms)
+                terms += 1.0
+                total[some] -= _sum_of_logs(terms)
+    return total
+
+
+def _sum_of_logs(terms: FloatArray) -> FloatArray:
+    n_rest = len(terms) % _FOLD
+    folded = np.multiply.reduce(terms[n_rest:].reshape(_FOLD, -1, terms.shape[1]), axis=0)
+    sums: FloatArray = np.log(folded).sum(axis=0)
+    if n_rest:
+        sums += np.log(np.multiply.reduce(terms[:n_rest], axis=0))
+    return sums
+
+
+@dataclass(frozen=True, slots=True)
+class Coordinates:
+    """Where each quantity stands in a point of the sums form.
+
+    The order is alpha, delta, fixed effects, two log precisions, and log ω if the interactions have a scale ω.
+    """
+
+    n_groups: int
+    n_prognostic: int
+    n_modifiers: int
+    has_scale: bool = False
+
+    @property
+    def alpha(self) -> slice:
+        """Group intercepts."""
+        return slice(0, self.n_groups)
+
+    @property
+    def delta(self) -> slice:
+        """Group treatment effects."""
+        return slice(self.n_groups, 2 * self.n_groups)
+
+    @property
+    def prognostic(self) -> slice:
+        """Main effects of the covariates."""
+        return slice(2 * self.n_groups, 2 * self.n_groups + self.n_prognostic)
+
+    @property
+    def interaction(self) -> slice:
+        """Effects of the modifiers on the treatment effect."""
+        return slice(self.prognostic.stop, self.prognostic.stop + self.n_modifiers)
+
+    @property
+    def n_coefficients(self) -> int:
+        """Number of coefficients of the linear predictor."""
+        return 2 * self.n_groups + self.n_prognostic + self.n_modifiers
+
+    @property
+    def linear(self) -> slice:
+        """All coefficients of the linear predictor."""
+        return slice(0, self.n_coefficients)
+
+    @property
+    def log_tau(self) -> tuple[int, int]:
+        """Logarithms of tau_re and tau_re_trt."""
+        return self.n_coefficients, self.n_coefficients + 1
+
+    @property
+    def log_scale(self) -> int:
+        """Logarithm of ω, the interactions' SD; there only if `has_scale`."""
+        return self.n_coefficients + 2
+
+    @property
+    def size(self) -> int:
+        """Number of coordinates."""
+        return self.n_coefficients + 2 + self.has_scale
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SumsDensity:
+    """Unnormalised log posterior of the sums form, with log precisions as coordinates (their Jacobian included).
+
+    `signed`, shape (patients, coefficients), holds the rows of the design matrix times 1 - 2y, so that the
+    log-likelihood is ``-sum(log(1 + exp(signed @ coefficients)))`` for events and non-events alike.
+    """
+
+    signed: FloatArray
+    priors: Priors
+    at: Coordinates
+
+    @classmethod
+    def of(cls, design: TrialDesign, priors: Priors) -> SumsDensity:
+        """Lay out a trial for fast evaluation."""
+        indicator = np.eye(len(design.group_labels))[design.group]
+        treated = design.treatment[:, None]
+        rows = np.hstack([indicator, indicator * treated, design.prognostic, design.modifiers * treated])
+        rows *= (1.0 - 2.0 * design.outcome)[:, None]
+        has_scale = priors.interaction_scale is not None
+        shape = Coordinates(indicator.shape[1], design.prognostic.shape[1], design.modifiers.shape[1], has_scale)
+        return cls(rows, priors, shape)
+
+    def __call__(self, points: FloatArray) -> FloatArray:
+        """Evaluate the log density, shape (points,), at points of shape (points, coordinates)."""
+        total = log_likelihood(self.signed, points[:, self.at.linear])
+        self.add_log_prior(total, points)
+        return total
+
+    def add_log_prior(self, total: FloatArray, points: FloatArray) -> None:
+        """Add the log prior at the points to `total`, shape (points,), in place; constants are left out."""
+        known = slice(self.at.prognostic.start, self.at.prognostic.stop if self.at.has_scale else self.at.linear.stop)
+        total -= 0.5 * np.square(points[:, known]).sum(axis=1) / self.priors.fixed_sd**2
+        for sums, log_tau, prior in self._group_effects():
+            total += self._log_prior_of_sums(points[:, sums] - prior.mean, points[:, log_tau], prior.sd**2)
+        if self.priors.interaction_scale is not None:
+            total += self._log_prior_of_interactions(points, self.priors.interaction_scale)
+
+    def _group_effects(self) -> Iterator[tuple[slice, int, NormalPrior]]:
+        yield self.at.alpha, self.at.log_tau[0], self.priors.shared_intercept
+        yield self.at.delta, self.at.log_tau[1], self.priors.shared_effect
+
+    def _log_prior_of_interactions(self, points: FloatArray, scale: float) -> FloatArray:
+        """Normal(0, ω²) for the interactions and half-normal for ω, with the Jacobian of log ω; no constants."""
+        log_omega = points[:, self.at.log_scale]
+        squares = np.square(points[:, self.at.interaction]).sum(axis=1)
+        normal: FloatArray = -0.5 * squares * np.exp(-2.0 * log_omega) - self.at.n_modifiers * log_omega
+        half_normal: FloatArray = log_omega - 0.5 * np.exp(2.0 * log_omega) / scale**2
+        return normal + half_normal
+
+    def _log_prior_of_sums(self, sums: FloatArray, log_tau: FloatArray, variance: float) -> FloatArray:
+        """Normal(0, sd² 11' + I/τ) for the sums and Gamma for τ, with the Jacobian of log τ; constants left out."""
+        groups = sums.shape[1]
+        tau = np.exp(log_tau)
+        q = 1.0 + groups * variance * tau
+        quadratic = tau * (np.square(sums).sum(axis=1) - variance * tau / q * np.square(sums.sum(axis=1)))
+        gamma: FloatArray = self.priors.precision_shape * log_tau - self.priors.precision_rate * tau
+        normal: FloatArray = 0.5 * (groups * log_tau - np.log(q) - quadratic)
+        return gamma + normal
+
+    def start(self) -> FloatArray:
+        """Somewhere to search the mode from: no effects, precisions at their prior means."""
+        point = np.zeros(self.at.size)
+        point[self.at.alpha] = self.priors.intercept_mean
+        point[list(self.at.log_tau)] = np.log(self.priors.precision_shape / self.priors.precision_rate)
+        return point
+
+    def gradient_and_hessian(self, point: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """First and second derivatives at one point, for interactions whose prior has no scale."""
+        at = self.at
+        gradient, hessian = np.zeros(at.size), np.zeros((at.size, at.size))
+        probability = special.expit(self.signed @ point[at.linear])
+        gradient[at.linear] = -(probability @ self.signed)
+        weighted = self.signed * (probability * (1.0 - probability))[:, None]
+        hessian[at.linear, at.linear] = -(weighted.T @ self.signed)
+        fixed = np.arange(at.prognostic.start, at.linear.stop)
+        gradient[fixed] -= point[fixed] / self.priors.fixed_sd**2
+        hessian[fixed, fixed] -= 1.0 / self.priors.fixed_sd**2
+        for sums, log_tau, prior in self._group_effects():
+            self._add_group_derivatives(point, sums, log_tau, prior, gradient, hessian)
+        return gradient, hessian
+
+    def _add_group_derivatives(
+        self,
+        point: FloatArray,
+        sums: slice,
+        log_tau: int,
+        prior: NormalPrior,
+        gradient: FloatArray,
+        hessian: FloatArray,
+    ) -> None:
+        values, groups, variance = point[sums] - prior.mean, self.at.n_groups, prior.sd**2
+        tau = np.exp(point[log_tau])
+        q = 1.0 + groups * variance * tau
+        # The precision matrix of the sums is τ I - (sd² τ²/q) 11'; with its two derivatives by log τ:
+        ones = variance * tau**2 * np.ones((groups, groups))
+        precision = tau * np.eye(groups) - ones / q
+        first = tau * np.eye(groups) - ones * (q + 1.0) / q**2
+        second = tau * np.eye(groups) - ones * (q**2 + q + 2.0) / q**3
+        shape, rate = self.priors.precision_shape, self.priors.precision_rate
+        gradient[sums] -= precision @ values
+        gradient[log_tau] = shape - rate * tau + 0.5 * (groups - (q - 1.0) / q - values @ first @ values)
+        hessian[sums, sums] -= precision
+        hessian[sums, log_tau] = hessian[log_tau, sums] = -first @ values
+        hessian[log_tau, log_tau] = -rate * tau - 0.5 * ((q - 1.0) / q**2 + values @ second @ values)

@@ -1,0 +1,353 @@
+"""Settings of the two samplers: what decides the draws, and nothing else. They are part of a stored posterior's key.
+
+How a posterior was made, and which checks it passed.
+
+The record travels inside the posterior (as JSON in the tree's attributes) and so into every stored file. The
+limits are those of Vehtari et al. 2021 (rank-normalised R-hat, bulk and tail ESS), Betancourt 2016 (E-BFMI),
+Vehtari et al. 2024 (Pareto k), and the reference posteriors of posteriordb.
+
+Fit the paper's model: trial in, posterior out, with a record of how it was made and which checks it passed.
+
+Two samplers give the same posterior (the tests say so, with JAGS as the third witness):
+
+- `IndependenceSettings`, the default: an exact chain made for this model, see `hte_utils.model.sampler`. No
+compilation.
+- `NutsSettings`: the No-U-Turn sampler (nutpie) on either PyMC form of the model; slower, but at home with any
+  number of groups, and with the field's own diagnostics (divergences, E-BFMI).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+import time
+import warnings
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from functools import cache
+from importlib import metadata
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+from arviz_stats.base import array_stats  # type: ignore[attr-defined]
+from threadpoolctl import threadpool_limits
+
+from hte_utils.model.checks import require_probability
+from hte_utils.model.density import SumsDensity
+from hte_utils.model.listing_2 import Priors, listing2_draws, posterior_tree, split_sums, sums_of
+from hte_utils.model.sampler import Schedule, run_chains
+from hte_utils.model.spec import TrialDesign
+
+if TYPE_CHECKING:
+    from hte_utils.model.checks import FloatArray
+
+
+class Form(StrEnum):
+    """In which coordinates NUTS samples; the posterior is the same."""
+
+    SUMS = "sums"
+    """The identified sums, `hte_utils.model.listing_2.sums_model`; the rest is drawn from its exact conditional law."""
+    LISTING = "listing"
+    """Listing 2 as printed, `hte_utils.model.listing_2.listing_model`."""
+
+
+@dataclass(frozen=True, slots=True)
+class IndependenceSettings:
+    """Settings of the independence chain; the same seed gives the same draws, on any number of cores.
+
+    `draws` are those kept of each chain; `proposals_per_draw` Metropolis-Hastings steps lie between two of them.
+    `burn_in` draws are dropped at the start of each chain.
+    """
+
+    draws: int = 1000
+    chains: int = 4
+    proposals_per_draw: int = 5
+    burn_in: int = 100
+    seed: int = 123
+
+    def __post_init__(self) -> None:
+        _require_whole(self, draws=4, chains=2, proposals_per_draw=1, burn_in=0, seed=0)
+
+
+@dataclass(frozen=True, slots=True)
+class NutsSettings:
+    """Settings of NUTS.
+
+    `tune` warm-up draws a chain adapt step size and (low-rank) mass matrix, and are dropped; the step size is tuned to
+    a mean acceptance probability of `target_accept`.
+    """
+
+    draws: int = 1000
+    chains: int = 4
+    tune: int = 300
+    target_accept: float = 0.8
+    form: Form = Form.SUMS
+    seed: int = 123
+
+    def __post_init__(self) -> None:
+        _require_whole(self, draws=4, chains=2, tune=50, seed=0)
+        require_probability("target_accept", self.target_accept)
+        object.__setattr__(self, "form", Form(self.form))
+
+
+Settings = IndependenceSettings | NutsSettings
+
+
+def _require_whole(settings: Settings, **least: int) -> None:
+    for name, smallest in least.items():
+        value = getattr(settings, name)
+        if isinstance(value, bool) or not isinstance(value, int) or value < smallest:
+            raise ValueError(f"{name} must be a whole number of at least {smallest}, not {value!r}")
+
+
+_STATISTICS: Any = array_stats  # ArviZ has no type hints
+_ATTRIBUTE = "fit_record"
+_VERSIONED = ("numpy", "scipy", "xarray", "arviz-stats", "pymc", "pytensor", "numba", "nutpie")
+
+
+class FitWarning(UserWarning):
+    """A posterior failed a check of its fit: do not report it as it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class FitCheck:
+    """One check: the worst `value` found, at which `parameter` ("" if none), and whether it obeys `rule`."""
+
+    name: str
+    value: float
+    parameter: str
+    rule: str
+    passed: bool
+
+    def __str__(self) -> str:
+        where = f" ({self.parameter})" if self.parameter else ""
+        verdict = "passed" if self.passed else "FAILED"
+        return f"{self.name} {self.value:.4g}{where}, must be {self.rule}: {verdict}"
+
+
+@dataclass(frozen=True, slots=True)
+class FitRecord:
+    """How a posterior was made: the algorithm, its settings and seed, the fields of `Priors`, versions, and checks.
+
+    `seconds` is wall time from the design to the draws, compilation included and checks not; `cores` are the chains
+    that ran at the same time, on which the draws do not depend.
+    """
+
+    sampler: str
+    settings: dict[str, Any]
+    priors: dict[str, float | None]
+    versions: dict[str, str]
+    seconds: float
+    cores: int
+    checks: tuple[FitCheck, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether every check was passed."""
+        return all(check.passed for check in self.checks)
+
+    @property
+    def failures(self) -> tuple[FitCheck, ...]:
+        """The checks that failed."""
+        return tuple(check for check in self.checks if not check.passed)
+
+    def attach(self, posterior: xr.DataTree) -> None:
+        """Write the record into the posterior's attributes."""
+        posterior.attrs[_ATTRIBUTE] = json.dumps(asdict(self))
+
+
+def record_of(posterior: xr.DataTree) -> FitRecord:
+    """Read the record of a posterior that `fit` made."""
+    content = json.loads(posterior.attrs[_ATTRIBUTE])
+    content["checks"] = tuple(FitCheck(**check) for check in content["checks"])
+    return FitRecord(**content)
+
+
+def library_versions() -> dict[str, str]:
+    """Versions of Python and of the libraries that a posterior depends on."""
+    return {"python": platform.python_version()} | {name: _version(name) for name in _VERSIONED}
+
+
+_version = cache(metadata.version)  # reads a file; a study asks thousands of times
+
+
+def run_checks(posterior: xr.DataTree) -> tuple[FitCheck, ...]:
+    """Check the chains of every scalar of Listing 2, and what the sampler says about itself.
+
+    R-hat, bulk ESS, tail ESS and MCSE of the mean for any sampler; divergences and E-BFMI for NUTS; the Pareto k of the
+    importance weights for the independence chain.
+    """
+    scalars = listing2_draws(posterior)
+    names = [str(name) for name in scalars.data_vars]
+    # (parameter, chain, draw): one call for all of them
+    draws = scalars.to_dataarray("parameter").transpose("parameter", "chain", "draw").to_numpy()
+    return (*_chain_checks(draws, names), *_sampler_checks(posterior))
+
+
+def pareto_k(log_weights: FloatArray) -> float:
+    """Shape of the upper tail of importance weights, from their logarithms of shape (chains, proposals)."""
+    # Of the weights themselves: in ArviZ 1.3 the option log_weights=True fits the tail of the logarithms.
+    weights = np.exp(log_weights - log_weights.max())
+    return float(_STATISTICS.pareto_khat(weights, r_eff=1.0, tail="right"))
+
+
+def _chain_checks(draws: FloatArray, names: list[str]) -> tuple[FitCheck, ...]:
+    enough = 100 * draws.shape[1]
+    with np.errstate(invalid="ignore", divide="ignore"):  # chains that never move have SD 0: NaN, which fails below
+        rhat = _STATISTICS.rhat(draws)
+        bulk = _STATISTICS.ess(draws, method="bulk")
+        tail = _STATISTICS.ess(draws, method="tail", prob=(0.05, 0.95))
+        mcse = _STATISTICS.mcse(draws, method="mean") / draws.std(axis=(1, 2), ddof=1)
+    return (
+        _worst("R-hat", rhat, names, below=1.01),
+        _worst("bulk ESS", bulk, names, at_least=enough),
+        _worst("tail ESS", tail, names, at_least=enough),
+        _worst("MCSE of the mean / SD", mcse, names, below=0.05),
+    )
+
+
+def _sampler_checks(posterior: xr.DataTree) -> list[FitCheck]:
+    stats = posterior["sample_stats"]
+    checks = []
+    if "diverging" in stats:
+        checks.append(_worst("divergences", np.array([int(stats["diverging"].sum())]), [""], below=1))
+    if "energy" in stats:
+        energy = stats["energy"].transpose("chain", "draw").to_numpy()
+        bfmi = _STATISTICS.bfmi(energy)
+        checks.append(_worst("E-BFMI", bfmi, [f"chain {chain}" for chain in range(bfmi.size)], at_least=0.3))
+    if "pareto_k" in stats.attrs:
+        checks.append(_worst("Pareto k", np.array([stats.attrs["pareto_k"]]), [""], below=0.7))
+    return checks
+
+
+def _worst(
+    name: str, values: FloatArray, names: list[str], *, below: float | None = None, at_least: float | None = None
+) -> FitCheck:
+    # NaN (a chain that never moved) counts as the worst of all: it is what argmax and argmin return first.
+    place = int(np.argmax(values)) if below is not None else int(np.argmin(values))
+    value = float(values[place])
+    if below is not None:
+        return FitCheck(name, value, names[place], f"below {below:g}", value < below)
+    return FitCheck(name, value, names[place], f"at least {at_least:g}", at_least is not None and value >= at_least)
+
+
+def fit(
+    design: TrialDesign,
+    *,
+    priors: Priors | None = None,
+    settings: Settings | None = None,
+    cores: int | None = None,
+    progress: bool | None = None,
+) -> xr.DataTree:
+    """Draw from the posterior of Listing 2.
+
+    Parameters
+    ----------
+    priors, settings
+        Those of Listing 2, and `IndependenceSettings()`, if None.
+    cores
+        Chains that run at the same time; as many as there are processors if None. The draws do not depend on it.
+    progress
+        Whether NUTS shows a progress bar; if None, when a person watches (a terminal, or a notebook in Jupyter).
+
+    Returns
+    -------
+    xarray.DataTree
+        Group `posterior`, dims (chain, draw): ``b_intercept``, ``b_trt``, ``b_prognostic`` (prognostic),
+        ``b_interaction`` (modifier), ``re``, ``re_trt``, ``te_group`` (group), all on the log-odds scale (positive =
+        more events, which is harm in the paper's trial), ``tau_re``, ``tau_re_trt`` (their inverse square), and
+        ``sd_interaction`` if `Priors.interaction_scale` is set. Group `sample_stats`: what the sampler says about
+        itself. `hte_utils.model.fit.record_of` reads the fit's record.
+
+    Warns
+    -----
+    FitWarning
+        If the fit fails a check. The record says so as well.
+    """
+    if not isinstance(design, TrialDesign):
+        raise TypeError(f"fit needs a TrialDesign, not {type(design).__name__}: call spec.design(trial) first")
+    priors, settings = priors or Priors(), settings or IndependenceSettings()
+    cores = min(cores or _available_cores(), settings.chains)
+    started = time.perf_counter()
+    if isinstance(settings, IndependenceSettings):
+        posterior = _independence(design, priors, settings, cores)
+    else:
+        posterior = _nuts(design, priors, settings, cores, _somebody_watches() if progress is None else progress)
+    record = FitRecord(
+        sampler=type(settings).__name__.removesuffix("Settings").lower(),
+        settings=asdict(settings),
+        priors=asdict(priors),
+        versions=library_versions(),
+        seconds=time.perf_counter() - started,
+        cores=cores,
+        checks=run_checks(posterior),
+    )
+    record.attach(posterior)
+    warn_if_failed(record)
+    return posterior
+
+
+def warn_if_failed(record: FitRecord) -> None:
+    """Issue a `FitWarning` that lists the checks a fit failed, if there are any."""
+    if not record.passed:
+        failures = "; ".join(str(check) for check in record.failures)
+        remedy = "draws or tune" if record.sampler == "nuts" else "draws or proposals_per_draw, or NutsSettings"
+        message = f"this posterior must not be reported: {failures}. Take more {remedy}"
+        warnings.warn(message, FitWarning, stacklevel=3)
+
+
+def _independence(design: TrialDesign, priors: Priors, settings: IndependenceSettings, cores: int) -> xr.DataTree:
+    density = SumsDensity.of(design, priors)
+    *seeds, last = np.random.SeedSequence(settings.seed).spawn(settings.chains + 2)
+    schedule = Schedule(settings.draws, settings.burn_in, settings.proposals_per_draw)
+    chains = run_chains(density, schedule, seeds, cores)
+    sums = sums_of(np.stack([chain.points for chain in chains]), density.at)
+    log_weights = np.stack([chain.log_weights for chain in chains])
+    stats = xr.Dataset(
+        {"acceptance_rate": (("chain", "draw"), np.stack([chain.acceptance for chain in chains]))},
+        attrs={"pareto_k": pareto_k(log_weights)},
+    )
+    return posterior_tree(split_sums(sums, priors, np.random.default_rng(last)), stats, design)
+
+
+def _nuts(design: TrialDesign, priors: Priors, settings: NutsSettings, cores: int, progress: bool) -> xr.DataTree:
+    # Imported here: half of the start-up time of a process that only needs the other sampler.
+    import nutpie
+
+    from hte_utils.model.listing_2 import listing_model, sums_model
+
+    build = sums_model if settings.form == Form.SUMS else listing_model
+    nuts_seed, split_seed = np.random.SeedSequence(settings.seed).spawn(2)
+    # One BLAS thread a chain: the products are small, and the chains already fill the cores.
+    with threadpool_limits(limits=1, user_api="blas"):
+        trace = nutpie.sample(
+            nutpie.compile_pymc_model(build(design, priors)),
+            draws=settings.draws,
+            tune=settings.tune,
+            chains=settings.chains,
+            cores=cores,
+            seed=int(nuts_seed.generate_state(1)[0]),
+            target_accept=settings.target_accept,
+            adaptation="low_rank",
+            save_warmup=False,
+            progress_bar=progress,
+        )
+    draws = {str(name): variable.to_numpy() for name, variable in trace["posterior"].data_vars.items()}
+    draws.pop("standard_interaction", None)
+    if settings.form == Form.SUMS:
+        draws = split_sums(draws, priors, np.random.default_rng(split_seed))
+    stats = trace["sample_stats"].to_dataset()[["diverging", "energy", "n_steps", "step_size"]]
+    return posterior_tree(draws, stats.drop_attrs().drop_vars(("chain", "draw"), errors="ignore"), design)
+
+
+def _available_cores() -> int:
+    affinity = getattr(os, "sched_getaffinity", None)  # what this process may use; not on every system
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
+def _somebody_watches() -> bool:
+    # Jupyter's server sets the variable for notebooks that a person opened; nbval and jupyter-book do not.
+    return sys.stderr.isatty() or "JPY_SESSION_NAME" in os.environ

@@ -1,0 +1,306 @@
+"""Which columns of a trial table play which part, and the numbers the model sees.
+
+A `TrialSpec` names the columns; `TrialSpec.design` checks a table against it and returns a `TrialDesign`:
+labelled, read-only arrays, together with the coding that puts new patients on the same scale
+(`TrialDesign.apply`). The paper's own choice (Section 2.2 and Listing 2) is the value `PAPER_SPEC`; no other code
+knows the paper's column names.
+
+The numbers the model sees, and the coding that makes them: learned from one trial, applied to any patients.
+
+`hte_utils.model.spec.TrialSpec.design` is the way in.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+
+from hte_utils.model.checks import (
+    FloatArray,
+    IntArray,
+    Levels,
+    TrialWarning,
+    group_labels_of,
+    levels_of,
+    read_covariate,
+    read_group,
+    read_indicator,
+    require_columns,
+    require_unique,
+    rows_where,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+__all__ = ["PAPER_SPEC", "Covariate", "Patients", "TrialDesign", "TrialSpec"]
+
+
+@dataclass(frozen=True, slots=True)
+class Covariate:
+    """One baseline covariate.
+
+    `column` is numeric, boolean, or categorical with two categories (the second counts as 1); `label` is its name in
+    the model, as in ``b_<label>``. With `standardise` it enters the model as (value - mean) / SD, with the mean and the
+    n-1 standard deviation of the trial, which is what R's ``scale()`` does.
+    """
+
+    column: str
+    label: str
+    standardise: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TrialSpec:
+    """Which columns of a trial table are outcome, treatment, grouping factor and covariates.
+
+    Parameters
+    ----------
+    outcome
+        The event: 1 = it happened. In the paper's trial the event is major bleeding, so positive effects are harm.
+    treatment
+        The randomised arm: 1 (or the second category) = treated.
+    group
+        The factor whose levels get intercepts and treatment effects of their own (gender in Listing 2).
+    prognostic
+        The covariates with a main effect, in the order of the model's dimension `prognostic`.
+    modifiers
+        Labels of those of them that also interact with treatment. An interaction without its main effect cannot be
+        written down here, on purpose: it would change meaning with the covariate's zero point.
+    subject_id
+        Column of unique patient identifiers, or None.
+
+    Raises
+    ------
+    ValueError
+        If a column or label is used twice, or a modifier is not a prognostic covariate.
+    """
+
+    outcome: str
+    treatment: str
+    group: str
+    prognostic: tuple[Covariate, ...]
+    modifiers: tuple[str, ...]
+    subject_id: str | None = None
+
+    def __post_init__(self) -> None:
+        # Lists are what people write; tuples are what makes the spec hashable and unchangeable.
+        object.__setattr__(self, "prognostic", tuple(self.prognostic))
+        object.__setattr__(self, "modifiers", tuple(self.modifiers))
+        named = {"column": self.columns, "label": self.prognostic_labels, "modifier": self.modifiers}
+        for what, names in named.items():
+            repeated = sorted({name for name in names if names.count(name) > 1})
+            if repeated:
+                raise ValueError(f"a TrialSpec uses each {what} once, but {repeated} is there more than once")
+        if not self.prognostic or not self.modifiers:
+            raise ValueError("a TrialSpec needs at least one prognostic covariate and one effect modifier")
+        unknown = [label for label in self.modifiers if label not in self.prognostic_labels]
+        if unknown:
+            raise ValueError(
+                f"effect modifiers must be labels of prognostic covariates {list(self.prognostic_labels)}, "
+                f"but {unknown} is not: add it to `prognostic` (its main effect belongs into the model)"
+            )
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Every column that a trial table must have."""
+        covariates = tuple(covariate.column for covariate in self.prognostic)
+        identifier = () if self.subject_id is None else (self.subject_id,)
+        return (*identifier, self.outcome, self.treatment, self.group, *covariates)
+
+    @property
+    def prognostic_labels(self) -> tuple[str, ...]:
+        """Coordinates of the model's dimension `prognostic`."""
+        return tuple(covariate.label for covariate in self.prognostic)
+
+    @property
+    def modifier_index(self) -> list[int]:
+        """Position of each modifier among the prognostic covariates."""
+        return [self.prognostic_labels.index(label) for label in self.modifiers]
+
+    def design(self, trial: pd.DataFrame) -> TrialDesign:
+        """Check `trial` and return the numbers the model sees.
+
+        Raises
+        ------
+        TypeError
+            If `trial` is no DataFrame, or a column is of the wrong type.
+        ValueError
+            If a column is missing, has missing, infinite or constant values, is not 0/1 where it must be, if only one
+            arm or group is there, if nobody or everybody had the event, or if a subject identifier is repeated.
+
+        Warns
+        -----
+        TrialWarning
+            If a group has a single member or one arm is without events (or without non-events). The posterior is
+            proper, since every prior is, but there the priors decide.
+        """
+        require_columns(trial, self.columns)
+        if self.subject_id is not None:
+            require_unique(trial, self.subject_id)
+        outcome = _two_sided(trial, self.outcome, "the outcome", "events")
+        treatment = _two_sided(trial, self.treatment, "the treatment", "treated patients")
+        coding = DesignCoding.of(self, trial)
+        design = TrialDesign(*coding.encode(trial), coding, outcome, treatment)
+        _warn_where_priors_decide(design, trial.index)
+        return design
+
+
+def _two_sided(trial: pd.DataFrame, name: str, what: str, ones: str) -> FloatArray:
+    values = read_indicator(trial, name, levels_of(trial, name))
+    if values.min() == values.max():
+        found = f"no {ones}" if values[0] == 0.0 else f"only {ones}"
+        raise ValueError(
+            f"{what} (column {name!r}) is the same for all {values.size} patients: there are {found}. "
+            "Both values must occur, or there is nothing to compare"
+        )
+    return values
+
+
+def _warn_where_priors_decide(design: TrialDesign, index: pd.Index) -> None:
+    spec = design.coding.spec
+    for place, size in enumerate(np.bincount(design.group)):
+        if size == 1:
+            warnings.warn(
+                f"group {design.group_labels[place]!r} of column {spec.group!r} has one member, "
+                f"{rows_where(design.group == place, index)}: its effects follow the other groups and the prior",
+                TrialWarning,
+                stacklevel=3,
+            )
+    for arm, arm_name in ((0.0, "control"), (1.0, "treated")):
+        outcomes = design.outcome[design.treatment == arm]
+        if outcomes.min() == outcomes.max():
+            warnings.warn(
+                f"{'every' if outcomes[0] else 'no'} {arm_name} patient has the event (column {spec.outcome!r}): "
+                "the size of the treatment effect is decided by its prior",
+                TrialWarning,
+                stacklevel=3,
+            )
+
+
+PAPER_SPEC = TrialSpec(
+    outcome="event",
+    treatment="treatment",
+    group="gender",
+    prognostic=(
+        Covariate("age", "age", standardise=True),
+        Covariate("anticoagulant", "anticoag"),
+        Covariate("bmi", "bmi", standardise=True),
+        Covariate("diabetes", "diabetes"),
+        Covariate("prior_bleeding", "prior"),
+    ),
+    modifiers=("age", "anticoag", "diabetes"),
+    subject_id="subject_id",
+)
+"""The columns of Listing 2, in the order of Table 4. The paper does not say that age and BMI were standardised; Table 4
+is reproduced only if they were."""
+
+
+@dataclass(frozen=True, slots=True)
+class CovariateCoding:
+    """How one covariate becomes a number: its two levels if it is categorical, then (value - mean) / sd."""
+
+    covariate: Covariate
+    levels: Levels | None
+    mean: float
+    sd: float
+
+    @classmethod
+    def of(cls, covariate: Covariate, trial: pd.DataFrame) -> Self:
+        """Learn the coding from a trial; raises ValueError if the covariate is constant there."""
+        levels = levels_of(trial, covariate.column)
+        values = read_covariate(trial, covariate.column, levels)
+        if values.min() == values.max():
+            raise ValueError(
+                f"column {covariate.column!r} is constant (always {trial[covariate.column].iloc[0]}): its effect "
+                "cannot be told from the intercept. Leave it out of the TrialSpec"
+            )
+        if not covariate.standardise:
+            return cls(covariate, levels, 0.0, 1.0)
+        with np.errstate(over="ignore", invalid="ignore"):
+            mean, sd = float(values.mean()), float(values.std(ddof=1))
+        if not (np.isfinite(sd) and sd > 0.0):
+            raise ValueError(f"column {covariate.column!r} cannot be standardised: its SD is {sd:g}. Change its unit")
+        return cls(covariate, levels, mean, sd)
+
+    def encode(self, trial: pd.DataFrame) -> FloatArray:
+        """The covariate of every patient in `trial`, shape (patients,), on the scale of the original trial."""
+        return (read_covariate(trial, self.covariate.column, self.levels) - self.mean) / self.sd
+
+
+@dataclass(frozen=True, slots=True)
+class DesignCoding:
+    """How patients become numbers: learned from one trial, applied to any patients."""
+
+    spec: TrialSpec
+    covariates: tuple[CovariateCoding, ...]
+    group_labels: tuple[str, ...]
+
+    @classmethod
+    def of(cls, spec: TrialSpec, trial: pd.DataFrame) -> Self:
+        """Learn the coding of every covariate and of the grouping factor from a trial."""
+        codings = tuple(CovariateCoding.of(covariate, trial) for covariate in spec.prognostic)
+        return cls(spec, codings, group_labels_of(trial, spec.group))
+
+    def encode(self, patients: pd.DataFrame) -> tuple[FloatArray, FloatArray, IntArray]:
+        """Prognostic covariates (n, p), effect modifiers (n, m), and group index (n,) of the given patients."""
+        require_columns(patients, [*(c.covariate.column for c in self.covariates), self.spec.group])
+        prognostic = np.column_stack([coding.encode(patients) for coding in self.covariates])
+        modifiers = np.ascontiguousarray(prognostic[:, self.spec.modifier_index])
+        return prognostic, modifiers, read_group(patients, self.spec.group, self.group_labels)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Patients:
+    """Patients as the model sees them, in read-only arrays.
+
+    `prognostic`, shape (patients, prognostic), are the covariates with a main effect, coded and standardised;
+    `modifiers`, shape (patients, modifier), those of its columns that interact with treatment; `group`, shape
+    (patients,), the 0-based index into `group_labels`.
+    """
+
+    prognostic: FloatArray
+    modifiers: FloatArray
+    group: IntArray
+    coding: DesignCoding
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            if field.name != "coding":
+                getattr(self, field.name).setflags(write=False)
+
+    @property
+    def n_patients(self) -> int:
+        """Number of patients."""
+        return self.group.size
+
+    @property
+    def prognostic_labels(self) -> tuple[str, ...]:
+        """Labels of the columns of `prognostic`."""
+        return self.coding.spec.prognostic_labels
+
+    @property
+    def modifier_labels(self) -> tuple[str, ...]:
+        """Labels of the columns of `modifiers`."""
+        return self.coding.spec.modifiers
+
+    @property
+    def group_labels(self) -> tuple[str, ...]:
+        """Labels of the groups."""
+        return self.coding.group_labels
+
+    def apply(self, patients: pd.DataFrame) -> Patients:
+        """Put other patients on this scale; errors as for `TrialSpec.design`. They need neither outcome nor arm."""
+        return Patients(*self.coding.encode(patients), self.coding)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrialDesign(Patients):
+    """Randomised patients with `outcome` (1 = event) and `treatment` (1 = treated), both float 0/1 of (patients,)."""
+
+    outcome: FloatArray
+    treatment: FloatArray

@@ -1,0 +1,363 @@
+"""Baseline comparison of the arms: Table 1, standardised mean differences, and the propensity score of Figure 1."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import statsmodels.formula.api as smf
+from firthmodels import detect_separation
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+from tableone import TableOne
+
+from hte_utils.model.checks import complete_column
+from hte_utils.paper import entries_of
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from hte_utils.paper import PaperEntry
+
+CONTINUOUS = ("age", "bmi", "sbp", "dbp", "true_te")
+CATEGORICAL = (
+    "gender",
+    "hypertension",
+    "diabetes",
+    "smoking",
+    "anticoagulant",
+    "prior_bleeding",
+    "event",
+)
+TABLE_1_ROWS = (
+    "age",
+    "gender",
+    "bmi",
+    "sbp",
+    "dbp",
+    "hypertension",
+    "diabetes",
+    "smoking",
+    "anticoagulant",
+    "prior_bleeding",
+    "event",
+    "true_te",
+)
+"""Order of the rows in Table 1. ``event`` and ``true_te`` stand there too, though neither is a baseline variable."""
+COVARIATES = TABLE_1_ROWS[:-2]
+"""What is known before randomisation: the covariates of the propensity score."""
+ARMS = ("Control", "Treatment")
+
+
+def table_one(trial: pd.DataFrame) -> TableOne:
+    """Table 1: baseline characteristics by arm, with p-values and standardised mean differences.
+
+    Each row describes the patients who have a value there; `missing_values` counts the others. Means are compared by
+    the pooled t-test and proportions by the chi-squared test with continuity correction, the defaults of the R package
+    ``tableone`` whose layout Table 1 has.
+
+    Parameters
+    ----------
+    trial
+        Patient table, one row per subject, with the columns of Listing 1.
+
+    Returns
+    -------
+    tableone.TableOne
+
+    Raises
+    ------
+    ValueError
+        When a column of Table 1 is missing, or the treatment column has other arms than Control and Treatment, or is
+        incomplete.
+    """
+    _check_columns(trial)
+    # A missing value turns whole numbers into floats, and the level "1" into "1.0".
+    whole = {name: "Int64" for name in CATEGORICAL if pd.api.types.is_float_dtype(trial[name])}
+    with warnings.catch_warnings():
+        # tableone 0.9 sets rows in a way that pandas 3.1 deprecates; nothing in our call can avoid it.
+        warnings.simplefilter("ignore", category=pd.errors.Pandas4Warning)
+        # A constant row has no test; it is left blank below, and needs no warning as well.
+        warnings.simplefilter("ignore", category=RuntimeWarning)
+        return TableOne(
+            trial.astype(whole),
+            columns=list(TABLE_1_ROWS),
+            categorical=list(CATEGORICAL),
+            continuous=list(CONTINUOUS),
+            groupby="treatment",
+            order={"gender": ["Male", "Female"]},
+            pval=True,
+            htest_name=True,
+            smd=True,
+            overall=False,
+            missing=True,
+            include_null=False,
+            ttest_equal_var=True,
+            pval_digits=3,
+            decimals={**dict.fromkeys(CONTINUOUS, 2), **dict.fromkeys(CATEGORICAL, 1)},
+        )
+
+
+def table_one_values(table: TableOne) -> dict[str, float]:
+    """Return the numbers of Table 1 at full precision, under the ids of the ledger.
+
+    Parameters
+    ----------
+    table
+        From :func:`table_one`.
+
+    Returns
+    -------
+    dict
+        90 numbers: counts, means, standard deviations (n - 1), percentages and p-values. NaN where there is none: the
+        percentages of an arm without values, the test of a row in which everybody is alike.
+    """
+    values = {f"table1.n.{str(arm).lower()}": float(size) for arm, size in _arm_sizes(table).items()}
+    for name in CONTINUOUS:
+        for arm in ARMS:
+            values[f"table1.{name}.mean.{arm.lower()}"] = float(table.cont_describe.loc[name, ("mean", arm)])
+            values[f"table1.{name}.sd.{arm.lower()}"] = float(table.cont_describe.loc[name, ("std", arm)])
+    for name in CATEGORICAL:
+        counts = _counts(table, name)
+        for arm in ARMS:
+            for key in _level_keys(name):
+                # A level that nobody has gets no line from tableone.
+                count = float(counts[arm].get(key.rsplit(".", 1)[1], 0.0))
+                values[f"{key}.count.{arm.lower()}"] = count
+                values[f"{key}.percent.{arm.lower()}"] = 100.0 * count / (counts[arm].sum() or np.nan)
+    p_values = table.htest_table["P-Value"]
+    return values | {f"table1.{name}.p": _tested(table, name, float(p_values[name])) for name in TABLE_1_ROWS}
+
+
+def missing_values(table: TableOne) -> pd.DataFrame:
+    """Return how many patients lack a value in each row of Table 1: index row, columns `ARMS`."""
+    sizes = _arm_sizes(table)
+    present = {
+        name: table.cont_describe.loc[name]["count"] if name in CONTINUOUS else _counts(table, name).sum()
+        for name in TABLE_1_ROWS
+    }
+    return pd.DataFrame({name: (sizes - present[name]).astype(int) for name in TABLE_1_ROWS}).T[list(ARMS)]
+
+
+def _arm_sizes(table: TableOne) -> pd.Series:
+    first = table.cat_describe.loc[CATEGORICAL[0]]
+    sizes: pd.Series = first["freq"].sum() + first["Missing"].iloc[0]
+    return sizes
+
+
+def _counts(table: TableOne, name: str) -> pd.DataFrame:
+    counts: pd.DataFrame = table.cat_describe.loc[name]["freq"].astype(float)
+    return counts.set_axis([str(level).lower() for level in counts.index])
+
+
+def _tested(table: TableOne, name: str, p_value: float) -> float:
+    """The p-value, or NaN where there is nothing to test: tableone says 1."""
+    if name in CONTINUOUS:
+        return p_value
+    counts = _counts(table, name)
+    return p_value if (counts.sum() > 0.0).all() and (counts.sum(axis=1) > 0.0).sum() > 1 else np.nan
+
+
+def standardised_differences(table: TableOne) -> pd.Series:
+    """Return the standardised mean difference of each row of Table 1.
+
+    A size without sign, as R's tableone prints it. For a mean: the difference between the arms in units of the root
+    mean square of their two standard deviations (Austin 2009, *Stat Med* 28:3083). For a categorical variable: the size
+    of the difference between the two multinomial distributions (Yang and Dalton 2012, SAS Global Forum 335). NaN if an
+    arm has no value.
+
+    Returns
+    -------
+    pandas.Series
+        Indexed by row; no unit.
+    """
+    differences: pd.Series = table.smd_table.iloc[:, 0].astype(float).abs()
+    # As in R's tableone: two constants that are equal differ by 0, not by 0/0.
+    means, spread = table.cont_describe["mean"].astype(float), table.cont_describe["std"].astype(float)
+    constant = (means[ARMS[0]] == means[ARMS[1]]) & spread.eq(0.0).all(axis=1)
+    differences = differences.mask(constant.reindex(differences.index, fill_value=False), 0.0)
+    return differences.loc[list(TABLE_1_ROWS)].rename("standardised mean difference")
+
+
+@dataclass(frozen=True, slots=True)
+class Propensity:
+    """A logistic regression of the arm on the baseline covariates (section 2.1, Figure 1).
+
+    Attributes
+    ----------
+    scores
+        Estimated probability of treatment of each subject, indexed as the trial.
+    treated
+        Whether the subject was in the treatment arm.
+    auc
+        Area under the ROC curve of the score, in sample.
+    coefficients
+        Log odds ratios with their standard errors and 95 % limits.
+    likelihood_ratio, degrees_of_freedom, p_value
+        Likelihood-ratio test of all covariates against the intercept alone.
+    """
+
+    scores: pd.Series
+    treated: pd.Series
+    auc: float
+    coefficients: pd.DataFrame
+    likelihood_ratio: float
+    degrees_of_freedom: int
+    p_value: float
+
+
+def propensity(trial: pd.DataFrame) -> Propensity:
+    """Estimate the propensity score from the ten baseline covariates.
+
+    The paper names neither the covariates nor the link of its "logistic regression formula"; all ten, entered as they
+    stand, are the plain reading.
+
+    Raises
+    ------
+    ValueError
+        When a column is missing or an arm is, a covariate is incomplete or constant, or covariates tell some patients'
+        arms with certainty (separation), so that there is no estimate.
+    """
+    _check_columns(trial)
+    treated = (trial["treatment"] == "Treatment").astype(int)
+    _check_estimable(covariate_table(trial), treated)
+    fitted = smf.logit("treated ~ " + " + ".join(COVARIATES), trial.assign(treated=treated)).fit(disp=False)
+    limits = fitted.conf_int()
+    return Propensity(
+        scores=fitted.predict(),
+        treated=treated.astype(bool),
+        auc=float(roc_auc_score(treated, fitted.predict())),
+        coefficients=pd.DataFrame(
+            {"log odds ratio": fitted.params, "SE": fitted.bse, "lower": limits[0], "upper": limits[1]}
+        ),
+        likelihood_ratio=float(fitted.llr),
+        degrees_of_freedom=int(fitted.df_model),
+        p_value=float(fitted.llr_pvalue),
+    )
+
+
+def auc_under_rerandomisation(trial: pd.DataFrame, repetitions: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    """In-sample AUC of the propensity model when the same subjects are randomised again and again.
+
+    A fitted score always finds some difference between two arms, so an AUC above 1/2 is no sign of imbalance by itself.
+    This is the distribution to hold it against: arms of the same sizes, dealt by chance alone.
+
+    Parameters
+    ----------
+    trial
+        Patient table.
+    repetitions
+        Number of random re-assignments (at least 1).
+    rng
+        Source of randomness.
+
+    Returns
+    -------
+    array of shape (repetitions,)
+    """
+    _check_columns(trial)
+    if repetitions < 1:
+        raise ValueError(f"repetitions is {repetitions}: it must be at least 1")
+    design = covariate_table(trial)
+    covariates = ((design - design.mean()) / design.std()).to_numpy()
+    treated = (trial["treatment"] == "Treatment").to_numpy()
+    model = LogisticRegression(C=np.inf, solver="newton-cholesky")
+    aucs = np.empty(repetitions)
+    for repetition in range(repetitions):
+        dealt = rng.permutation(treated)
+        aucs[repetition] = roc_auc_score(dealt, model.fit(covariates, dealt).decision_function(covariates))
+    return aucs
+
+
+def covariate_table(trial: pd.DataFrame) -> pd.DataFrame:
+    """Return the covariates of the propensity score as numbers: measurements as they are, the others as 0/1.
+
+    Raises
+    ------
+    ValueError
+        If a covariate has missing values, or is the same for everybody.
+    """
+    for name in COVARIATES:
+        column = complete_column(trial, name)
+        if (column == column.iloc[0]).all():
+            raise ValueError(
+                f"column {name!r} is constant (always {column.iloc[0]}): it says nothing about the arm, and its effect "
+                "cannot be told from the intercept. Leave it out"
+            )
+    return pd.get_dummies(trial[list(COVARIATES)], drop_first=True, dtype=float)
+
+
+def _check_estimable(covariates: pd.DataFrame, treated: pd.Series) -> None:
+    # Per SD, since the linear programme bounds all coefficients alike.
+    standardised = (covariates - covariates.mean()) / covariates.std()
+    rank = np.linalg.matrix_rank(standardised)
+    if rank < standardised.shape[1]:
+        rest = {name: np.linalg.matrix_rank(standardised.drop(columns=name)) for name in standardised}
+        dependent = [name for name in standardised if rest[name] == rank]
+        raise ValueError(f"the covariates {dependent} are linearly dependent: leave one of them out")
+    found = detect_separation(standardised.to_numpy(), treated.to_numpy())
+    if found.separation:
+        alone = [name for name in standardised if detect_separation(standardised[[name]], treated).separation]
+        # Complete separation leaves no coefficient finite; those that do it alone say more.
+        infinite = standardised.columns[~found.is_finite[:-1]].tolist()  # the intercept is last
+        raise ValueError(
+            f"the covariates {alone or infinite} tell the arms of some patients with certainty (separation): their log "
+            "odds ratios have no finite estimate. Leave them out, or find out how they came to know the arm"
+        )
+
+
+def _check_columns(trial: pd.DataFrame) -> None:
+    absent = [name for name in (*TABLE_1_ROWS, "treatment") if name not in trial.columns]
+    if absent:
+        raise ValueError(f"the trial table lacks {absent}: Table 1 needs the columns of Listing 1 (see simulate_trial)")
+    arms = sorted(str(arm) for arm in complete_column(trial, "treatment").unique())
+    if arms != list(ARMS):
+        raise ValueError(f"the treatment column holds {arms}: Table 1 compares the two arms {list(ARMS)}")
+
+
+def beside_the_paper(table: TableOne) -> pd.DataFrame:
+    """Lay Table 1 out as the paper does, with the paper's number in brackets wherever ours is printed differently.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per line of Table 1; columns Control, Treatment, missing (patients of both arms), p and SMD, as text.
+    """
+    values = table_one_values(table)
+    texts = {entry.id: _beside(entry, values[entry.id]) for entry in entries_of("Table 1")}
+    differences = standardised_differences(table)
+    missing = missing_values(table).sum(axis=1)
+    lines = {"n": {arm: texts[f"table1.n.{arm.lower()}"] for arm in ARMS}}
+    for name in TABLE_1_ROWS:
+        keys = [f"table1.{name}"] if name in CONTINUOUS else _level_keys(name)
+        for key in keys:
+            first, second = ("mean", "sd") if name in CONTINUOUS else ("count", "percent")
+            arms = {
+                arm: f"{texts[f'{key}.{first}.{arm.lower()}']} ({texts[f'{key}.{second}.{arm.lower()}']})"
+                for arm in ARMS
+            }
+            lines[_line_label(key, name)] = arms
+        smd = "–" if np.isnan(differences[name]) else f"{differences[name]:.3f}"
+        tests = {"missing": str(missing[name]), "p": texts[f"table1.{name}.p"], "SMD": smd}
+        lines[_line_label(keys[0], name)] |= tests
+    return pd.DataFrame.from_dict(lines, orient="index", columns=[*ARMS, "missing", "p", "SMD"]).fillna("")
+
+
+def _beside(entry: PaperEntry, value: float) -> str:
+    ours = "–" if np.isnan(value) else f"{value:.{entry.decimals}f}"
+    return ours if ours == entry.printed else f"{ours} [paper: {entry.printed}]"
+
+
+def _level_keys(name: str) -> list[str]:
+    ids = [entry.id for entry in entries_of("Table 1") if entry.id.startswith(f"table1.{name}.")]
+    return list(dict.fromkeys(entry_id.rsplit(".", 2)[0] for entry_id in ids if entry_id.count(".") > 2))
+
+
+def _line_label(key: str, name: str) -> str:
+    if name in CONTINUOUS:
+        return f"{name}, mean (SD)"
+    level = key.rsplit(".", 1)[1].capitalize()
+    return f"{name} = {level}, n (%)"
