@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from study_results import results
 
-from hte_utils.study import findings
-from hte_utils.study import performance as contrasts
+from hte_utils.study import contrasts, findings
 
 
 def study(**methods: object) -> pd.DataFrame:
