@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from hte_utils import PAPER_SPEC, simulate_trial, simulate_truth
 from hte_utils.ledger import record
 from hte_utils.ledger.notebooks import Project, differences, paper_ledger
+from hte_utils.model.analysis import BOOK_SETTINGS
 from hte_utils.model.fit import fit
 from hte_utils.reproduction import (
     table_4 as paper_tables,
@@ -37,7 +38,7 @@ ITEMS = ("Table 4", "Table 7", "Table 8")
 def entries_with_seed(seed: int) -> list[LedgerEntry]:
     """Ledger entries of Tables 4, 7 and 8 from a fit with this seed."""
     design, truth = PAPER_SPEC.design(simulate_trial()), simulate_truth().treatment_effect
-    posterior = fit(design, settings=replace(paper_tables.BOOK_SETTINGS, seed=seed))
+    posterior = fit(design, settings=replace(BOOK_SETTINGS, seed=seed))
     runs = paper_sampler.recorded_runs(paper_sampler.JagsSampler.SLICE)
     time_series = paper_sampler.time_series_se(paper_sampler.at_thinning(runs, paper_sampler.PAPER_THINNING))
 

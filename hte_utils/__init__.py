@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from hte_utils.model.analysis import paper_analysis
     from hte_utils.model.spec import PAPER_SPEC, TrialSpec
     from hte_utils.trial import TrialVariant, simulate_trial, simulate_truth
     from hte_utils.trial.as_described import simulate_trial_as_described
@@ -21,6 +22,7 @@ __all__ = [
     "RRandom",
     "TrialSpec",
     "TrialVariant",
+    "paper_analysis",
     "simulate_trial",
     "simulate_trial_as_described",
     "simulate_truth",
@@ -31,6 +33,7 @@ _HOME = {
     "RRandom": "trial.r_stream",
     "TrialSpec": "model.spec",
     "TrialVariant": "trial",
+    "paper_analysis": "model.analysis",
     "simulate_trial": "trial",
     "simulate_truth": "trial",
     "simulate_trial_as_described": "trial",

@@ -24,7 +24,7 @@ from hte_utils.audit import (
     listings,
 )
 from hte_utils.audit.case import Case, Proofs, assemble
-from hte_utils.reproduction.table_4 import BOOK_SETTINGS
+from hte_utils.model.analysis import BOOK_SETTINGS
 from hte_utils.trial import simulate_trial, simulate_truth
 
 

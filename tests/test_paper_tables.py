@@ -8,10 +8,11 @@ import pytest
 from hte_utils import PAPER_SPEC, simulate_trial
 from hte_utils.ledger import Verdict, record
 from hte_utils.ledger.notebooks import Project, differences, entries_in
+from hte_utils.model.analysis import BOOK_SETTINGS
 from hte_utils.model.fit import fit
 from hte_utils.model.listing_2 import Priors
 from hte_utils.reproduction import tables_5_6 as paper_sampler
-from hte_utils.reproduction.table_4 import BOOK_SETTINGS, table_4, table_4_beside_the_paper
+from hte_utils.reproduction.table_4 import table_4, table_4_beside_the_paper
 
 SEEDS = range(1, 21)
 

@@ -14,7 +14,6 @@ from scipy.special import expit
 
 from hte_utils.ledger.entries import Reproduced, print_rounding
 from hte_utils.model.diagnostics import modern_diagnostics, summary_statistics
-from hte_utils.model.fit import IndependenceSettings
 from hte_utils.model.listing_2 import table4_draws
 from hte_utils.paper import entries_of, paper_entry, printed_number
 
@@ -22,9 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import xarray as xr
-
-BOOK_SETTINGS = IndependenceSettings(draws=5000, chains=4, seed=20241101)
-"""The fit that all chapters share: 20 000 draws, so that our Monte Carlo error is far below the paper's."""
 
 PAPER_DRAWS = 3000
 """The naive SEs of Table 4 are SD / sqrt(3000): three chains of 1000 draws, as Table 6 has three chains."""
