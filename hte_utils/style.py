@@ -31,6 +31,8 @@ ARM_COLOURS = {"Control": BLUE, "Treatment": VERMILION}
 ARM_LINES = {"Control": "-", "Treatment": "--"}
 PAPER_COLOUR = BLACK
 """Whatever the paper printed is drawn in black."""
+DIRECTION = "← fewer bleeds | more bleeds →"
+"""Which way an axis of effects points."""
 
 _STYLE: dict[Any, Any] = {
     "axes.spines.top": False,

@@ -11,8 +11,7 @@ import numpy as np
 from scipy import stats
 
 from hte_utils.audit.ablation import OBSERVED_RISK, QUINTILE_COLUMNS
-from hte_utils.reproduction.figures_effects import DIRECTION
-from hte_utils.style import BLACK, BLUE, GREEN, GREY, ORANGE, VERMILION, canvas
+from hte_utils.style import BLACK, BLUE, DIRECTION, GREEN, GREY, ORANGE, VERMILION, canvas
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

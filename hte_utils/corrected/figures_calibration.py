@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hte_utils.reproduction.figures_effects import DIRECTION
-from hte_utils.style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, VERMILION, canvas, dots_with_intervals
+from hte_utils.style import BLACK, BLUE, DIRECTION, GREEN, GREY, ORANGE, PURPLE, VERMILION, canvas, dots_with_intervals
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

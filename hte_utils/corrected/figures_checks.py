@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hte_utils.reproduction.figures_effects import DIRECTION
-from hte_utils.style import BLACK, BLUE, GREY, ORANGE, VERMILION, canvas, dots_with_intervals
+from hte_utils.style import BLACK, BLUE, DIRECTION, GREY, ORANGE, VERMILION, canvas, dots_with_intervals
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -14,8 +14,7 @@ from statsmodels.stats.proportion import proportion_confint
 
 from hte_utils.corrected.same_data import Ranking, RiskModel
 from hte_utils.effects.averages import Measure
-from hte_utils.reproduction.figures_effects import DIRECTION
-from hte_utils.style import ARM_COLOURS, BLACK, BLUE, GREEN, GREY, VERMILION, canvas, dots_with_intervals
+from hte_utils.style import ARM_COLOURS, BLACK, BLUE, DIRECTION, GREEN, GREY, VERMILION, canvas, dots_with_intervals
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

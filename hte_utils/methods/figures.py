@@ -9,8 +9,7 @@ import numpy as np
 
 from hte_utils.effects.evaluation import point_metrics
 from hte_utils.methods import METHODS
-from hte_utils.reproduction.figures_effects import DIRECTION
-from hte_utils.style import BLUE, GREEN, GREY, ORANGE, VERMILION, canvas
+from hte_utils.style import BLUE, DIRECTION, GREEN, GREY, ORANGE, VERMILION, canvas
 
 if TYPE_CHECKING:
     import pandas as pd

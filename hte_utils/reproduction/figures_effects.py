@@ -13,7 +13,7 @@ from statsmodels.stats.proportion import proportion_confint
 
 from hte_utils.effects.evaluation import point_metrics
 from hte_utils.paper import printed_number
-from hte_utils.style import ARM_COLOURS, BLUE, GREY, ORANGE, PAPER_COLOUR, VERMILION, canvas
+from hte_utils.style import ARM_COLOURS, BLUE, DIRECTION, GREY, ORANGE, PAPER_COLOUR, VERMILION, canvas
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from hte_utils.effects.strata import RiskStrata
 
 
-DIRECTION = "← fewer bleeds | more bleeds →"
 COMPUTATION_COLOURS = (ORANGE, BLUE)
 COMPUTATION_LINES = ("--", "-")
 SHOWN_PATIENTS = 80
