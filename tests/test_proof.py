@@ -36,3 +36,10 @@ def test_the_replay_turns_red_when_a_good_one_turns_bad():
     assert differences(good, good) == []
     (sentence,) = differences(bad, good)
     assert sentence.startswith("proof.study: reproduced 2.0")
+
+
+def test_a_number_may_move_by_what_is_allowed_and_not_by_more():
+    compared = pd.DataFrame(
+        {"stored": [1.0, 1.0, float("nan"), 1.0], "again": [1.5, 1.6, float("nan"), float("nan")], "allowed": 0.5}
+    )
+    assert Proof.by_tolerance("study", "Four runs.", compared).failures.index.tolist() == [1, 3]

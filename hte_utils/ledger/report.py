@@ -237,6 +237,16 @@ class Proof:
     done: str  # what was run again and how it was compared, in a sentence or two
     failures: pd.DataFrame  # one row for each value that did not come out again; empty if all did
 
+    @classmethod
+    def by_tolerance(cls, name: str, done: str, compared: pd.DataFrame) -> Self:
+        """Hold the columns `stored` and `again` of a table against each other; `allowed` is how far they may differ.
+
+        A number that is missing on both sides (a correlation with a constant, say) has come out again.
+        """
+        near = (compared["again"] - compared["stored"]).abs() <= compared["allowed"]
+        undefined = compared["again"].isna() & compared["stored"].isna()
+        return cls(name, done, compared.loc[~(near | undefined)])
+
     @property
     def passed(self) -> bool:
         """Whether everything came out again."""
