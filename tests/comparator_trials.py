@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 import pandas as pd
 
-from hte_utils.methods.estimates import TrialNumbers
+from hte_utils.effects.logistic import TrialNumbers
 from hte_utils.trial import (
     LISTING_COEFFICIENTS,
     EffectCoefficients,

@@ -9,16 +9,9 @@ import pytest
 import statsmodels.api as sm
 from comparator_trials import LINEAR, SAME_FOR_ALL, numbers_of, rng, trial_of, truth_of, with_events
 
+from hte_utils.effects.logistic import COVARIATES, fit_logistic, interaction_terms, is_separated, main_effect_terms
 from hte_utils.methods import METHODS, EffectEstimates
-from hte_utils.methods.estimates import COVARIATES
-from hte_utils.methods.logistic import (
-    firth_coefficients,
-    fit_logistic,
-    interaction_terms,
-    inverse_information,
-    is_separated,
-    main_effect_terms,
-)
+from hte_utils.methods.logistic import firth_coefficients, inverse_information
 
 Z = 1.959963984540054
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from made_predictions import made_trial, predictions, stretched
 from scipy.special import expit
 
-from hte_utils.corrected.calibration import Estimate, fit_logistic
+from hte_utils.corrected.calibration import Estimate
 from hte_utils.corrected.cross_fitting import combine_deals, combine_folds, combine_truth, predict_sequentially
 from hte_utils.corrected.for_benefit import (
     NOTHING,
@@ -21,6 +21,7 @@ from hte_utils.corrected.for_benefit import (
     true_values,
 )
 from hte_utils.corrected.predictions import EffectPredictions
+from hte_utils.effects.logistic import fit_replicates
 
 FOLDS = st.lists(st.tuples(st.floats(-5, 5), st.floats(0.1, 3)), min_size=1, max_size=6)
 
@@ -68,7 +69,7 @@ def _learned(earlier: pd.DataFrame, following: pd.DataFrame, _: object) -> dict[
         x = table[["a", "b", "c", "d"]].to_numpy()
         return np.column_stack([np.ones(len(table)), x, arm, x * arm[:, None]])
 
-    coefficients = fit_logistic(terms(earlier, earlier["arm"].to_numpy()), earlier["event"].to_numpy(dtype=float))[0]
+    coefficients = fit_replicates(terms(earlier, earlier["arm"].to_numpy()), earlier["event"].to_numpy(dtype=float))[0]
     risks = (expit(terms(following, np.full(len(following), arm)) @ coefficients) for arm in (0.0, 1.0))
     return {"learned": predictions(*risks)}
 

@@ -5,12 +5,6 @@ Section 3.2). Replicates are rows of one array: nothing here loops over them.
 
 The smooth curve of every calibration plot here: a natural cubic spline (patsy's `cr`) with Harrell's knots.
 
-Logistic regression of many bootstrap replicates at once.
-
-statsmodels fits one model a call; three hundred replicates of five models would take longer than all of this book's
-other computations. Newton's method on all replicates together is two matrix products a step. The tests hold it
-against statsmodels.
-
 Calibration of predicted risks: whether as many patients bleed as predicted, at every level of predicted risk.
 
 Three questions of increasing strictness (Van Calster et al. 2016): the average (*intercept*), the spread (*slope*), and
@@ -28,7 +22,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.special import expit, logit
 
-from hte_utils.effects.cate import expit_in_place
+from hte_utils.effects.logistic import expit_in_place, fit_replicates
 from hte_utils.model.checks import FloatArray, one_per_patient, zeros_and_ones
 
 _TAIL = 0.025
@@ -109,78 +103,17 @@ def spline_columns(values: FloatArray, n_knots: int = 4, *, at: FloatArray | Non
     return np.asarray(cr(values if at is None else at, knots=inner, lower_bound=first, upper_bound=last), np.float64)
 
 
-_STEPS = 40
-_LARGEST_STEP = 4.0
-_TOLERANCE = 1e-8
-
-
-def fit_logistic(
-    columns: FloatArray, outcome: FloatArray, *, offset: FloatArray | None = None, weights: FloatArray | None = None
-) -> FloatArray:
-    """Maximum-likelihood coefficients of logistic regressions that share their covariates.
-
-    `columns`: Shape (patients, terms); an intercept must be among them if one is wanted.
-    `outcome`: 0/1, shape (patients,), or (replicates, patients) if each replicate has its own.
-    `offset`: Part of the log odds that is known, shape (patients,); zero if None.
-    `weights`: How often each patient counts, shape (replicates, patients); once if None.
-
-    Shape (replicates, terms); NaN where there is no finite maximum (separation) or the columns are collinear.
-    """
-    weights = np.ones((1, outcome.shape[-1])) if weights is None else weights
-    n_replicates = max(weights.shape[0], outcome.shape[0] if outcome.ndim == 2 else 1)
-    n_terms = columns.shape[1]
-    squares = (columns[:, :, None] * columns[:, None, :]).reshape(len(columns), -1)
-    # Replicates differ little from all data taken once: that fit is where they start.
-    alone = n_replicates == 1
-    start = np.zeros(n_terms) if alone else np.nan_to_num(fit_logistic(columns, _mean(outcome), offset=offset)[0])
-    beta = np.tile(start, (n_replicates, 1))
-    known = 0.0 if offset is None else offset
-    settled = np.zeros(n_replicates, dtype=bool)
-    for _ in range(_STEPS):
-        probability = expit_in_place(np.clip(beta @ columns.T + known, -500.0, 500.0))
-        gradient = (weights * (outcome - probability)) @ columns
-        information = ((weights * probability * (1.0 - probability)) @ squares).reshape(-1, n_terms, n_terms)
-        step = _solve(information, gradient)
-        settled = np.abs(step).max(axis=1) < _TOLERANCE
-        # A long step overshoots where the likelihood is far from quadratic; it is cut, not turned.
-        longest = np.abs(step @ columns.T).max(axis=1, initial=0.0)
-        step *= np.minimum(1.0, _LARGEST_STEP / np.maximum(longest, _TOLERANCE))[:, None]
-        beta += step
-        if settled.all():
-            break
-    beta[~settled] = np.nan
-    return beta
-
-
 def last_coefficient(columns: FloatArray, outcome: FloatArray, *, offset: FloatArray | None = None) -> Estimate:
-    """The last coefficient of one regression, with its standard error from the information; NaN as in `fit_logistic`.
+    """The last coefficient of one regression, with its standard error from the information; NaN as in `fit_replicates`.
 
-    Parameters are those of `fit_logistic`.
+    Parameters are those of `fit_replicates`.
     """
-    beta = fit_logistic(columns, outcome, offset=offset)[0]
+    beta = fit_replicates(columns, outcome, offset=offset)[0]
     if not np.isfinite(beta).all():
         return Estimate.normal(np.nan, np.nan)
     probability = expit_in_place(columns @ beta + (0.0 if offset is None else offset))
     information = (columns.T * (probability * (1.0 - probability))) @ columns
     return Estimate.normal(beta[-1], np.sqrt(np.linalg.inv(information)[-1, -1]))
-
-
-def _mean(outcome: FloatArray) -> FloatArray:
-    return outcome if outcome.ndim == 1 else np.asarray(outcome.mean(axis=0))
-
-
-def _solve(information: FloatArray, gradient: FloatArray) -> FloatArray:
-    scale = np.sqrt(np.einsum("rtt->rt", information))
-    singular = ~(scale > 0.0).all(axis=1)
-    scale[singular] = 1.0
-    correlation = information / (scale[:, :, None] * scale[:, None, :])
-    correlation[singular] = np.eye(gradient.shape[1])
-    collinear = np.linalg.cond(correlation) > 1e12
-    correlation[collinear] = np.eye(gradient.shape[1])
-    step = np.linalg.solve(correlation, (gradient / scale)[:, :, None])[:, :, 0] / scale
-    # Never small enough to count as settled.
-    step[singular | collinear] = _LARGEST_STEP
-    return np.asarray(step)
 
 
 _CURVE_POINTS = 101
@@ -243,9 +176,9 @@ def calibrate_risk(
     weights = np.vstack([np.ones(y.size), drawn])
     intercept, slope = _lines(y, logit(p), weights)
     columns = spline_columns(logit(p))
-    coefficients = fit_logistic(columns, y, weights=weights)
+    coefficients = fit_replicates(columns, y, weights=weights)
     simulated = (rng.random((n_bootstrap, y.size)) < p).astype(np.float64)
-    as_calibrated = _distances(columns, fit_logistic(columns, simulated), p).mean(axis=1)
+    as_calibrated = _distances(columns, fit_replicates(columns, simulated), p).mean(axis=1)
     known = as_calibrated[np.isfinite(as_calibrated)]
     return RiskCalibration(
         intercept=Estimate.bootstrapped(intercept[0], intercept[1:]),
@@ -270,7 +203,7 @@ def bootstrapped_ici(
     y, p = np.asarray(outcome, dtype=np.float64), np.asarray(risk, dtype=np.float64)
     weights = np.vstack([np.ones(y.size), bootstrap_counts(strata, n_bootstrap, np.random.default_rng(seed))])
     columns = spline_columns(logit(p))
-    return np.asarray((_distances(columns, fit_logistic(columns, y, weights=weights), p) * weights).mean(axis=1))
+    return np.asarray((_distances(columns, fit_replicates(columns, y, weights=weights), p) * weights).mean(axis=1))
 
 
 class TrueRiskCalibration(NamedTuple):
@@ -285,7 +218,7 @@ class TrueRiskCalibration(NamedTuple):
 def calibrate_risk_against_truth(true_risk: FloatArray, risk: FloatArray) -> TrueRiskCalibration:
     """Hold predicted risks against true ones, which take the place of outcomes; shape (patients,), inside (0, 1)."""
     columns = spline_columns(logit(risk))
-    coefficients = fit_logistic(columns, true_risk)
+    coefficients = fit_replicates(columns, true_risk)
     (intercept,), (slope,) = _lines(true_risk, logit(risk), None)
     ici = float(_distances(columns, coefficients, risk).mean())
     return TrueRiskCalibration(float(intercept), float(slope), ici, _curve(logit(risk), coefficients))
@@ -294,8 +227,8 @@ def calibrate_risk_against_truth(true_risk: FloatArray, risk: FloatArray) -> Tru
 def _lines(y: FloatArray, log_odds: FloatArray, weights: FloatArray | None) -> tuple[FloatArray, FloatArray]:
     """Intercepts (slope fixed at 1) and slopes, shape (replicates,) each."""
     line = np.column_stack([np.ones(y.size), log_odds])
-    intercept = fit_logistic(line[:, :1], y, offset=log_odds, weights=weights)[:, 0]
-    return intercept, fit_logistic(line, y, weights=weights)[:, 1]
+    intercept = fit_replicates(line[:, :1], y, offset=log_odds, weights=weights)[:, 0]
+    return intercept, fit_replicates(line, y, weights=weights)[:, 1]
 
 
 def _distances(columns: FloatArray, coefficients: FloatArray, risk: FloatArray) -> FloatArray:

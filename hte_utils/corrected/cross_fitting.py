@@ -38,6 +38,7 @@ from sklearn.model_selection import StratifiedKFold
 from hte_utils.corrected.calibration import Estimate
 from hte_utils.corrected.predictions import BatchedPredictions, EffectPredictions, predict_effects, predict_in_batches
 from hte_utils.effects.cate import GroupEffects
+from hte_utils.effects.logistic import fit_logistic
 from hte_utils.effects.strata import quantile_groups
 from hte_utils.model.checks import FloatArray, IntArray
 from hte_utils.model.quick_posterior import quick_posterior
@@ -240,13 +241,10 @@ def predict_by_age(trial: pd.DataFrame, patients: pd.DataFrame) -> EffectPredict
 
     The probability of harm is that of the normal approximation to the log odds ratio at the patient's age.
     """
-    from statsmodels.genmod.families import Binomial
-    from statsmodels.genmod.generalized_linear_model import GLM
-
     design = AGE_SPEC.design(trial)
     age, arm = design.prognostic[:, 0], design.treatment
-    fit = GLM(design.outcome, np.column_stack([np.ones(age.size), age, arm, arm * age]), family=Binomial()).fit()
-    return _predicted(fit.params, fit.cov_params()[2:, 2:], design.apply(patients))
+    fit = fit_logistic(np.column_stack([np.ones(age.size), age, arm, arm * age]), design.outcome)
+    return _predicted(fit.coefficients, fit.covariance[2:, 2:], design.apply(patients))
 
 
 def cross_fitted_by_age(trial: pd.DataFrame, *, folds: int = N_FOLDS, seed: int = 1) -> EffectPredictions:

@@ -15,9 +15,10 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.special import logit
 
-from hte_utils.corrected.calibration import Estimate, fit_logistic, last_coefficient, spline_columns
+from hte_utils.corrected.calibration import Estimate, last_coefficient, spline_columns
 from hte_utils.corrected.predictions import EffectPredictions
 from hte_utils.effects.evaluation import point_metrics
+from hte_utils.effects.logistic import fit_replicates
 from hte_utils.model.checks import FloatArray, IntArray, one_per_patient
 
 if TYPE_CHECKING:
@@ -155,8 +156,8 @@ def log_odds_ratio_calibration_of_truth(
     weights = np.where(arm == 1, p_treated, 1.0 - p_treated)[None]
     twice = EffectPredictions.scattered([predictions, predictions], [np.arange(arm.size)])
     common, effect = _regressors(twice, arm, p_treated)
-    fixed = fit_logistic(common, both, offset=effect, weights=weights)[0, -1]
-    free = fit_logistic(np.column_stack([common, effect]), both, weights=weights)[0, -1]
+    fixed = fit_replicates(common, both, offset=effect, weights=weights)[0, -1]
+    free = fit_replicates(np.column_stack([common, effect]), both, weights=weights)[0, -1]
     return float(fixed), float(free)
 
 

@@ -28,7 +28,7 @@ from scipy.special import expit, logit
 
 from hte_utils.corrected import cross_fitting as age_alone
 from hte_utils.corrected import subgroups
-from hte_utils.corrected.calibration import Estimate, bootstrapped_ici, calibrate_risk_against_truth, fit_logistic
+from hte_utils.corrected.calibration import Estimate, bootstrapped_ici, calibrate_risk_against_truth
 from hte_utils.corrected.cross_fitting import (
     bayesian,
     fit_folds,
@@ -42,8 +42,9 @@ from hte_utils.corrected.policies import doubly_robust_scores, estimated_differe
 from hte_utils.corrected.predictions import predict_effects
 from hte_utils.effects import averages as std
 from hte_utils.effects.cate import GroupEffects
+from hte_utils.effects.interaction_tests import listing_2_interactions
+from hte_utils.effects.logistic import fit_replicates
 from hte_utils.ledger.report import Proof
-from hte_utils.methods.interaction_tests import listing_2_interactions
 from hte_utils.model.candidates import ALL_MODIFIERS_MODEL, PAPER_MODEL
 from hte_utils.model.fit import library_versions
 from hte_utils.model.quick_posterior import quick_posterior
@@ -107,7 +108,7 @@ def constant_effect_risks(trial: pd.DataFrame, design: str) -> tuple[np.ndarray,
     fitted = PAPER_MODEL.design(trial)
     groups = np.eye(len(fitted.group_labels))[fitted.group]
     main = np.column_stack([groups, fitted.prognostic])
-    coefficients = fit_logistic(np.column_stack([main, fitted.treatment]), fitted.outcome)[0]
+    coefficients = fit_replicates(np.column_stack([main, fitted.treatment]), fitted.outcome)[0]
     log_odds = main @ coefficients[:-1]
     untreated, treated = expit(log_odds), expit(log_odds + coefficients[-1])
     if design == CONSTANT_DIFFERENCE:

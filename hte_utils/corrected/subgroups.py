@@ -22,13 +22,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.special import expit, logit
+from scipy.special import logit
 from scipy.stats import norm
 from statsmodels.discrete.discrete_model import Logit
 from statsmodels.stats.proportion import confint_proportions_2indep
 from statsmodels.tools.sm_exceptions import ConvergenceWarning, HessianInversionWarning, PerfectSeparationWarning
 
 from hte_utils.effects.averages import Measure, draws_of, effect_measures, everybody
+from hte_utils.effects.logistic import delta_method_errors, risks_and_gradients
 from hte_utils.effects.monte_carlo import batch_edges, jackknife_mean, jackknife_quantile
 from hte_utils.model.checks import FloatArray, complete_column, one_per_patient, read_covariate
 
@@ -270,7 +271,7 @@ class StandardisedLogit(NamedTuple):
         rows = {}
         for name in members.columns:
             for measure, (estimate, gradient) in self._estimates(members[name].to_numpy()).items():
-                se = float(np.sqrt(gradient @ self.covariance @ gradient))
+                se = float(delta_method_errors(gradient, self.covariance))
                 row = np.array([estimate, estimate - z * se, estimate + z * se])
                 row = np.exp(row) if measure is Measure.RISK_RATIO else row
                 rows[name, measure.name] = dict(zip(("estimate", "lower", "upper"), row, strict=True)) | {"se": se}
@@ -278,11 +279,8 @@ class StandardisedLogit(NamedTuple):
 
     def _estimates(self, inside: FloatArray) -> dict[Measure, tuple[float, FloatArray]]:
         """Each measure (the risk ratio as its logarithm) with its gradient by the coefficients."""
-        risk, slope = [], []
-        for matrix in (self.untreated[inside], self.treated[inside]):
-            probability = expit(matrix @ self.coefficients)
-            risk.append(float(probability.mean()))
-            slope.append((probability * (1.0 - probability)) @ matrix / len(matrix))
+        arms = [risks_and_gradients(self.coefficients, terms[inside]) for terms in (self.untreated, self.treated)]
+        risk, slope = [float(risks.mean()) for risks, _ in arms], [gradients.mean(axis=0) for _, gradients in arms]
         odds = [slope[arm] / (risk[arm] * (1.0 - risk[arm])) for arm in (0, 1)]
         contrast = (self.treated[inside] - self.untreated[inside]).mean(axis=0)
         return {

@@ -1,6 +1,4 @@
-"""The logistic function for large arrays.
-
-Conditional average treatment effects (CATE) and baseline risks of single patients, from posterior draws.
+"""Conditional average treatment effects (CATE) and baseline risks of single patients, from posterior draws.
 
 For patient i in group g, with the names of Listing 2 and Table 4 (`x` are the prognostic covariates, `z` the effect
 modifiers)::
@@ -26,22 +24,9 @@ import numpy as np
 import xarray as xr
 from threadpoolctl import threadpool_limits
 
+from hte_utils.effects.logistic import expit_in_place
 from hte_utils.model.checks import FloatArray
 from hte_utils.model.spec import Patients
-
-
-def expit_in_place(log_odds: FloatArray) -> FloatArray:
-    """Turn log odds into probabilities, in the array that is given, and return it.
-
-    In place because memory traffic costs more than the arithmetic; by `numpy.exp` because it is vectorised and several
-    times faster than `scipy.special.expit`. Log odds below -709 overflow: callers see to it that there are none
-    (`hte_utils.effects.cate.PatientEffects.of`).
-    """
-    np.negative(log_odds, out=log_odds)
-    np.exp(log_odds, out=log_odds)
-    log_odds += 1.0
-    return np.reciprocal(log_odds, out=log_odds)
-
 
 # A block of patients x draws of this many numbers (2 MiB) stays in a core's own cache.
 _BLOCK_NUMBERS = 2**18

@@ -6,65 +6,19 @@ for tables and figures.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from hte_utils.model.candidates import ALL_MODIFIERS_SPEC
-from hte_utils.model.checks import FloatArray, TrialWarning
+from hte_utils.model.checks import FloatArray
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from hte_utils.model.spec import Patients, TrialDesign, TrialSpec
-
 INTERVAL = 0.95
 """Probability of every interval of every method."""
-
-COVARIATES = (*(covariate.column for covariate in ALL_MODIFIERS_SPEC.prognostic), ALL_MODIFIERS_SPEC.group)
-"""What the frequentist methods know of a patient: the same as the all-modifiers Bayesian model."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class TrialNumbers:
-    """What a frequentist method sees of a trial.
-
-    Attributes
-    ----------
-    covariates
-        Shape (patients, covariates), columns as `COVARIATES`: age, BMI and blood pressure in SD from the trial's mean,
-        the others 0 or 1.
-    treatment, outcome
-        0/1, shape (patients,).
-    design
-        Puts other patients on the same scale.
-    """
-
-    covariates: FloatArray
-    treatment: FloatArray
-    outcome: FloatArray
-    design: TrialDesign
-
-    @classmethod
-    def of(cls, trial: pd.DataFrame, spec: TrialSpec = ALL_MODIFIERS_SPEC) -> TrialNumbers:
-        """Read a trial; errors as for `TrialSpec.design`, so a constant covariate is refused by name."""
-        with warnings.catch_warnings():
-            # It speaks of priors, which these methods do not have; what an arm without events does to them they say.
-            warnings.simplefilter("ignore", TrialWarning)
-            design = spec.design(trial)
-        # Copies, because some libraries refuse read-only arrays.
-        return cls(_matrix(design), design.treatment.copy(), design.outcome.copy(), design)
-
-    def encode(self, patients: pd.DataFrame) -> FloatArray:
-        """Covariates of other patients, shape (patients, covariates), on the scale of the trial."""
-        return _matrix(self.design.apply(patients))
-
-
-def _matrix(patients: Patients) -> FloatArray:
-    return np.column_stack([patients.prognostic, patients.group.astype(np.float64)])
 
 
 @dataclass(frozen=True, slots=True, eq=False)

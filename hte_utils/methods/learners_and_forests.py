@@ -28,12 +28,12 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from scipy.special import logit, ndtr
 
+from hte_utils.effects.logistic import TrialNumbers
 from hte_utils.methods.estimates import (
     INTERVAL,
     EffectEstimates,
     IntervalEstimate,
     MethodResult,
-    TrialNumbers,
 )
 from hte_utils.methods.ridge_and_lasso import require_events
 

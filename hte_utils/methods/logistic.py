@@ -19,102 +19,32 @@ because it is what the method says; its intervals are then as wide as they shoul
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import expit
-from scipy.stats import norm
 
-from hte_utils.methods.estimates import (
-    INTERVAL,
-    EffectEstimates,
-    IntervalEstimate,
-    MethodResult,
+from hte_utils.effects.logistic import (
+    Terms,
     TrialNumbers,
+    Z,
+    delta_method_errors,
+    fit_logistic,
+    interaction_terms,
+    listing_2_terms,
+    main_effect_terms,
+    require_full_rank,
+    risk_model,
+    risks_and_gradients,
 )
-from hte_utils.model.checks import FloatArray
+from hte_utils.methods.estimates import EffectEstimates, IntervalEstimate, MethodResult
 from hte_utils.model.spec import PAPER_SPEC
 
 if TYPE_CHECKING:
     import pandas as pd
 
-type Terms = Callable[[FloatArray, float | FloatArray], FloatArray]
-"""From covariates, shape (patients, covariates), and arm to a model's terms, shape (patients, terms)."""
-
-Z = float(norm.isf((1.0 - INTERVAL) / 2.0))
-"""Half a Wald interval, in standard errors."""
-
-_DEVIANCE_TOLERANCE = 1e-10  # the default, 1e-8, leaves an error in the sixth digit
-_SUSPICIOUS_ERROR = 5.0
-"""A log odds ratio with a standard error above this (per SD, or yes against no) makes the test for separation run."""
-
-
-def main_effect_terms(covariates: FloatArray, arm: float | FloatArray) -> FloatArray:
-    """Terms of the model without interactions: 1, T, X."""
-    return np.column_stack([np.ones(len(covariates)), np.broadcast_to(arm, len(covariates)), covariates])
-
-
-def interaction_terms(covariates: FloatArray, arm: float | FloatArray) -> FloatArray:
-    """Terms of the model with every treatment-covariate interaction: 1, T, X, T x X."""
-    main = main_effect_terms(covariates, arm)
-    return np.hstack([main, main[:, 1:2] * covariates])
-
-
-def listing_2_terms(covariates: FloatArray, arm: float | FloatArray, *, gender: bool) -> FloatArray:
-    """Listing 2's terms, from the covariates of `PAPER_SPEC`: 1, T, X, T x modifiers, and with gender G, T x G."""
-    modifiers = [*PAPER_SPEC.modifier_index, *([-1] if gender else [])]
-    main = main_effect_terms(covariates if gender else covariates[:, :-1], arm)
-    return np.hstack([main, main[:, 1:2] * covariates[:, modifiers]])
-
-
-class LogisticFit(NamedTuple):
-    """Coefficients, shape (terms,), and covariance (expected information); notes: ``separation``, ``not_converged``."""
-
-    coefficients: FloatArray
-    covariance: FloatArray
-    log_likelihood: float
-    notes: Mapping[str, float]
-
-
-def fit_logistic(terms: FloatArray, outcome: FloatArray, offset: FloatArray | None = None) -> LogisticFit:
-    """Fit a logistic regression by maximum likelihood.
-
-    Parameters
-    ----------
-    terms
-        Values of the model's terms, the intercept among them; shape (patients, terms).
-    outcome, offset
-        0/1, and the known part of the log odds; shape (patients,).
-
-    Raises
-    ------
-    ValueError
-        If the terms are linearly dependent in these patients.
-    """
-    import statsmodels.api as sm
-    from statsmodels.tools.sm_exceptions import PerfectSeparationWarning
-
-    _require_full_rank(terms)
-    # Perfect separation, and the log odds that overflow then, are looked for below by an exact test.
-    with warnings.catch_warnings(), np.errstate(over="ignore"):
-        warnings.simplefilter("ignore", PerfectSeparationWarning)
-        model = sm.GLM(outcome, terms, family=sm.families.Binomial(), offset=offset)
-        fitted = model.fit(maxiter=100, tol=_DEVIANCE_TOLERANCE)
-        coefficients, covariance, log_likelihood = fitted.params, fitted.cov_params(), float(fitted.llf)
-        suspicious = fitted.bse.max() > _SUSPICIOUS_ERROR
-    notes = {} if fitted.converged else {"not_converged": 1.0}
-    if offset is None and suspicious and is_separated(terms, outcome):
-        notes["separation"] = 1.0
-    return LogisticFit(np.asarray(coefficients), np.asarray(covariance), log_likelihood, notes)
-
-
-def is_separated(terms: FloatArray, outcome: FloatArray) -> bool:
-    """Whether some maximum likelihood estimate is infinite: Konis's linear programme, by firthmodels."""
-    from firthmodels import detect_separation
-
-    return bool(detect_separation(terms, outcome, fit_intercept=False).separation)
+    from hte_utils.model.checks import FloatArray
 
 
 def standardise(
@@ -125,15 +55,15 @@ def standardise(
     Intervals are Wald's; those of risk differences by the delta method (Oehlert 1992): the gradient of the difference
     with respect to the coefficients, and their covariance. Without a covariance there are none.
     """
-    risk, risk_treated = expit(untreated @ coefficients), expit(treated @ coefficients)
-    contrast, difference = treated - untreated, risk_treated - risk
-    gradient = (risk_treated * (1 - risk_treated))[:, None] * treated - (risk * (1 - risk))[:, None] * untreated
+    (risk, slope_untreated), (risk_treated, slope_treated) = (
+        risks_and_gradients(coefficients, terms) for terms in (untreated, treated)
+    )
+    contrast, difference, gradient = treated - untreated, risk_treated - risk, slope_treated - slope_untreated
 
     def estimate(value: FloatArray, slope: FloatArray, limit: float = np.inf) -> IntervalEstimate:
         if covariance is None:
             return IntervalEstimate(value)
-        variance = np.einsum("...i,...i->...", slope @ covariance, slope)
-        reach = Z * np.sqrt(np.maximum(variance, 0.0))
+        reach = Z * delta_method_errors(slope, covariance)
         return IntervalEstimate(value, np.maximum(value - reach, -limit), np.minimum(value + reach, limit))
 
     return EffectEstimates(
@@ -188,20 +118,6 @@ def fit_risk_model(trial: pd.DataFrame, populations: Sequence[pd.DataFrame], _rn
     return MethodResult(result.estimates, {**result.notes, **notes})
 
 
-def risk_model(numbers: TrialNumbers) -> tuple[Callable[[FloatArray], FloatArray], Mapping[str, float]]:
-    """Fit the PATH statement's first stage.
-
-    Returns
-    -------
-    tuple
-        A function from covariates to predicted log odds of the event, less their mean in the trial, shape (patients,
-        1); and the fit's notes.
-    """
-    fitted = fit_logistic(_with_intercept(numbers.covariates), numbers.outcome)
-    centre = float((_with_intercept(numbers.covariates) @ fitted.coefficients).mean())
-    return lambda x: (_with_intercept(x) @ fitted.coefficients - centre)[:, None], fitted.notes
-
-
 def fit_firth(trial: pd.DataFrame, populations: Sequence[pd.DataFrame], _rng: np.random.Generator) -> MethodResult:
     """Treatment x every covariate with Firth's penalty.
 
@@ -209,7 +125,7 @@ def fit_firth(trial: pd.DataFrame, populations: Sequence[pd.DataFrame], _rng: np
     """
     numbers = TrialNumbers.of(trial)
     terms = interaction_terms(numbers.covariates, numbers.treatment)
-    _require_full_rank(terms)
+    require_full_rank(terms)
     coefficients, converged = firth_coefficients(terms, numbers.outcome)
     covariance = inverse_information(coefficients, terms)
     coefficients[0] = 0.0  # FLIC: mean predicted risk = observed rate
@@ -234,24 +150,9 @@ def firth_coefficients(terms: FloatArray, outcome: FloatArray) -> tuple[FloatArr
 
 def inverse_information(coefficients: FloatArray, terms: FloatArray) -> FloatArray:
     """Inverse of the expected information, at the penalised estimates as Heinze and Schemper have it."""
-    risk = expit(terms @ coefficients)
-    return np.asarray(np.linalg.inv((terms * (risk * (1 - risk))[:, None]).T @ terms))
+    return np.asarray(np.linalg.inv(risks_and_gradients(coefficients, terms)[1].T @ terms))
 
 
 def _by_likelihood(numbers: TrialNumbers, terms: Terms, populations: Sequence[pd.DataFrame]) -> MethodResult:
     fitted = fit_logistic(terms(numbers.covariates, numbers.treatment), numbers.outcome)
     return MethodResult(effects_in(populations, numbers, terms, fitted.coefficients, fitted.covariance), fitted.notes)
-
-
-def _with_intercept(covariates: FloatArray) -> FloatArray:
-    return np.column_stack([np.ones(len(covariates)), covariates])
-
-
-def _require_full_rank(terms: FloatArray) -> None:
-    rank = int(np.linalg.matrix_rank(terms))
-    if rank < terms.shape[1]:
-        raise ValueError(
-            f"only {rank} of the model's {terms.shape[1]} terms are linearly independent among these {len(terms)} "
-            "patients, e.g. because a risk factor occurs in one arm only: such a trial cannot tell its interaction "
-            "with treatment. Take a method that shrinks, or fewer covariates"
-        )

@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
-from hte_utils.methods.estimates import MethodResult, TrialNumbers
-from hte_utils.methods.logistic import Terms, effects_in, interaction_terms, listing_2_terms
+from hte_utils.effects.logistic import Terms, TrialNumbers, interaction_terms, listing_2_terms
+from hte_utils.methods.estimates import MethodResult
+from hte_utils.methods.logistic import effects_in
 from hte_utils.model.spec import PAPER_SPEC
 
 if TYPE_CHECKING:

@@ -10,14 +10,14 @@ from comparator_trials import numbers_of, trial_of
 from scipy.stats import kstest
 from statsmodels.formula.api import logit
 
-from hte_utils.methods.estimates import COVARIATES
-from hte_utils.methods.interaction_tests import (
+from hte_utils.effects.interaction_tests import (
     LikelihoodRatioTest,
     all_interactions,
     interactions_one_at_a_time,
     listing_2_interactions,
     risk_interaction,
 )
+from hte_utils.effects.logistic import COVARIATES
 from hte_utils.trial import simulate_trial
 
 IN_R = r"""

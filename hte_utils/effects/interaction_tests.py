@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.stats import chi2
 
-from hte_utils.methods.estimates import COVARIATES, TrialNumbers
-from hte_utils.methods.logistic import (
+from hte_utils.effects.logistic import (
+    COVARIATES,
+    TrialNumbers,
     Z,
     fit_logistic,
     interaction_terms,
