@@ -9,7 +9,6 @@ import xarray as xr
 
 from hte_utils.corrected import figures_checks as figures
 from hte_utils.corrected.figures_checks import ecdf_differences
-from hte_utils.corrected.predictive_checks import PriorPrediction
 from hte_utils.corrected.sbc import Calibration
 from hte_utils.corrected.stored_checks import EffectErrors
 
@@ -18,7 +17,8 @@ LABELS = ("first", "second")
 
 def test_prior_predictions_mark_the_observed_rate() -> None:
     rng = np.random.default_rng(1)
-    predictions = {label: PriorPrediction(rng.random(50), rng.normal(size=50) / 10, rng.random(50)) for label in LABELS}
+    columns = {"event_rate": rng.random(50), "risk_difference": rng.normal(size=50) / 10}
+    predictions = dict.fromkeys(LABELS, pd.DataFrame(columns))
     figure = figures.prior_predictions(predictions, 0.0565)
     assert figure.axes[0].lines[0].get_xdata()[0] == pytest.approx(5.65)
 

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from hte_utils.corrected.predictive_checks import PriorPrediction
     from hte_utils.corrected.sbc import Calibration
     from hte_utils.model.checks import FloatArray
 
@@ -33,18 +32,19 @@ _DIFFERENCE_LIMIT = 60
 _JITTER = 0.12
 
 
-def prior_predictions(predictions: Mapping[str, PriorPrediction], observed_rate: float) -> Figure:
+def prior_predictions(predictions: Mapping[str, pd.DataFrame], observed_rate: float) -> Figure:
     """What two models expect of the trial before its outcomes: event rate, and average risk difference.
 
+    `predictions`: By label of the model: from `predictive_checks.prior_prediction`.
     `observed_rate`: Event rate of the trial, a proportion.
     """
     with canvas(2, height=3.2) as drawn:
         rates, differences = drawn.axes
         for (label, prediction), colour in zip(predictions.items(), MODEL_COLOURS, strict=True):
             style: dict[str, Any] = {"density": True, "alpha": 0.5, "color": colour, "label": label}
-            rates.hist(100 * prediction.event_rate, bins=list(range(0, 101, 4)), **style)
+            rates.hist(100 * prediction["event_rate"], bins=list(range(0, 101, 4)), **style)
             bins = list(range(-_DIFFERENCE_LIMIT, _DIFFERENCE_LIMIT + 1, 4))
-            differences.hist(100 * prediction.risk_difference, bins=bins, **style)
+            differences.hist(100 * prediction["risk_difference"], bins=bins, **style)
         rates.axvline(100 * observed_rate, color=BLACK, linewidth=1.2, label="observed in this trial")
         differences.axvline(0, color=BLACK, linewidth=0.7, linestyle=":")
         rates.set(xlabel="Event rate of a simulated trial (%)", ylabel="Prior predictive density")

@@ -1,28 +1,19 @@
-"""Quantities that a report is about, as draws: averages over patients and risk groups, not single coefficients.
+"""Checks of a fitted model: diagnostics of what is reported, predictive comparison, sensitivity to the priors.
 
 The event is major bleeding in the paper's trial, so positive effects are harm. The group effects are in.
 
-Predictive comparison of models by leave-one-out cross-validation, and how much it could show at best.
-
-The expected log predictive density (elpd) of a new patient's outcome is estimated by Pareto-smoothed importance
-sampling (Vehtari, Gelman & Gabry 2017; computed by ArviZ). `attainable_difference` says what the true effects
-themselves would gain on this scale over a constant odds ratio: no model can hope for more.
-
-How far the posterior follows the prior: power-scaling of single priors and of the likelihood.
-
-A component (the prior of the intercept, say, or the likelihood) is raised to a power near 1, and importance sampling
-gives the posterior that this would lead to; no model is fitted again (Kallioinen et al. 2024). The *sensitivity* of a
-quantity is how fast its posterior moves with the logarithm (base 2) of that power, as a distance between cumulative
-distribution functions. Values above 0.05 are worth a thought. The distances are ArviZ's (`arviz_stats.psense`).
-
-Only top-level priors are scaled, as Kallioinen et al. advise for hierarchical models: the law of gender's deviations
-given their precision, and that of the interactions given their common SD, belong to the model.
+- What a report states are averages over patients and risk groups, not single coefficients: so those are diagnosed.
+- Models are compared by leave-one-out cross-validation with Pareto-smoothed importance sampling (Vehtari, Gelman &
+  Gabry 2017; computed by ArviZ).
+- Power-scaling (Kallioinen et al. 2024; ArviZ's `psense`) raises a prior, or the likelihood, to a power near 1, and
+  importance sampling gives the posterior that this would lead to. *Sensitivity* is how fast a posterior moves with the
+  logarithm (base 2) of that power. Only top-level priors are scaled, as they advise for hierarchical models: the law of
+  gender's deviations given their precision, and of the interactions given their common SD, belong to the model.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
@@ -39,23 +30,22 @@ from hte_utils.effects.strata import quantile_groups
 from hte_utils.model.diagnostics import modern_diagnostics
 
 if TYPE_CHECKING:
-    from hte_utils.model.checks import FloatArray
     from hte_utils.model.listing_2 import Priors
     from hte_utils.model.spec import Patients, TrialDesign
     from hte_utils.trial import TrialTruth
 
-
+LIKELIHOOD: Final = "likelihood"
+THRESHOLD: Final = 0.05
+"""Sensitivity that Kallioinen et al. (2024) call worth attention."""
 _QUINTILES = 5
 
 
 def reported_quantities(posterior: xr.DataTree, patients: Patients) -> xr.Dataset:
-    """Draws of the averages that a report of this trial would state.
+    """Draws of the averages over `patients` that a report of this trial would state; dims chain, draw.
 
-    `patients`: Over whom is averaged, usually the trial's design.
-
-    Dims chain, draw. `risk untreated`, `risk treated`: mean event probability (per cent) if nobody, everybody is
-    treated; `average log odds ratio`; `average risk difference`, and `risk difference Q1` to `Q5` by quintile of the
-    posterior mean risk without treatment (percentage points).
+    `risk untreated`, `risk treated`: mean event probability (per cent) if nobody, everybody is treated; `average log
+    odds ratio`; `average risk difference`, and `risk difference Q1` to `Q5` by quintile of the posterior mean risk
+    without treatment (percentage points).
     """
     included = GroupEffects.INCLUDED
     untreated = 100.0 * baseline_risk_draws(posterior, patients, group_effects=included)
@@ -83,47 +73,45 @@ def diagnostics_of_quantities(quantities: xr.Dataset) -> pd.DataFrame:
     both = ["chain", "draw"]
     moments = pd.DataFrame(
         {
-            "mean": {str(name): float(values.mean(both)) for name, values in quantities.items()},
-            "sd": {str(name): float(values.std(both, ddof=1)) for name, values in quantities.items()},
+            "mean": quantities.mean(both).to_array("quantity").to_series(),
+            "sd": quantities.std(both, ddof=1).to_array("quantity").to_series(),
         }
     )
     return moments.join(modern_diagnostics(quantities)).rename_axis("quantity")
 
 
 def diagnostics_of_worst_patients(effects: xr.DataArray, n_worst: int = 50) -> pd.DataFrame:
-    """Diagnostics of those patients' effects whose Monte Carlo error is largest beside their posterior SD.
+    """Diagnostics of the patients' effects whose Monte Carlo error is largest beside their posterior SD.
 
-    All patients are screened by batch means (fast); ArviZ then looks at the worst.
+    All patients are screened by batch means, which is fast; ArviZ then looks at the `n_worst` worst.
 
-    `effects`: Draws of the CATE, dims chain, draw, patient.
-    `n_worst`: How many patients ArviZ looks at.
+    Parameters
+    ----------
+    effects
+        Draws of the CATE, dims chain, draw, patient.
 
-    As `diagnostics_of_quantities`, index: patient, worst (smallest bulk ESS) first.
+    Returns
+    -------
+    pandas.DataFrame
+        As `diagnostics_of_quantities`, index: patient, worst (smallest bulk ESS) first.
     """
-    worst = np.argsort(_relative_error(effects))[::-1][:n_worst]
-    chosen = effects.isel(patient=worst)
-    each = {str(int(patient)): chosen.sel(patient=patient, drop=True) for patient in chosen["patient"].to_numpy()}
+    matrix, edges = draws_matrix(effects)
+    relative_error = jackknife_mean(matrix, edges).mcse() / matrix.std(axis=0, ddof=1)
+    worst = effects.isel(patient=np.argsort(relative_error)[::-1][:n_worst])
+    each = {str(int(patient)): worst.sel(patient=patient, drop=True) for patient in worst["patient"].to_numpy()}
     table = diagnostics_of_quantities(xr.Dataset(each).drop_attrs())
     return table.rename_axis("patient").sort_values("ess_bulk")
 
 
-def _relative_error(effects: xr.DataArray) -> FloatArray:
-    """Batch-means MCSE over posterior SD, shape (patients,)."""
-    matrix, edges = draws_matrix(effects)
-    return np.asarray(jackknife_mean(matrix, edges).mcse() / matrix.std(axis=0, ddof=1))
-
-
 def leave_one_out(posterior: xr.DataTree, design: TrialDesign) -> Any:
-    """Estimate the elpd of the trial's patients, each left out in turn.
+    """ArviZ's estimate of the elpd of the trial's patients, each left out in turn, with pointwise values and Pareto k.
 
-    `posterior`: Draws of the model; two thousand are plenty.
-
-    With pointwise values and Pareto k.
+    The expected log predictive density (elpd) is that of a new patient's outcome, summed over the patients. Two
+    thousand draws are plenty.
     """
-    arviz_stats: Any = import_module("arviz_stats")  # imported when used: it takes seconds
-    log_likelihood = log_likelihood_draws(posterior, design).to_dataset()
+    log_likelihood = log_likelihood_draws(posterior, design).to_dataset(name="event")
     tree = xr.DataTree.from_dict({"posterior": posterior["posterior"].to_dataset(), "log_likelihood": log_likelihood})
-    return arviz_stats.loo(tree, pointwise=True)
+    return _arviz_stats().loo(tree, pointwise=True)
 
 
 def elpd_error(posterior: xr.DataTree, design: TrialDesign) -> float:
@@ -141,93 +129,81 @@ def elpd_error(posterior: xr.DataTree, design: TrialDesign) -> float:
 def comparison_table(estimates: Mapping[str, Any], reference: str) -> pd.DataFrame:
     """Lay the models' elpds side by side, with differences from a reference model.
 
-    `estimates`: By label of the model: what `leave_one_out` returned, all for the same patients.
-    `reference`: Label of the model that the others are compared with.
+    Parameters
+    ----------
+    estimates
+        By label of the model: what `leave_one_out` returned, all for the same patients.
+    reference
+        Label of the model that the others are compared with.
 
-    Index: model, in the order given. `elpd` and its standard error `se`; `difference` from the reference (positive:
-    predicts better) and its standard error `se_difference`, from the patients' paired differences; `p_loo`, the
-    effective number of parameters; `largest_k`, the largest Pareto k (below 0.7 is sound).
+    Returns
+    -------
+    pandas.DataFrame
+        Index: model, in the order given. `elpd` and its standard error `se`; `difference` from the reference (positive:
+        predicts better) and its standard error `se_difference`, from the patients' paired differences; `p_loo`, the
+        effective number of parameters; `largest_k`, the largest Pareto k (below 0.7 is sound).
     """
-    arviz_stats: Any = import_module("arviz_stats")
-    compared = arviz_stats.compare(dict(estimates), reference=reference, round_to="none").loc[list(estimates)]
-    return pd.DataFrame(
-        {
-            "elpd": compared["elpd"],
-            "se": compared["se"],
-            "difference": compared["elpd_diff"],
-            "se_difference": compared["dse"],
-            "p_loo": compared["p"],
-            "largest_k": [float(estimate.pareto_k.max()) for estimate in estimates.values()],
-        }
-    ).rename_axis("model")
+    compared = _arviz_stats().compare(dict(estimates), reference=reference, round_to="none").loc[list(estimates)]
+    names = {"elpd": "elpd", "se": "se", "elpd_diff": "difference", "dse": "se_difference", "p": "p_loo"}
+    largest_k = [float(estimate.pareto_k.max()) for estimate in estimates.values()]
+    table = pd.DataFrame(compared[list(names)]).rename(columns=names)
+    return table.assign(largest_k=largest_k).rename_axis("model")
 
 
-@dataclass(frozen=True, slots=True)
-class AttainableDifference:
-    """What knowing every patient's true effect gains in log predictive density over the best constant odds ratio.
-
-    `constant`: That constant, a log odds ratio.
-    `expected`: Expected gain, summed over the patients of the trial.
-    `sd`: Its standard deviation over the outcomes of such trials: the noise that hides it.
-    `realised`: The gain with the outcomes of this trial.
-    """
-
-    constant: float
-    expected: float
-    sd: float
-    realised: float
-
-
-def attainable_difference(truth: TrialTruth) -> AttainableDifference:
-    """Find how much the true effects improve on a constant one, baseline risks being known exactly.
+def attainable_difference(truth: TrialTruth) -> dict[str, float]:
+    """What knowing every true effect gains in log predictive density over the best constant odds ratio.
 
     Both forecasts of a treated patient start from the true baseline risk; one adds the true effect on the log odds, the
     other the constant that predicts best on average. Outcomes are random given the true probabilities.
+
+    Returns
+    -------
+    dict
+        `constant`, that log odds ratio; `expected`, the expected gain, summed over the patients of the trial; `sd`, its
+        standard deviation over the outcomes of such trials; `realised`, the gain with the outcomes of this trial.
     """
     treated = truth.treatment == 1
     baseline = logit(truth.baseline_risk[treated])
     true = truth.event_probability[treated]
-
-    def excess(constant: float) -> float:
-        # The derivative of the expected log score: bleeds predicted minus bleeds expected.
-        return float((expit(baseline + constant) - true).sum())
-
-    constant = float(optimize.brentq(excess, -10.0, 10.0))
+    # The derivative of the expected log score: bleeds predicted minus bleeds expected.
+    constant = float(optimize.brentq(lambda value: (expit(baseline + value) - true).sum(), -10.0, 10.0))
     forecast = expit(baseline + constant)
     if_event, if_none = np.log(true / forecast), np.log((1.0 - true) / (1.0 - forecast))
-    expected = true * if_event + (1.0 - true) * if_none
-    variance = true * (1.0 - true) * np.square(if_event - if_none)
-    realised = np.where(truth.event[treated] == 1, if_event, if_none)
-    return AttainableDifference(constant, float(expected.sum()), float(np.sqrt(variance.sum())), float(realised.sum()))
-
-
-LIKELIHOOD: Final = "likelihood"
-"""Name of the likelihood among the components."""
-THRESHOLD: Final = 0.05
-"""Sensitivity that Kallioinen et al. (2024) call worth attention."""
+    return {
+        "constant": constant,
+        "expected": float((true * if_event + (1.0 - true) * if_none).sum()),
+        "sd": float(np.sqrt((true * (1.0 - true) * np.square(if_event - if_none)).sum())),
+        "realised": float(np.where(truth.event[treated] == 1, if_event, if_none).sum()),
+    }
 
 
 def log_prior_draws(posterior: xr.DataTree, priors: Priors) -> xr.Dataset:
-    """Log density of every top-level prior at every draw.
+    """Log density of every top-level prior at every draw; dims chain, draw.
 
-    Dims chain, draw. Variables `intercept` (b_intercept), `treatment` (b_trt), `main effects` (b_prognostic),
-    `interactions` (b_interaction, or their common SD if it is learned), `precisions` (tau_re and tau_re_trt).
+    Variables `intercept` (b_intercept), `treatment` (b_trt), `main effects` (b_prognostic), `interactions`
+    (b_interaction, or their common SD if it is learned), `precisions` (tau_re and tau_re_trt).
     """
     draws = posterior["posterior"].to_dataset()
     fixed = stats.norm(0.0, priors.fixed_sd)
     intercept, effect = priors.shared_intercept, priors.shared_effect
     precision = stats.gamma(priors.precision_shape, scale=1.0 / priors.precision_rate)
+
+    def log_density(law: Any, name: str) -> xr.DataArray:
+        values = draws[name]
+        others = [dim for dim in values.dims if dim not in ("chain", "draw")]
+        return values.copy(data=np.asarray(law.logpdf(values.to_numpy()))).sum(others)
+
     if priors.interaction_scale is None:
-        interactions = _log_density(fixed, draws["b_interaction"])
+        interactions = log_density(fixed, "b_interaction")
     else:
-        interactions = _log_density(stats.halfnorm(scale=priors.interaction_scale), draws["sd_interaction"])
+        interactions = log_density(stats.halfnorm(scale=priors.interaction_scale), "sd_interaction")
     return xr.Dataset(
         {
-            "intercept": _log_density(stats.norm(intercept.mean, intercept.sd), draws["b_intercept"]),
-            "treatment": _log_density(stats.norm(effect.mean, effect.sd), draws["b_trt"]),
-            "main effects": _log_density(fixed, draws["b_prognostic"]),
+            "intercept": log_density(stats.norm(intercept.mean, intercept.sd), "b_intercept"),
+            "treatment": log_density(stats.norm(effect.mean, effect.sd), "b_trt"),
+            "main effects": log_density(fixed, "b_prognostic"),
             "interactions": interactions,
-            "precisions": _log_density(precision, draws["tau_re"]) + _log_density(precision, draws["tau_re_trt"]),
+            "precisions": log_density(precision, "tau_re") + log_density(precision, "tau_re_trt"),
         }
     )
 
@@ -235,9 +211,15 @@ def log_prior_draws(posterior: xr.DataTree, priors: Priors) -> xr.Dataset:
 def sensitivity(posterior: xr.DataTree, design: TrialDesign, priors: Priors, quantities: xr.Dataset) -> pd.DataFrame:
     """Power-scaling sensitivity of each quantity to each prior, to all of them, and to the likelihood.
 
-    `quantities`: Parameters or derived quantities, computed from the same draws: dims chain, draw.
+    Parameters
+    ----------
+    quantities
+        Parameters or derived quantities, computed from the same draws: dims chain, draw.
 
-    Index: quantity. Columns: the variables of `log_prior_draws`, `all priors`, and `likelihood`.
+    Returns
+    -------
+    pandas.DataFrame
+        Index: quantity. Columns: the variables of `log_prior_draws`, `all priors`, and `likelihood`.
     """
     for dim in ("chain", "draw"):
         if not quantities[dim].equals(posterior["posterior"].to_dataset()[dim]):
@@ -245,18 +227,15 @@ def sensitivity(posterior: xr.DataTree, design: TrialDesign, priors: Priors, qua
     log_prior = log_prior_draws(posterior, priors)
     log_likelihood = log_likelihood_draws(posterior, design).sum("patient").to_dataset(name=LIKELIHOOD)
     tree = xr.DataTree.from_dict({"posterior": quantities, "log_prior": log_prior, "log_likelihood": log_likelihood})
-    columns = {str(name): _sense(tree, "prior", str(name)) for name in log_prior.data_vars}
-    columns |= {"all priors": _sense(tree, "prior", None), LIKELIHOOD: _sense(tree, "likelihood", LIKELIHOOD)}
+
+    def sense(group: str, component: str | None) -> pd.Series[float]:
+        found = _arviz_stats().psense(tree, group=group, group_var_names=component)
+        return pd.Series({str(name): float(value) for name, value in found.data_vars.items()})
+
+    columns = {str(name): sense("prior", str(name)) for name in log_prior.data_vars}
+    columns |= {"all priors": sense("prior", None), LIKELIHOOD: sense("likelihood", LIKELIHOOD)}
     return pd.DataFrame(columns).rename_axis("quantity")
 
 
-def _sense(tree: xr.DataTree, group: str, component: str | None) -> pd.Series[float]:
-    arviz_stats: Any = import_module("arviz_stats")  # imported when used: it takes seconds
-    found = arviz_stats.psense(tree, group=group, group_var_names=component)
-    return pd.Series({str(name): float(value) for name, value in found.data_vars.items()})
-
-
-def _log_density(law: Any, values: xr.DataArray) -> xr.DataArray:
-    """Log density, summed over all dims but chain and draw."""
-    others = [dim for dim in values.dims if dim not in ("chain", "draw")]
-    return values.copy(data=np.asarray(law.logpdf(values.to_numpy()))).sum(others)
+def _arviz_stats() -> Any:
+    return import_module("arviz_stats")  # when used: it takes seconds to load, and has no type hints
