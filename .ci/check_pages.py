@@ -32,7 +32,7 @@ FILES_BESIDE_THE_PAGES = (
 HELD = {
     "the ledger": "details.ledger, #ledger-table, .proof",
     "the replay: outputs of cells": ".cell_output",
-    "the replay: glued values": ".pasted-text",
+    "the replay: values in the text": ".pasted-text, span.output.text_plain",
 }
 NOT_PROSE = (
     "script, style, pre, code, .math, .headerlink, .caption-number, .bibtex-citation, dl.citation, a.reference, "
@@ -113,7 +113,8 @@ def _unreadable(article: Tag) -> list[str]:
     rest = _without(
         article, HELD["the ledger"], ".cell_input", "script, style, code, .math, .bibtex-citation, .citation"
     )
-    texts = [" ".join(_own_text(block).split()) for block in rest.select(f"{BLOCKS}, .cell_output pre, .pasted-text")]
+    shown = f"{BLOCKS}, .cell_output pre, .pasted-text, span.output.text_plain"
+    texts = [" ".join(_own_text(block).split()) for block in rest.select(shown)]
     faults = [
         f"{fault}: {_around(found, text)}"
         for text in texts

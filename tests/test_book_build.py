@@ -76,6 +76,8 @@ PROSE = [
     ("The effect is −0.36.", "no computation holds −0.36"),
     ("In chapter 3, 95\u00a0% of the 2000 patients.", None),
     ('It is <span class="pasted-text">0.36</span>, <code>0.361234567</code>, <a class="reference">Table 17</a>.', None),
+    ('It is <span class="output text_plain">0.36</span>.', None),
+    ('It is <span class="output text_plain">np.float64(0.36)</span>.', "raw representation"),
     ('It is <span class="pasted-text">np.int64(10)</span>.', "raw representation"),
     ('It is <span class="pasted-text">-0.36</span>.', "numbers in another style"),
     ('It is <span class="pasted-text">40%</span>.', "numbers in another style"),

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from nbclient.exceptions import CellExecutionError
 
 from hte_utils.ledger import LEDGER_MIME, Reproduced, judge
 from hte_utils.ledger.__main__ import main
@@ -17,6 +18,7 @@ from hte_utils.ledger.notebooks import (
     code_cells,
     located_entries,
     paper_ledger,
+    read_recording,
     read_text_notebook,
     recorded_entries,
     statement_ledger,
@@ -200,8 +202,11 @@ from hte_utils.paper import entries_of
 from IPython.display import display
 display("WORD")
 found = {e.id: float(e.printed) if e.is_number else e.printed for e in entries_of("Table 7")}
-ledger.record("Table 7", found | {"table7.rmse": ledger.Reproduced(VALUE)})
+report = ledger.record("Table 7", found | {"table7.rmse": ledger.Reproduced(VALUE)})
+report
 ```
+
+The paper prints {eval}`f"{len(found)}"` numbers there, and {eval}`EXPRESSION` is one of them.
 """
 
 
@@ -212,18 +217,19 @@ def small_project(tmp_path, monkeypatch):
     project = Project(tmp_path)
     project.text_notebooks.mkdir()
     monkeypatch.setattr(Project, "find", lambda: project)
-    write_page(project, value="0.529", word="largest")
+    write_page(project)
     assert main(["--record"]) == 0
     return project
 
 
-def write_page(project, *, value, word):
-    project.text_notebook("page").write_text(PAGE.replace("VALUE", value).replace("WORD", word))
+def write_page(project, *, value="0.529", word="largest", expression="found['table7.rmse']"):
+    page = PAGE.replace("VALUE", value).replace("WORD", word).replace("EXPRESSION", expression)
+    project.text_notebook("page").write_text(page)
 
 
 def test_a_contradicted_value_is_not_recorded_unless_accepted(small_project, capsys):
     before = small_project.recording("page").read_bytes()
-    write_page(small_project, value="0.73", word="largest")
+    write_page(small_project, value="0.73")
     assert main(["--record"]) == 1
     assert "NOT recorded; mend these entries, or say --accept table7.rmse" in capsys.readouterr().out
     assert small_project.recording("page").read_bytes() == before
@@ -232,11 +238,43 @@ def test_a_contradicted_value_is_not_recorded_unless_accepted(small_project, cap
 
 
 def test_recording_prints_what_a_reader_will_see_otherwise(small_project, capsys):
-    write_page(small_project, value="0.529", word="smallest")
+    write_page(small_project, word="smallest")
     assert main(["--record"]) == 0
     printed = capsys.readouterr().out
     assert "0 ledger entries changed\n" in printed
     assert "2 displayed lines changed\n  -'largest'\n  +'smallest'\n" in printed
+
+
+def test_what_the_text_shows_is_recorded_and_compared(small_project, capsys):
+    recording = read_recording(small_project.recording("page"))
+    assert code_cells(recording)[-1].outputs[0].text == "'4'\n0.529\n"
+    write_page(small_project, expression="f\"{found['table7.rmse']:.1f}\"")
+    assert main(["--record"]) == 0
+    assert "2 displayed lines changed\n  -0.529\n  +'0.5'\n" in capsys.readouterr().out
+
+
+def test_a_name_that_the_text_uses_and_the_page_lacks_is_an_error(small_project):
+    write_page(small_project, expression="no_such_name")
+    with pytest.raises(CellExecutionError, match="no_such_name"):
+        main(["--record"])
+
+
+@pytest.mark.parametrize(
+    ("tag", "expression", "complaint"),
+    [
+        ("hide-input", "f'{report.title}'", None),
+        ("hide-input", "found['table7.rmse']", "the text shows 0.529: format it"),
+        ("hide-input", "f'1\\xa0'", r"the text shows '1\xa0': format it"),
+        ("remove-cell", "f'{report.title}'", "tag that cell remove-input"),
+    ],
+)
+def test_what_the_book_would_show_otherwise_than_the_replay_is_noticed(small_project, tag, expression, complaint):
+    write_page(small_project, expression=expression)
+    path = small_project.text_notebook("page")
+    path.write_text(path.read_text().replace("ipython3\n", f"ipython3\n:tags: [{tag}, nbval-check-output]\n"))
+    assert main(["--record"]) == 0
+    faults = violations(read_text_notebook(path), read_recording(small_project.recording("page")))
+    assert (faults == []) if complaint is None else (complaint in faults[0])
 
 
 def test_files_and_pipes_take_every_character_whatever_the_system_s_encoding():

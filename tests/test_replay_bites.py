@@ -75,9 +75,14 @@ CHANGES = {
         Change("paper/table_1.csv", ",55.54,", ",55.55,"),
         "the paper's number is now '55.55'",
     ),
+    "a number that only the text shows": (
+        "02-baseline-table",
+        Change("reproduction/table_1.py", "float(fitted.llr)", "float(2 * fitted.llr)"),
+        "recorded \"'10.4'\"",
+    ),
     "the standardisation": (
         "03-model",
-        Change("trial_design.py", "values.std(ddof=1)", "values.std(ddof=0)"),
+        Change("model/spec.py", "values.std(ddof=1)", "values.std(ddof=0)"),
         "scale.age.sd",
     ),
     "a number that statements rest on": (

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -149,9 +150,35 @@ def read_text_notebook(path: Path) -> nbformat.NotebookNode:
     return notebook
 
 
+def with_prose_values(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """Add, below each text with ``{eval}`` roles, a cell that prints what they show: so the replay holds them too.
+
+    The page shows the representation of a value, without the quotes of a string; here it is printed as it is.
+    """
+    cells = []
+    for cell in notebook.cells:
+        cells.append(cell)
+        if expressions := prose_expressions(cell):
+            lines = [PROSE_VALUES, *(f"print(repr({expression}))" for expression in expressions)]
+            cells.append(nbformat.v4.new_code_cell("\n".join(lines)))  # type: ignore[no-untyped-call]
+    return nbformat.from_dict(notebook | {"cells": cells})  # type: ignore[no-untyped-call, no-any-return]
+
+
+def prose_expressions(cell: nbformat.NotebookNode) -> list[str]:
+    """List the expressions that a text, or the caption of a cell's output, shows by the role ``{eval}``."""
+    captions = cell.metadata.get("mystnb", {}).get("figure", {}).get("caption", "")
+    text = cell.source if cell.cell_type == "markdown" else captions
+    return [" ".join(expression.split()) for expression in _EVAL_ROLE.findall(text)]
+
+
 def code_cells(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
     """Return the code cells of a notebook, in order."""
     return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+PROSE_VALUES = "# What {eval} shows in the text above"
+_EVAL_ROLE = re.compile(r"\{eval\}`([^`]+)`")
+_SHOWS_WELL = re.compile(r"-?\d+|'[^'\\]*'|\"[^\"\\]*\"")  # a count, or text whose representation needs no escapes
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,7 +320,7 @@ def _by_how_much(old: LedgerEntry, new: LedgerEntry) -> str:
 
 
 def _run(path: Path) -> nbformat.NotebookNode:
-    notebook = read_text_notebook(path)
+    notebook = with_prose_values(read_text_notebook(path))
     # The kernel starts where nbval starts it, so that a relative path would fail in both or in neither.
     where = {"metadata": {"path": str(path.parent)}}
     client = NotebookClient(notebook, timeout=1200, kernel_name="python3", record_timing=False, resources=where)
@@ -332,11 +359,26 @@ def _write(notebook: nbformat.NotebookNode, path: Path) -> None:
 
 def violations(text: nbformat.NotebookNode, recording: nbformat.NotebookNode) -> list[str]:
     """Say what is wrong with a recording."""
-    return _drift(text, recording) + [
-        f"cell {position}: {fault}"
-        for position, cell in enumerate(code_cells(recording))
-        for fault in _cell_faults(cell)
+    return [
+        *_drift(with_prose_values(text), recording),
+        *_values_before_their_cell(text),
+        *(
+            f"cell {position}: {fault}"
+            for position, cell in enumerate(code_cells(recording))
+            for fault in _cell_faults(cell)
+        ),
     ]
+
+
+def _values_before_their_cell(text: nbformat.NotebookNode) -> list[str]:
+    """Find texts that the book evaluates before a removed cell above them has run: it runs with the next one shown."""
+    faults, waiting = [], False
+    for cell in text.cells:
+        if cell.cell_type == "code":
+            waiting = "remove-cell" in cell.metadata.get("tags", [])
+        elif waiting and (expressions := prose_expressions(cell)):
+            faults.append(f"{expressions[0]!r} stands below a cell tagged remove-cell: tag that cell remove-input")
+    return faults
 
 
 def _drift(text: nbformat.NotebookNode, recording: nbformat.NotebookNode) -> list[str]:
@@ -358,6 +400,9 @@ def _cell_faults(cell: nbformat.NotebookNode) -> list[str]:
         faults.append("was never run (no execution count), so nbval would not compare it")
     if CHECK_TAG in tags and not cell.outputs:
         faults.append("is to be checked but has no recorded output")
+    if cell.source.startswith(PROSE_VALUES):
+        shown = [line for output in cell.outputs for line in output.get("text", "").splitlines()]
+        faults += [f"the text shows {value}: format it" for value in shown if not _SHOWS_WELL.fullmatch(value)]
     if _writes_to_ledger(cell.source) != any(not is_proof(entry) for entry in ledger_entries(cell.outputs)):
         faults.append("its call of the ledger and its recorded ledger entries do not go together")
     if _writes_to_ledger(cell.source) and CHECK_TAG not in tags:
