@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from hte_utils.effects.cate import EffectScale, GroupEffects, cate_draws, summarise_cate
+from hte_utils.effects.cate import EffectScale, GroupEffects, cate, cate_draws
 from hte_utils.model.spec import PAPER_SPEC, Patients
 from hte_utils.trial import simulate_trial
 
@@ -67,7 +67,7 @@ def whole_matrix(draws: xr.DataTree, patients: Patients, scale: EffectScale) -> 
 
 def in_blocks(draws: xr.DataTree, patients: Patients, scale: EffectScale) -> None:
     """Summarise our way."""
-    summarise_cate(draws, patients, scale=scale, group_effects=GroupEffects.INCLUDED)
+    cate(draws, patients, scale=scale, group_effects=GroupEffects.INCLUDED)
 
 
 METHODS: dict[str, Callable[[xr.DataTree, Patients, EffectScale], None]] = {

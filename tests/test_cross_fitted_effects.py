@@ -7,7 +7,7 @@ import pytest
 
 from hte_utils import PAPER_SPEC, simulate_trial
 from hte_utils.corrected.cross_fitting import CrossFitted, fit_folds, predict_folds
-from hte_utils.effects.cate import EffectScale, GroupEffects, summarise_baseline_risk, summarise_cate
+from hte_utils.effects.cate import EffectScale, GroupEffects, cate, predicted_risk
 from hte_utils.model.fit import IndependenceSettings, fit
 
 TRIAL = simulate_trial(n_subjects=600, seed=123)
@@ -47,17 +47,17 @@ def test_predictions_stand_in_the_order_of_the_table(models, crossed) -> None:
     for number, model in enumerate(models):
         rows = np.flatnonzero(crossed.fold == number)
         assert np.array_equal(model.rows, rows)
-        by_cate = summarise_cate(
+        by_cate = cate(
             model.posterior,
             model.patients,
             scale=EffectScale.RISK_DIFFERENCE,
             group_effects=GroupEffects.INCLUDED,
         )
-        risk = summarise_baseline_risk(model.posterior, model.patients, group_effects=GroupEffects.INCLUDED)
+        risk = predicted_risk(model.posterior, model.patients, group_effects=GroupEffects.INCLUDED)
         found = crossed.predictions
         np.testing.assert_allclose(found.risk_difference[rows], by_cate["mean"], atol=1e-12)
         np.testing.assert_allclose(found.p_harm[rows], by_cate["p_harm"], atol=1e-12)
-        np.testing.assert_allclose(found.baseline_risk[rows], risk["mean"], atol=1e-12)
+        np.testing.assert_allclose(found.baseline_risk[rows], risk, atol=1e-12)
 
 
 def test_folds_are_fitted_without_their_patients(models) -> None:

@@ -11,9 +11,9 @@ from hte_utils.corrected.predictions import BatchedPredictions, EffectPrediction
 from hte_utils.effects.cate import (
     EffectScale,
     GroupEffects,
+    cate,
     cate_draws,
-    summarise_baseline_risk,
-    summarise_cate,
+    predicted_risk,
 )
 from hte_utils.effects.monte_carlo import draws_matrix, jackknife_mean
 from hte_utils.model.fit import IndependenceSettings, fit
@@ -34,11 +34,11 @@ def test_predictions_are_those_of_cate(posterior, group_effects) -> None:
         ("risk_difference", EffectScale.RISK_DIFFERENCE),
         ("log_odds_ratio", EffectScale.LOG_ODDS_RATIO),
     ):
-        expected = summarise_cate(posterior, DESIGN, scale=scale, group_effects=group_effects)
+        expected = cate(posterior, DESIGN, scale=scale, group_effects=group_effects)
         np.testing.assert_allclose(getattr(found, name), expected["mean"], atol=1e-12)
         np.testing.assert_allclose(found.p_harm, expected["p_harm"], atol=1e-12)
-    risk = summarise_baseline_risk(posterior, DESIGN, group_effects=group_effects)
-    np.testing.assert_allclose(found.baseline_risk, risk["mean"], atol=1e-12)
+    risk = predicted_risk(posterior, DESIGN, group_effects=group_effects)
+    np.testing.assert_allclose(found.baseline_risk, risk, atol=1e-12)
     factual = found.risk_under(DESIGN.treatment)
     np.testing.assert_allclose(factual[DESIGN.treatment == 0], found.baseline_risk[DESIGN.treatment == 0])
 

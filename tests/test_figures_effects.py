@@ -12,8 +12,8 @@ from hte_utils.effects.cate import (
     EffectScale,
     GroupEffects,
     baseline_risk_draws,
+    cate,
     cate_draws,
-    summarise_cate,
 )
 from hte_utils.effects.evaluation import point_metrics
 from hte_utils.effects.strata import RiskStrata, observed_by_stratum, stratify_by_risk
@@ -41,7 +41,7 @@ def actual():
 @pytest.fixture(scope="module")
 def summaries(posterior):
     return {
-        label: summarise_cate(posterior, paper_design(), scale=LOG_ODDS, group_effects=effects)
+        label: cate(posterior, paper_design(), scale=LOG_ODDS, group_effects=effects)
         for label, effects in LABELS.items()
     }
 

@@ -142,8 +142,8 @@ def test_same_table_as_the_listing_s_with_its_scale_named():
     described, printed = simulate_trial_as_described(50, 1), simulate_trial(50, 1)
     assert described.dtypes.equals(printed.dtypes)
     assert described.attrs["true_te_scale"] == "risk difference"
-    assert simulate_trial_as_described(50, 1, effects=LOG_ODDS_EFFECTS).attrs["true_te_scale"] == "log-odds"
-    assert printed.attrs["true_te_scale"] == "log-odds"
+    assert simulate_trial_as_described(50, 1, effects=LOG_ODDS_EFFECTS).attrs["true_te_scale"] == "log odds ratio"
+    assert printed.attrs["true_te_scale"] == "log odds ratio"
 
 
 def test_one_patient_and_reproducibility():
@@ -193,7 +193,7 @@ def test_equation_4_on_both_scales():
     baseline, effect = np.array([0.1, 0.4]), np.array([0.05, -0.2])
     literal = risk_under_treatment(baseline, effect, EffectScale.RISK_DIFFERENCE)
     assert literal == pytest.approx([0.15, 0.2])
-    by_odds = risk_under_treatment(baseline, effect, EffectScale.LOG_ODDS)
+    by_odds = risk_under_treatment(baseline, effect, EffectScale.LOG_ODDS_RATIO)
     assert by_odds / (1 - by_odds) == pytest.approx(baseline / (1 - baseline) * np.exp(effect))
 
 

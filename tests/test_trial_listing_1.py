@@ -151,7 +151,7 @@ def test_any_trial_is_well_formed(n, seed, variant):
     assert trial["age"].between(25, 85).all()
     assert trial["bmi"].between(16, 50).all()
     assert trial["event"].isin([0, 1]).all()
-    assert trial.attrs["true_te_scale"] == EffectScale.LOG_ODDS
+    assert trial.attrs["true_te_scale"] == EffectScale.LOG_ODDS_RATIO
 
 
 def test_risk_difference_is_the_one_of_the_two_event_probabilities():
@@ -234,7 +234,7 @@ TRUTH = TrialTruth(
     treatment=np.array([0, 1], dtype=np.int8),
     baseline_risk=np.array([0.5, 0.2]),
     treatment_effect=np.array([0.0, np.log(2.0)]),
-    scale=EffectScale.LOG_ODDS,
+    scale=EffectScale.LOG_ODDS_RATIO,
     event_probability=np.array([0.5, 1 / 3]),
     event=np.array([1, 0], dtype=np.int8),
 )
@@ -260,7 +260,7 @@ def test_table_by_hand():
         # R rounds 150.5 and 81.5 to the even neighbour, and 30.25 to the even tenth.
         [2, 70.0, "Female", 30.2, 150.0, 82.0, "Yes", "Yes", "No", "Yes", "Yes", "Treatment", 0, np.log(2.0)],
     ]
-    assert table.attrs == {"true_te_scale": "log-odds"}
+    assert table.attrs == {"true_te_scale": "log odds ratio"}
 
 
 def test_the_table_may_be_changed_and_the_truth_stays():

@@ -144,7 +144,7 @@ def harm_by_probability(
     """
     probability, difference = one_per_patient("p_harm", p_harm), np.asarray(true_difference)
     if probability.min() < 0.0 or probability.max() > 1.0:
-        raise ValueError("p_harm must hold probabilities from 0 to 1: hand over summarise_cate(...)['p_harm']")
+        raise ValueError("p_harm must hold probabilities from 0 to 1: hand over cate(...)['p_harm']")
     labels = pd.Index([f"{low:g} to {high:g}" for low, high in pairwise(edges)], name="P(harm)")
     place = np.clip(np.searchsorted(edges, probability, side="right") - 1, 0, len(labels) - 1)
     patients = pd.DataFrame(

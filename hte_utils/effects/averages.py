@@ -20,8 +20,8 @@ import pandas as pd
 import xarray as xr
 
 from hte_utils.effects.cate import GroupEffects, PatientEffects, blocks, over_blocks
-from hte_utils.effects.monte_carlo import batch_edges, jackknife_mean, jackknife_quantile
-from hte_utils.model.checks import FloatArray
+from hte_utils.effects.monte_carlo import batch_edges, jackknife_mean, jackknife_summaries
+from hte_utils.model.checks import FloatArray, require_probability
 
 if TYPE_CHECKING:
     from hte_utils.model.spec import Patients
@@ -48,6 +48,32 @@ class Measure(Enum):
 def everybody(n_patients: int) -> pd.DataFrame:
     """Membership table with one population: all patients."""
     return pd.DataFrame({EVERYBODY: np.ones(n_patients, dtype=bool)})
+
+
+def average_effects(
+    posterior: xr.DataTree,
+    patients: Patients,
+    members: pd.DataFrame | None = None,
+    *,
+    group_effects: GroupEffects = GroupEffects.INCLUDED,
+    interval: float = 0.95,
+) -> pd.DataFrame:
+    """Average treatment effects over the given patients, or over populations among them, on every scale.
+
+    Parameters are those of `standardised_risks` (`members`: all patients if None) and `summarise_effects`, whose table
+    is returned.
+
+    Examples
+    --------
+    >>> import hte_utils as hte
+    >>> design = hte.PAPER_SPEC.design(hte.simulate_trial(500, seed=1))
+    >>> table = hte.average_effects(hte.fit(design), design)
+    >>> table.loc[("all patients", "RISK_RATIO"), ["lower", "upper"]].between(0, 10).all()
+    np.True_
+    """
+    members = everybody(patients.n_patients) if members is None else members
+    risks = standardised_risks(posterior, patients, members, group_effects=group_effects)
+    return summarise_effects(risks, interval=interval)
 
 
 def standardised_risks(
@@ -138,18 +164,15 @@ def summarise_effects(risks: xr.Dataset, *, interval: float = 0.95) -> pd.DataFr
         interval *of the average*), `p_harm` (posterior probability that the average lies beyond no effect), and their
         Monte Carlo standard errors `mcse_mean`, `mcse_lower`, `mcse_upper`, `mcse_p_harm`.
     """
+    require_probability("interval", interval)
     edges = batch_edges(risks.sizes["chain"], risks.sizes["draw"])
     measures = effect_measures(risks)
     populations = pd.Index(risks["population"].to_numpy(), name="population")
     tables = {}
     for measure in Measure:
         matrix = draws_of(measures[measure.name])
-        found = {
-            "mean": jackknife_mean(matrix, edges),
-            "lower": jackknife_quantile(matrix, (1.0 - interval) / 2.0, edges),
-            "upper": jackknife_quantile(matrix, (1.0 + interval) / 2.0, edges),
-            "p_harm": jackknife_mean((matrix > measure.no_effect).astype(np.float64), edges),
-        }
+        found = jackknife_summaries(matrix, interval, edges)
+        found["p_harm"] = jackknife_mean((matrix > measure.no_effect).astype(np.float64), edges)
         columns = {name: each.estimate for name, each in found.items()} | {"sd": matrix.std(axis=0, ddof=1)}
         columns |= {f"mcse_{name}": each.mcse() for name, each in found.items()}
         tables[measure.name] = pd.DataFrame(columns, index=populations)

@@ -7,8 +7,8 @@ modifiers)::
     CATE (log odds ratio) = b_trt       + b_interaction . z_i  [+ re_trt[g]]
 
 The terms in brackets are what `GroupEffects` puts in or leaves out. The event is bleeding, so on every scale an effect
-beyond "no effect" in the positive direction is **harm**: a log odds ratio above 0, a risk difference above 0, a risk
-ratio above 1. Whatever goes through patients x draws does so in blocks of patients (`over_blocks`).
+beyond "no effect" in the positive direction is **harm**. Whatever goes through patients x draws does so in blocks of
+patients (`over_blocks`).
 """
 
 from __future__ import annotations
@@ -25,8 +25,9 @@ import xarray as xr
 from threadpoolctl import threadpool_limits
 
 from hte_utils.effects.logistic import expit_in_place
-from hte_utils.model.checks import FloatArray
+from hte_utils.model.checks import FloatArray, require_probability
 from hte_utils.model.spec import Patients
+from hte_utils.trial import EffectScale as EffectScale  # the scales of a trial's effects are those of the estimates
 
 # A block of patients x draws of this many numbers (2 MiB) stays in a core's own cache.
 _BLOCK_NUMBERS = 2**18
@@ -46,31 +47,14 @@ class GroupEffects(Enum):
     LEFT_OUT = "group effects left out, as the paper computed"
 
 
-class EffectScale(Enum):
-    """The scale on which treated and untreated risk of the same patient are compared; positive direction = harm."""
-
-    LOG_ODDS_RATIO = "log odds ratio"
-    RISK_DIFFERENCE = "risk difference"
-    RISK_RATIO = "risk ratio"
-
-    @property
-    def no_effect(self) -> float:
-        """The value that means "treatment changes nothing"; larger values are harm."""
-        return 1.0 if self is EffectScale.RISK_RATIO else 0.0
-
-
-class LinearPredictor(NamedTuple):
-    """Terms of shape (patients, terms), and their coefficients of shape (terms, draws), chain after chain."""
-
-    terms: FloatArray
-    coefficients: FloatArray
+class _LinearPredictor(NamedTuple):
+    terms: FloatArray  # (patients, terms)
+    coefficients: FloatArray  # (terms, draws), chain after chain
 
     def values(self, rows: slice) -> FloatArray:
-        """The linear predictor, shape (patients of `rows`, draws): a new array."""
         return self.terms[rows] @ self.coefficients
 
     def largest(self) -> float:
-        """An upper bound of its absolute value over all patients and draws."""
         return float(np.abs(self.terms).max(axis=0) @ np.abs(self.coefficients).max(axis=1))
 
 
@@ -78,8 +62,8 @@ class LinearPredictor(NamedTuple):
 class PatientEffects:
     """Baseline log odds and CATE (log odds ratio) of given patients in every draw of a posterior."""
 
-    baseline: LinearPredictor
-    ratio: LinearPredictor
+    baseline: _LinearPredictor
+    ratio: _LinearPredictor
 
     @classmethod
     def of(cls, posterior: xr.DataTree, patients: Patients, group_effects: GroupEffects) -> PatientEffects:
@@ -95,14 +79,14 @@ class PatientEffects:
 
         def predictor(
             constant: str, slopes: str, dim: str, labels: tuple[str, ...], covariates: FloatArray, group: str
-        ) -> LinearPredictor:
+        ) -> _LinearPredictor:
             terms = [np.ones((patients.n_patients, 1)), covariates]
             rows = [draws[constant].transpose("chain", "draw").values.reshape(1, -1)]
             rows.append(_coefficients(draws[slopes], dim, labels))
             if groups is not None:
                 terms.append(groups)
                 rows.append(_coefficients(draws[group], "group", patients.group_labels))
-            return LinearPredictor(np.hstack(terms), np.concatenate(rows))
+            return _LinearPredictor(np.hstack(terms), np.concatenate(rows))
 
         prognostic, modifiers = patients.prognostic_labels, patients.modifier_labels
         baseline = predictor("b_intercept", "b_prognostic", "prognostic", prognostic, patients.prognostic, "re")
@@ -145,6 +129,18 @@ class PatientEffects:
     def untreated(self, rows: slice) -> FloatArray:
         """Baseline risk of some patients, a new array of shape (patients, draws)."""
         return expit_in_place(self.baseline.values(rows))
+
+
+def _coefficients(variable: xr.DataArray, dim: str, labels: tuple[str, ...]) -> FloatArray:
+    """One variable's coefficients in the order of `labels`, shape (labels, chains * draws)."""
+    found = [str(label) for label in variable[dim].values]
+    if sorted(found) != sorted(labels):
+        raise ValueError(
+            f"posterior variable {variable.name!r} has the {dim} labels {found}, the patients have {list(labels)}: "
+            "use the TrialSpec and the trial that the model was fitted with"
+        )
+    ordered = variable.transpose(dim, "chain", "draw").values[[found.index(label) for label in labels]]
+    return cast("FloatArray", ordered.astype(np.float64).reshape(len(labels), -1))
 
 
 def blocks(n_patients: int, n_draws: int) -> list[slice]:
@@ -202,34 +198,56 @@ def labelled(values: FloatArray, posterior: xr.DataTree) -> xr.DataArray:
     )
 
 
-def summarise_cate(
+def cate(
     posterior: xr.DataTree,
     patients: Patients,
     *,
-    scale: EffectScale,
-    group_effects: GroupEffects,
+    scale: EffectScale = EffectScale.LOG_ODDS_RATIO,
+    group_effects: GroupEffects = GroupEffects.INCLUDED,
     interval: float = 0.95,
     threads: int | None = None,
 ) -> xr.Dataset:
-    """Posterior summary of every patient's CATE, in memory that grows with the patients alone.
+    """Posterior summary of every patient's treatment effect, in memory that grows with the patients alone.
 
-    Dim patient; the variables of `summarise_draws`, and `p_harm`, the share of draws above no effect.
+    Parameters
+    ----------
+    posterior, patients
+        As for `PatientEffects.of`.
+    scale, group_effects
+        On which scale, and whether group effects count; a positive effect (a ratio above 1) is harm.
+    interval, threads
+        Probability of the equal-tailed credible interval; number of threads, all processors if None.
+
+    Returns
+    -------
+    xarray.Dataset
+        Dim patient: posterior `mean`, `sd`, `lower`, `upper`, and `p_harm`, the share of draws above no effect.
+
+    Examples
+    --------
+    >>> import hte_utils as hte
+    >>> design = hte.PAPER_SPEC.design(hte.simulate_trial(500, seed=1))
+    >>> effects = hte.cate(hte.fit(design), design)
+    >>> effects.sizes["patient"]
+    500
     """
+    require_probability("interval", interval)
     effects = PatientEffects.of(posterior, patients, group_effects)
 
     def block(rows: slice) -> dict[str, FloatArray]:
         values = effects.on(scale, rows)
-        return {"p_harm": (values > scale.no_effect).mean(axis=1)} | summarise_draws(values, interval)
+        return {"p_harm": (values > scale.no_effect).mean(axis=1)} | _summaries(values, interval)
 
-    found = _by_patient(list(over_blocks(block, effects, threads)))
-    return found.assign_attrs(scale=scale.value, interval=interval, group_effects=group_effects.value)
+    parts = list(over_blocks(block, effects, threads))
+    summary = {name: ("patient", np.concatenate([part[name] for part in parts])) for name in parts[0]}
+    attrs = {"scale": scale.value, "interval": interval, "group_effects": group_effects.value}
+    return xr.Dataset(summary, {"patient": np.arange(patients.n_patients)}, attrs)
 
 
-def summarise_baseline_risk(posterior: xr.DataTree, patients: Patients, *, group_effects: GroupEffects) -> xr.Dataset:
-    """Posterior summary of every patient's event probability without treatment: as `summarise_cate`, without harm."""
+def predicted_risk(posterior: xr.DataTree, patients: Patients, *, group_effects: GroupEffects) -> FloatArray:
+    """Posterior mean of every patient's event probability without treatment, shape (patients,)."""
     effects = PatientEffects.of(posterior, patients, group_effects)
-    found = over_blocks(lambda rows: summarise_draws(effects.untreated(rows)), effects)
-    return _by_patient(list(found)).assign_attrs(scale="probability", group_effects=group_effects.value)
+    return np.concatenate(list(over_blocks(lambda rows: effects.untreated(rows).mean(axis=1), effects)))
 
 
 def effect_summaries(
@@ -237,8 +255,8 @@ def effect_summaries(
 ) -> dict[str, dict[str, FloatArray]]:
     """All that a study asks of one posterior, in one pass on one core.
 
-    By quantity, the arrays of `summarise_draws`: `log_odds_ratio`, `risk_difference` and `baseline_risk` of every
-    patient, and `average_risk_difference`, the mean over the patients (arrays of no dims).
+    By quantity, `mean`, `sd`, `lower` and `upper`: `log_odds_ratio` and `risk_difference` of every patient, and
+    `average_risk_difference`, their mean over the patients (arrays of no dims); of `baseline_risk` the `mean` alone.
     """
     effects = PatientEffects.of(posterior, patients, group_effects)
     total = np.zeros(effects.n_draws)
@@ -248,7 +266,7 @@ def effect_summaries(
         treated -= untreated
         np.add(total, treated.sum(axis=0), out=total)
         by_scale = {"log_odds_ratio": ratio, "risk_difference": treated}
-        found = {name: summarise_draws(values, interval) for name, values in by_scale.items()}
+        found = {name: _summaries(values, interval) for name, values in by_scale.items()}
         return found | {"baseline_risk": {"mean": untreated.mean(axis=1)}}
 
     parts = list(over_blocks(block, effects, threads=1))
@@ -256,15 +274,12 @@ def effect_summaries(
         quantity: {name: np.concatenate([part[quantity][name] for part in parts]) for name in summaries}
         for quantity, summaries in parts[0].items()
     }
-    average = summarise_draws(total[None] / effects.n_patients, interval)
+    average = _summaries(total[None] / effects.n_patients, interval)
     return found | {"average_risk_difference": {name: values[0] for name, values in average.items()}}
 
 
-def summarise_draws(values: FloatArray, interval: float = 0.95) -> dict[str, FloatArray]:
-    """Summaries over the last axis of `values`, shape (patients, draws), which is overwritten; each (patients,).
-
-    `mean`, `sd` (n-1), and `lower`, `upper` of the equal-tailed credible interval (quantiles as R's type 7).
-    """
+def _summaries(values: FloatArray, interval: float) -> dict[str, FloatArray]:
+    """Mean, SD (n-1) and interval (R's type-7 quantiles) of `values`, shape (patients, draws), which is overwritten."""
     mean = values.mean(axis=1)
     values -= mean[:, None]
     sd = np.sqrt(np.einsum("ij,ij->i", values, values) / (values.shape[1] - 1))
@@ -273,7 +288,7 @@ def summarise_draws(values: FloatArray, interval: float = 0.95) -> dict[str, Flo
 
 
 def _quantile(values: FloatArray, probability: float) -> FloatArray:
-    """One `partition` for each: NumPy vectorises it for a single position only, four times faster than for several."""
+    # One `partition` for each: NumPy vectorises it for a single position only, four times faster than for several.
     position = probability * (values.shape[1] - 1)
     below = int(position)
     values.partition(below, axis=1)
@@ -281,20 +296,3 @@ def _quantile(values: FloatArray, probability: float) -> FloatArray:
     if position > below:
         at += (position - below) * (values[:, below + 1 :].min(axis=1) - at)
     return at
-
-
-def _by_patient(parts: list[dict[str, FloatArray]]) -> xr.Dataset:
-    summary = {name: ("patient", np.concatenate([part[name] for part in parts])) for name in parts[0]}
-    return xr.Dataset(summary, coords={"patient": np.arange(summary["mean"][1].size)})
-
-
-def _coefficients(variable: xr.DataArray, dim: str, labels: tuple[str, ...]) -> FloatArray:
-    """One variable's coefficients in the order of `labels`, shape (labels, chains * draws)."""
-    found = [str(label) for label in variable[dim].values]
-    if sorted(found) != sorted(labels):
-        raise ValueError(
-            f"posterior variable {variable.name!r} has the {dim} labels {found}, the patients have {list(labels)}: "
-            "use the TrialSpec and the trial that the model was fitted with"
-        )
-    ordered = variable.transpose(dim, "chain", "draw").values[[found.index(label) for label in labels]]
-    return cast("FloatArray", ordered.astype(np.float64).reshape(len(labels), -1))

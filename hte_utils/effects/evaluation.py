@@ -8,31 +8,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from hte_utils.effects.monte_carlo import (
-    FloatArray,
-    draws_matrix,
-    jackknife_mean,
-    jackknife_quantile,
-    standard_multipliers,
-)
-from hte_utils.model.checks import one_per_patient, require_probability
+from hte_utils.effects.monte_carlo import draws_matrix, jackknife_summaries, standard_multipliers
+from hte_utils.model.checks import FloatArray, one_per_patient, require_probability
 
 
-@dataclass(frozen=True, slots=True)
-class Metric:
+class Metric(NamedTuple):
     """A number computed from posterior draws, and its Monte Carlo standard error: its SD over runs of the sampler."""
 
     value: float
     mcse: float
 
 
-@dataclass(frozen=True, slots=True)
-class PointMetrics:
+class PointMetrics(NamedTuple):
     """Agreement of predicted with true effects, without regard to uncertainty.
 
     Attributes
@@ -59,21 +51,12 @@ class PointMetrics:
     calibration_intercept: float
 
 
-@dataclass(frozen=True, slots=True)
-class CateEvaluation:
+class CateEvaluation(NamedTuple):
     """Agreement of a posterior of CATEs with the true CATEs (Table 7 holds the first four).
 
-    Attributes
-    ----------
-    correlation, rmse, mae, bias, bias_share, calibration_slope, calibration_intercept
-        Those of `PointMetrics`, for the posterior means.
-    coverage
-        Share of patients whose true effect lies in their central credible interval, ends included. It jumps by whole
-        patients, so near 0 or 1 its distribution over runs is skewed and the MCSE only gives its size.
-    interval
-        Probability of that interval.
-    n_patients
-        Number of patients.
+    The metrics of `PointMetrics`, for the posterior means, and `coverage`: the share of patients whose true effect lies
+    in their central credible interval, ends included. It jumps by whole patients, so near 0 or 1 its distribution over
+    runs is skewed and the MCSE only gives its size.
     """
 
     correlation: Metric
@@ -84,13 +67,10 @@ class CateEvaluation:
     bias_share: Metric
     calibration_slope: Metric
     calibration_intercept: Metric
-    interval: float
-    n_patients: int
 
     def metrics(self) -> dict[str, Metric]:
-        """The metrics by name, in the order of the attributes."""
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {name: value for name, value in values.items() if isinstance(value, Metric)}
+        """The metrics by name."""
+        return self._asdict()
 
 
 def point_metrics(predicted: npt.ArrayLike, truth: npt.ArrayLike) -> PointMetrics:
@@ -101,13 +81,7 @@ def point_metrics(predicted: npt.ArrayLike, truth: npt.ArrayLike) -> PointMetric
 
 
 def evaluate_cate(
-    draws: npt.ArrayLike,
-    truth: npt.ArrayLike,
-    *,
-    interval: float = 0.95,
-    n_replicates: int = 400,
-    seed: int = 1,
-    relative_length: float = 1.0,
+    draws: npt.ArrayLike, truth: npt.ArrayLike, *, interval: float = 0.95, n_replicates: int = 400, seed: int = 1
 ) -> CateEvaluation:
     """Compare posterior draws of the CATE with the true CATE, as in Table 7.
 
@@ -119,20 +93,18 @@ def evaluate_cate(
         True effects on the same scale, shape (patient,).
     interval
         Probability of the central (equal-tailed) credible interval whose coverage is counted.
-    n_replicates, seed, relative_length
+    n_replicates, seed
         For the Monte Carlo errors, see `monte_carlo.standard_multipliers`; the metrics' values do not depend on them.
     """
     require_probability("interval", interval)
     matrix, edges = draws_matrix(draws)
     truth = one_per_patient("truth", truth, matrix.shape[1])
-    multipliers = standard_multipliers(edges, n_replicates, seed, relative_length)
-    mean = jackknife_mean(matrix, edges).replicates(multipliers)
-    lower = jackknife_quantile(matrix, (1.0 - interval) / 2.0, edges).replicates(multipliers)
-    upper = jackknife_quantile(matrix, (1.0 + interval) / 2.0, edges).replicates(multipliers)
+    multipliers = standard_multipliers(edges, n_replicates, seed)
+    summaries = jackknife_summaries(matrix, interval, edges)
+    mean, lower, upper = (summaries[name].replicates(multipliers) for name in ("mean", "lower", "upper"))
     found = {name: metric(mean, truth) for name, metric in _POINT.items()}
     found["coverage"] = ((lower <= truth) & (truth <= upper)).mean(axis=1)
-    metrics = {name: Metric(float(each[0]), float(each[1:].std(ddof=1))) for name, each in found.items()}
-    return CateEvaluation(**metrics, interval=interval, n_patients=truth.size)
+    return CateEvaluation(**{name: Metric(float(each[0]), float(each[1:].std(ddof=1))) for name, each in found.items()})
 
 
 # Each of these takes predictions of shape (replicates, patients) and the truth (patients,), and returns (replicates,).

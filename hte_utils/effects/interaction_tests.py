@@ -8,11 +8,12 @@ covariate.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 from scipy.stats import chi2
+from statsmodels.stats.multitest import multipletests
 
 from hte_utils.effects.logistic import (
     COVARIATES,
@@ -24,16 +25,11 @@ from hte_utils.effects.logistic import (
     main_effect_terms,
     risk_model,
 )
+from hte_utils.model.checks import FloatArray
 from hte_utils.model.spec import PAPER_SPEC
 
-if TYPE_CHECKING:
-    import pandas as pd
 
-    from hte_utils.model.checks import FloatArray
-
-
-@dataclass(frozen=True, slots=True)
-class LikelihoodRatioTest:
+class LikelihoodRatioTest(NamedTuple):
     """Two nested models compared: twice the difference of their log likelihoods, and that of their coefficients."""
 
     statistic: float
@@ -75,9 +71,6 @@ def interactions_one_at_a_time(trial: pd.DataFrame) -> pd.DataFrame:
         blood pressure) or for the second category against the first, with its Wald interval; `p_value` of the
         likelihood-ratio test, `p_holm` corrected by Holm's method for the number of covariates.
     """
-    import pandas as pd
-    from statsmodels.stats.multitest import multipletests
-
     numbers = TrialNumbers.of(trial)
     main = main_effect_terms(numbers.covariates, numbers.treatment)
     constant = fit_logistic(main, numbers.outcome)

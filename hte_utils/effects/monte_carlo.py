@@ -25,8 +25,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
+from hte_utils.model.checks import FloatArray as FloatArray
+from hte_utils.model.checks import IntArray as IntArray
 
 _DRAWS = ("chain", "draw", "patient")
 _BATCHES_WANTED = 40
@@ -86,7 +86,7 @@ def jackknife_quantile(draws: FloatArray, probability: float, edges: IntArray) -
         return Jackknifed(-mirrored.estimate, -mirrored.influence)
     n_draws, n_values = draws.shape
     sizes = np.diff(edges)
-    batch_of_draw = np.repeat(np.arange(sizes.size), sizes)
+    batch_of_draw = np.repeat(np.arange(sizes.size, dtype=np.int16), sizes)
     # Only so many of the smallest draws can matter, whichever batch is left out.
     reach = min(int(probability * n_draws) + int(sizes.max()) + 2, n_draws)
     estimate, without = np.empty(n_values), np.empty((sizes.size, n_values))
@@ -98,9 +98,18 @@ def jackknife_quantile(draws: FloatArray, probability: float, edges: IntArray) -
         order = np.argsort(values, axis=1)
         values = np.take_along_axis(values, order, axis=1)
         batches = batch_of_draw[np.take_along_axis(smallest, order, axis=1)]
-        estimate[columns] = _quantile_of_sorted(values, probability * (n_draws - 1))
-        without[:, columns] = _quantiles_without_batches(values, batches, probability, n_draws - sizes).T
+        estimate[columns] = _quantile_of_sorted(values, np.ones(values.shape, dtype=bool), probability * (n_draws - 1))
+        for batch, size in enumerate(sizes):
+            kept = probability * (n_draws - size - 1)
+            without[batch, columns] = _quantile_of_sorted(values, batches != batch, kept)
     return Jackknifed(estimate, _influence(without))
+
+
+def jackknife_summaries(draws: FloatArray, interval: float, edges: IntArray) -> dict[str, Jackknifed]:
+    """`mean`, and `lower` and `upper` of the equal-tailed credible interval, of each column of `draws`."""
+    tails = {"lower": (1.0 - interval) / 2.0, "upper": (1.0 + interval) / 2.0}
+    ends = {name: jackknife_quantile(draws, tail, edges) for name, tail in tails.items()}
+    return {"mean": jackknife_mean(draws, edges)} | ends
 
 
 def standard_multipliers(edges: IntArray, n_replicates: int, seed: int, relative_length: float = 1.0) -> FloatArray:
@@ -137,36 +146,14 @@ def _influence(without: FloatArray) -> FloatArray:
     return (without - without.mean(axis=0)) * math.sqrt((n_batches - 1) / n_batches)
 
 
-def _quantile_of_sorted(values: FloatArray, position: float) -> FloatArray:
+def _quantile_of_sorted(values: FloatArray, kept: npt.NDArray[np.bool_], position: float) -> FloatArray:
+    """What stands at a (fractional) position from 0 among the kept values of each sorted row, shape (rows,)."""
     below = int(position)
-    at, above = values[:, below], values[:, min(below + 1, values.shape[1] - 1)]
-    return at + (position - below) * (above - at)
-
-
-def _quantiles_without_batches(values: FloatArray, batches: IntArray, probability: float, kept: IntArray) -> FloatArray:
-    """Quantile of each row of sorted `values` without batch 0, 1, ..., shape (rows, batches).
-
-    `batches` says which batch each value is from; `kept` how many draws are left without each batch.
-    """
-    position = probability * (kept - 1)
-    below = position.astype(np.int64)
-    at, above = (np.take_along_axis(values, _skip(batches, below + step), axis=1) for step in (0, 1))
-    return at + (position - below) * (above - at)
-
-
-def _skip(batches: IntArray, rank: IntArray) -> IntArray:
-    """Where, in each row, the value of the given 0-based `rank` stands when a batch is skipped, shape (rows, batches).
-
-    The batch's k-th value (from 0) at place p has p - k others before it, so it must be skipped if p - k <= rank.
-    """
-    n_rows, width = batches.shape
-    cells = batches + rank.size * np.arange(n_rows)[:, None]
-    counts = np.bincount(cells.ravel(), minlength=n_rows * rank.size).reshape(n_rows, -1)
-    first = np.cumsum(counts, axis=1) - counts
-    place = np.argsort(batches, axis=1, kind="stable")  # places in the row, batch by batch
-    batch = np.take_along_axis(batches, place, axis=1)
-    others_before = place - (np.arange(width) - np.take_along_axis(first, batch, axis=1))
-    skipped = others_before <= rank[batch]
-    grouped = np.take_along_axis(cells, place, axis=1)
-    n_skipped = np.bincount(grouped.ravel(), skipped.ravel(), minlength=n_rows * rank.size)
-    return np.asarray(np.minimum(rank + n_skipped.reshape(n_rows, -1).astype(np.int64), width - 1))
+    # It stands at place `below` or, by what is skipped, behind it: the first place with so many kept values up to it.
+    rank = np.cumsum(kept[:, below:], axis=1, dtype=np.int32)
+    rank += np.count_nonzero(kept[:, :below], axis=1)[:, None].astype(np.int32)
+    at, above = (
+        np.take_along_axis(values[:, below:], np.argmax(rank >= np.minimum(count, rank[:, -1:]), axis=1)[:, None], 1)
+        for count in (below + 1, below + 2)  # the last kept value has none above it
+    )
+    return np.asarray(at + (position - below) * (above - at))[:, 0]

@@ -17,18 +17,18 @@ import pandas as pd
 import xarray as xr
 from statsmodels.stats.proportion import confint_proportions_2indep
 
+from hte_utils.effects.cate import EffectScale, GroupEffects, baseline_risk_draws, cate_draws
 from hte_utils.effects.monte_carlo import (
-    FloatArray,
-    IntArray,
     Jackknifed,
     draws_matrix,
     jackknife_mean,
-    jackknife_quantile,
+    jackknife_summaries,
     standard_multipliers,
 )
-from hte_utils.model.checks import one_per_patient, require_probability
-from hte_utils.model.spec import TrialDesign
+from hte_utils.model.checks import FloatArray, IntArray, one_per_patient, require_probability
+from hte_utils.model.spec import Patients, TrialDesign
 
+_REPLICATES = 200
 _DRAWS_FOR_MEMBERS = 2000
 _SAME = 1e-12
 """Predictions that differ by less, relative to the largest, are equal: how an array is cut into blocks for a matrix
@@ -51,26 +51,18 @@ class RiskStrata(NamedTuple):
         - `te_lower`, `te_upper`: mean over patients of the ends of their own credible intervals. This is **not** an
           interval for `mean_te`.
 
-        Then the posterior of the group's average CATE, whose mean is `mean_te`:
-
-        - `average_sd`: its posterior SD;
-        - `average_lower`, `average_upper`: its equal-tailed credible interval.
+        Then `average_sd`, `average_lower`, `average_upper`: posterior SD and equal-tailed credible interval of the
+        group's average CATE, whose mean is `mean_te`.
     mcse
         Monte Carlo standard errors, same rows and columns (0 for `n`). Who belongs to which group depends on the draws
         as well, and that is part of them.
     group
         Each patient's group, shape (patients,), 1 = lowest risk.
-    interval
-        Probability of the credible intervals.
-    scale
-        Scale of the effects as the draws name it, e.g. "log odds ratio".
     """
 
     table: pd.DataFrame
     mcse: pd.DataFrame
     group: IntArray
-    interval: float
-    scale: str
 
 
 def quantile_groups(values: npt.ArrayLike, n_groups: int) -> IntArray:
@@ -127,15 +119,45 @@ def _groups_of_equals(values: FloatArray, n_groups: int) -> IntArray:
     return np.asarray((first + last + 1) * n_groups // (2 * values.shape[-1]))
 
 
+def risk_strata(
+    posterior: xr.DataTree,
+    patients: Patients,
+    *,
+    n_groups: int = 5,
+    scale: EffectScale = EffectScale.LOG_ODDS_RATIO,
+    group_effects: GroupEffects = GroupEffects.INCLUDED,
+    interval: float = 0.95,
+) -> RiskStrata:
+    """Group patients by the baseline risk that a posterior predicts, and summarise the effect within each group.
+
+    Parameters
+    ----------
+    posterior, patients, scale, group_effects
+        As for `hte_utils.effects.cate.cate_draws`; risk and effect are computed in the same way.
+    n_groups, interval
+        As for `stratify_by_risk`.
+
+    Examples
+    --------
+    >>> import hte_utils as hte
+    >>> design = hte.PAPER_SPEC.design(hte.simulate_trial(500, seed=1))
+    >>> strata = hte.risk_strata(hte.fit(design), design)
+    >>> strata.table["n"].tolist()
+    [100, 100, 100, 100, 100]
+    """
+    risk = baseline_risk_draws(posterior, patients, group_effects=group_effects)
+    effect = cate_draws(posterior, patients, scale=scale, group_effects=group_effects)
+    return stratify_by_risk(risk, effect, n_groups=n_groups, interval=interval)
+
+
 def stratify_by_risk(
     risk: xr.DataArray,
     effect: xr.DataArray,
     *,
     n_groups: int = 5,
     interval: float = 0.95,
-    n_replicates: int = 200,
+    n_replicates: int = _REPLICATES,
     seed: int = 1,
-    relative_length: float = 1.0,
 ) -> RiskStrata:
     """Group patients by predicted baseline risk and summarise the effect within each group, as in Table 8.
 
@@ -146,7 +168,7 @@ def stratify_by_risk(
         `baseline_risk_draws` and `cate_draws`.
     n_groups, interval
         Number of groups (5: quintiles, as in the paper), and probability of the credible intervals.
-    n_replicates, seed, relative_length
+    n_replicates, seed
         For the Monte Carlo errors, see `monte_carlo.standard_multipliers`; the table does not depend on them.
     """
     require_probability("interval", interval)
@@ -160,19 +182,30 @@ def stratify_by_risk(
     effects, _ = draws_matrix(effect)
     jackknifed_risk = jackknife_mean(risks, edges)
     group = quantile_groups(jackknifed_risk.estimate, n_groups)
-    multipliers = standard_multipliers(edges, n_replicates, seed, relative_length)
+    multipliers = standard_multipliers(edges, n_replicates, seed)
     risk_replicates = jackknifed_risk.replicates(multipliers)
     members = _membership(risk_replicates, n_groups)
     columns = {"mean_risk": _group_means(risk_replicates, members)}
     columns |= _patient_columns(effects, edges, multipliers, members, interval)
     columns |= _average_columns(effects, edges, multipliers, members, interval)
 
-    labels = pd.Index([f"Q{number}" for number in range(1, n_groups + 1)], name="risk_group")
     sizes = {"n": np.bincount(group, minlength=n_groups + 1)[1:]}
-    table = pd.DataFrame(sizes | {name: each[0] for name, each in columns.items()}, index=labels)
+    table = pd.DataFrame(sizes | {name: each[0] for name, each in columns.items()}, index=_labels(n_groups))
     spread = {name: each[1:].std(axis=0, ddof=1) for name, each in columns.items()}
-    mcse = pd.DataFrame({"n": np.zeros(n_groups)} | spread, index=labels)
-    return RiskStrata(table, mcse, group, interval, str(effect.attrs.get("scale", "unknown")))
+    mcse = pd.DataFrame({"n": np.zeros(n_groups)} | spread, index=_labels(n_groups))
+    return RiskStrata(table, mcse, group)
+
+
+def error_of_group_means(risk: xr.DataArray, values: FloatArray, n_groups: int = 5) -> pd.Series:
+    """Monte Carlo standard error of group means of numbers that have none of their own (such as what is true).
+
+    Who belongs to which group has one: patients are ranked by posterior means of `risk`, draws with dims (chain, draw,
+    patient). `values` of shape (patients,); index `risk_group`.
+    """
+    risks, edges = draws_matrix(risk)
+    replicates = jackknife_mean(risks, edges).replicates(standard_multipliers(edges, _REPLICATES, seed=1))
+    means = _group_means(np.broadcast_to(values, replicates.shape), _membership(replicates, n_groups))
+    return pd.Series(means[1:].std(axis=0, ddof=1), index=_labels(n_groups))
 
 
 def observed_by_stratum(design: TrialDesign, strata: RiskStrata) -> pd.DataFrame:
@@ -204,18 +237,16 @@ def _patient_columns(
     effects: FloatArray, edges: IntArray, multipliers: FloatArray, members: FloatArray, interval: float
 ) -> dict[str, FloatArray]:
     """`mean_te`, `te_sd`, `te_lower`, `te_upper`, each of shape (replicates, groups)."""
-    mean = jackknife_mean(effects, edges).replicates(multipliers)
-    ends = {
-        "te_lower": jackknife_quantile(effects, (1.0 - interval) / 2.0, edges).replicates(multipliers),
-        "te_upper": jackknife_quantile(effects, (1.0 + interval) / 2.0, edges).replicates(multipliers),
-    }
+    summaries = jackknife_summaries(effects, interval, edges)
+    mean, lower, upper = (summaries[name].replicates(multipliers) for name in ("mean", "lower", "upper"))
     group_mean = _group_means(mean, members)
     # The total of squares about the group's mean, for the SD over patients; a group of one has none (NaN).
     own_mean = np.einsum("rgp,rg->rp", members, np.nan_to_num(group_mean))
     squares = np.einsum("rgp,rp->rg", members, np.square(mean - own_mean))
     sizes = members.sum(axis=2)
     sd = np.sqrt(np.where(sizes > 1.0, squares / np.maximum(sizes - 1.0, 1.0), np.nan))
-    return {"mean_te": group_mean, "te_sd": sd, **{name: _group_means(end, members) for name, end in ends.items()}}
+    ends = {"te_lower": _group_means(lower, members), "te_upper": _group_means(upper, members)}
+    return {"mean_te": group_mean, "te_sd": sd, **ends}
 
 
 def _average_columns(
@@ -227,23 +258,21 @@ def _average_columns(
     influence of the batches on the group as it stands; the second by averaging the same draws over each replicate's
     members.
     """
-    tails = [(1.0 - interval) / 2.0, (1.0 + interval) / 2.0]
     now = effects @ _weights(members[0]).T
-    from_draws = {
-        "average_sd": _jackknife_sd(now, edges),
-        "average_lower": jackknife_quantile(now, tails[0], edges),
-        "average_upper": jackknife_quantile(now, tails[1], edges),
-    }
+    summaries = jackknife_summaries(now, interval, edges)
+    from_draws = [_jackknife_sd(now, edges), summaries["lower"], summaries["upper"]]
     # How other members move a summary is much the same in a part of the draws, and far quicker found.
     some = effects[:: math.ceil(effects.shape[0] / _DRAWS_FOR_MEMBERS)]
     n_replicates, n_groups, n_patients = members.shape
     weights = _weights(members).reshape(-1, n_patients)
     averages = (some @ weights.T).reshape(-1, n_replicates, n_groups)
-    from_members = dict(
-        zip(from_draws, [averages.std(axis=0, ddof=1), *np.quantile(averages, tails, axis=0)], strict=True)
-    )
+    tails = [(1.0 - interval) / 2.0, (1.0 + interval) / 2.0]
+    from_members = [averages.std(axis=0, ddof=1), *np.quantile(averages, tails, axis=0)]
     return {
-        name: by.replicates(multipliers) + from_members[name] - from_members[name][0] for name, by in from_draws.items()
+        name: by_draws.replicates(multipliers) + by_members - by_members[0]
+        for name, by_draws, by_members in zip(
+            ("average_sd", "average_lower", "average_upper"), from_draws, from_members, strict=True
+        )
     }
 
 
@@ -252,6 +281,10 @@ def _jackknife_sd(draws: FloatArray, edges: IntArray) -> Jackknifed:
     sd = draws.std(axis=0, ddof=1)
     square = jackknife_mean(np.square(draws - draws.mean(axis=0)), edges)
     return Jackknifed(sd, square.influence / (2.0 * np.where(sd > 0.0, sd, 1.0)))
+
+
+def _labels(n_groups: int) -> pd.Index:
+    return pd.Index([f"Q{number}" for number in range(1, n_groups + 1)], name="risk_group")
 
 
 def _membership(risk: FloatArray, n_groups: int) -> FloatArray:

@@ -1,8 +1,6 @@
-"""What is true in the simulated trial, laid out as the estimates are: by patient, by scale, by risk group.
+"""What is true in the simulated trial, laid out as the estimates are: by patient, scale, risk group and coefficient.
 
 The event is bleeding: a log odds ratio or risk difference above 0, or a risk ratio above 1, is harm.
-
-The coefficients of Listing 1 on the scale of Listing 2, and what Listing 2's terms would give without any chance.
 """
 
 from __future__ import annotations
@@ -11,39 +9,77 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-import statsmodels.api as sm
 import xarray as xr
+from scipy.special import logit
 
-from hte_utils.effects.cate import EffectScale, GroupEffects, cate_draws, summarise_cate
-from hte_utils.effects.strata import stratify_by_risk
-from hte_utils.model.diagnostics import modern_diagnostics
+from hte_utils.effects.averages import Measure, average_effects, effect_measures, everybody, true_risks
+from hte_utils.effects.cate import EffectScale, GroupEffects, cate, cate_draws
+from hte_utils.effects.evaluation import evaluate_cate
+from hte_utils.effects.logistic import fit_replicates
+from hte_utils.effects.strata import error_of_group_means
 from hte_utils.model.listing_2 import listing2_draws
 from hte_utils.trial import LISTING_COEFFICIENTS, trial_table
 
 if TYPE_CHECKING:
-    from hte_utils.effects.monte_carlo import FloatArray
     from hte_utils.effects.strata import RiskStrata
+    from hte_utils.model.checks import FloatArray
     from hte_utils.model.spec import TrialDesign
     from hte_utils.trial import ListingCoefficients, TrialTruth
-
 
 _SHOWN = {
     EffectScale.LOG_ODDS_RATIO: ("log odds ratio", "+.2f", 1.0),
     EffectScale.RISK_DIFFERENCE: ("risk difference (points)", "+.1f", 100.0),
     EffectScale.RISK_RATIO: ("risk ratio", ".2f", 1.0),
 }
-_THINNING = 5  # a fifth of the draws tells the size of a Monte Carlo error well enough
 
 
 def true_cate(truth: TrialTruth, scale: EffectScale) -> FloatArray:
     """Every patient's true effect of treatment (made on the log odds, as in Listing 1), shape (patients,)."""
-    untreated, difference = truth.baseline_risk, truth.risk_difference
     if scale is EffectScale.RISK_DIFFERENCE:
-        return np.asarray(difference)
-    treated = untreated + difference
+        return truth.risk_difference
+    treated = truth.baseline_risk + truth.risk_difference
     if scale is EffectScale.RISK_RATIO:
-        return np.asarray(treated / untreated)
-    return np.asarray(np.log(treated / (1 - treated)) - np.log(untreated / (1 - untreated)))
+        return np.asarray(treated / truth.baseline_risk)
+    return np.asarray(logit(treated) - logit(truth.baseline_risk))
+
+
+def evaluate(
+    posterior: xr.DataTree,
+    design: TrialDesign,
+    truth: TrialTruth,
+    *,
+    scale: EffectScale = EffectScale.LOG_ODDS_RATIO,
+    group_effects: GroupEffects = GroupEffects.INCLUDED,
+    interval: float = 0.95,
+) -> pd.DataFrame:
+    """Hold the effects that a posterior predicts for a simulated trial's patients against the true ones.
+
+    Parameters
+    ----------
+    posterior, design, scale, group_effects
+        As for `hte_utils.effects.cate.cate_draws`; `design` is that of the trial of `truth`, patient by patient.
+    truth
+        From `hte_utils.trial.simulate_truth`.
+    interval
+        Probability of the credible intervals whose coverage is counted.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Index `metric`, those of `hte_utils.effects.evaluation.CateEvaluation`; `value`, and its Monte Carlo standard
+        error `mcse`.
+
+    Examples
+    --------
+    >>> import hte_utils as hte
+    >>> truth = hte.simulate_truth(500, seed=1)
+    >>> design = hte.PAPER_SPEC.design(hte.simulate_trial(500, seed=1))
+    >>> hte.evaluate(hte.fit(design), design, truth).loc["coverage", "value"] > 0.5
+    np.True_
+    """
+    draws = cate_draws(posterior, design, scale=scale, group_effects=group_effects)
+    metrics = evaluate_cate(draws, true_cate(truth, scale), interval=interval).metrics()
+    return pd.DataFrame(list(metrics.values()), index=pd.Index(metrics, name="metric"))
 
 
 def three_patients(posterior: xr.DataTree, design: TrialDesign, truth: TrialTruth) -> pd.DataFrame:
@@ -62,7 +98,7 @@ def three_patients(posterior: xr.DataTree, design: TrialDesign, truth: TrialTrut
     patients = design.apply(trial_table(truth).iloc[chosen])
     columns: dict[str, list[str]] = {}
     for scale, (label, pattern, factor) in _SHOWN.items():
-        summary = summarise_cate(posterior, patients, scale=scale, group_effects=GroupEffects.INCLUDED)
+        summary = cate(posterior, patients, scale=scale)
         predicted = (factor * summary[["mean", "lower", "upper"]].to_array().to_numpy()).T
         columns[label] = []
         for true, (mean, lower, upper) in zip(factor * true_cate(truth, scale)[chosen], predicted, strict=True):
@@ -71,6 +107,32 @@ def three_patients(posterior: xr.DataTree, design: TrialDesign, truth: TrialTrut
     risks = [f"{100 * truth.baseline_risk[patient]:.1f} %" for patient in chosen]
     index = pd.MultiIndex.from_product([risks, ["true", "predicted"]], names=["untreated risk", ""])
     return pd.DataFrame(columns, index=index)
+
+
+def averages_beside_the_truth(posterior: xr.DataTree, design: TrialDesign, truth: TrialTruth) -> pd.DataFrame:
+    """Average effect over the trial's patients: true, and predicted without and with the group effects.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Index: scale and computation. Columns `true`; `mean`, `mcse`, `lower`, `upper`: posterior mean of the average,
+        its Monte Carlo standard error, and the central 95 % credible interval. Risk differences are in percentage
+        points.
+    """
+    true = effect_measures(true_risks(truth, everybody(design.n_patients)))
+    found = {each: average_effects(posterior, design, group_effects=each) for each in GroupEffects}
+    rows = {}
+    for scale, measure in (
+        (EffectScale.LOG_ODDS_RATIO, Measure.MEAN_LOG_ODDS_RATIO),
+        (EffectScale.RISK_DIFFERENCE, Measure.RISK_DIFFERENCE),
+    ):
+        label, _, factor = _SHOWN[scale]
+        for group_effects in (GroupEffects.LEFT_OUT, GroupEffects.INCLUDED):
+            row = found[group_effects].xs(measure.name, level="measure").iloc[0]
+            row = row.rename({"mcse_mean": "mcse"})[["mean", "mcse", "lower", "upper"]]
+            rows[label, group_effects.name] = {"true": factor * true[measure.name].item()} | dict(factor * row)
+    index = pd.MultiIndex.from_tuples(rows, names=["scale", "group_effects"])
+    return pd.DataFrame(list(rows.values()), index=index)
 
 
 def true_effects_by_stratum(truth: TrialTruth, strata: RiskStrata) -> pd.DataFrame:
@@ -91,45 +153,9 @@ def true_effects_by_stratum(truth: TrialTruth, strata: RiskStrata) -> pd.DataFra
     return means.set_axis(strata.table.index)
 
 
-def average_effects(posterior: xr.DataTree, design: TrialDesign, truth: TrialTruth) -> pd.DataFrame:
-    """Average effect over the trial's patients: true, and predicted without and with the group effects.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Index: scale and computation. Columns `true`; `mean`, `mcse`, `lower`, `upper`: posterior mean of the average,
-        its Monte Carlo standard error, and the central 95 % credible interval. Risk differences are in percentage
-        points.
-    """
-    rows = {}
-    for scale in (EffectScale.LOG_ODDS_RATIO, EffectScale.RISK_DIFFERENCE):
-        label, _, factor = _SHOWN[scale]
-        true = factor * float(true_cate(truth, scale).mean())
-        for group_effects in (GroupEffects.LEFT_OUT, GroupEffects.INCLUDED):
-            draws = cate_draws(posterior, design, scale=scale, group_effects=group_effects)
-            average = factor * draws.mean("patient")
-            lower, upper = np.quantile(average, (0.025, 0.975))
-            rows[label, group_effects.name] = {
-                "true": true,
-                "mean": float(average.mean()),
-                "mcse": float(modern_diagnostics(average.to_dataset(name="average"))["mcse_mean"].iloc[0]),
-                "lower": float(lower),
-                "upper": float(upper),
-            }
-    index = pd.MultiIndex.from_tuples(rows, names=["scale", "group_effects"])
-    return pd.DataFrame(list(rows.values()), index=index)
-
-
 def true_effects_error(risk: xr.DataArray, truth: TrialTruth) -> pd.Series:
-    """Monte Carlo standard error of the true mean risk difference in each risk group.
-
-    The truth has no such error, but who belongs to which group has: the patients are ranked by posterior means.
-    `risk`: draws of the baseline risk, dims (chain, draw, patient).
-    """
-    few = risk.isel(draw=slice(None, None, _THINNING))
-    constant = xr.zeros_like(few) + xr.DataArray(truth.risk_difference, dims="patient")
-    strata = stratify_by_risk(few, constant, relative_length=_THINNING)
-    return strata.mcse["mean_te"]
+    """Monte Carlo standard error of the true mean risk difference in each risk group; `risk` as `stratify_by_risk`."""
+    return error_of_group_means(risk, truth.risk_difference)
 
 
 def implied_coefficients(age_sd: float, coefficients: ListingCoefficients = LISTING_COEFFICIENTS) -> pd.Series:
@@ -168,25 +194,19 @@ def best_fit(design: TrialDesign, truth: TrialTruth) -> pd.Series:
     groups = np.eye(len(design.group_labels))[design.group]
     arms = [np.column_stack([design.prognostic, arm * design.modifiers, groups, arm * groups]) for arm in (0, 1)]
     risks = np.concatenate([truth.baseline_risk, truth.baseline_risk + truth.risk_difference])
-    fitted = sm.GLM(risks, np.vstack(arms), family=sm.families.Binomial()).fit()
-    return pd.Series(fitted.params[: len(labels)], index=labels, name="best fit")
+    coefficients = fit_replicates(np.vstack(arms), risks)[0]
+    return pd.Series(coefficients[: len(labels)], index=labels, name="best fit")
 
 
-def beside_the_truth(
-    posterior: xr.DataTree, design: TrialDesign, truth: TrialTruth, probability: float = 0.95
-) -> pd.DataFrame:
-    """Lay posterior means and central intervals beside the coefficients that the listing implies.
+def beside_the_truth(posterior: xr.DataTree, design: TrialDesign, truth: TrialTruth) -> pd.DataFrame:
+    """Lay posterior means and central 95 % intervals beside the coefficients that the listing implies.
 
     One row per coefficient; columns truth, best fit, mean, lower, upper (log odds ratios of bleeding).
     """
     [age] = (coding for coding in design.coding.covariates if coding.covariate.label == "age")
     implied = implied_coefficients(age.sd)
     draws = listing2_draws(posterior)[list(implied.index)]
-    tail = (1 - probability) / 2
-    columns = {
-        "mean": draws.mean(),
-        "lower": draws.quantile(tail).drop_vars("quantile"),
-        "upper": draws.quantile(1 - tail).drop_vars("quantile"),
-    }
-    estimates = {name: dataset.to_array().to_pandas() for name, dataset in columns.items()}
-    return pd.DataFrame({"truth": implied, "best fit": best_fit(design, truth)[implied.index], **estimates})
+    table = draws.to_array().transpose("variable", ...).to_numpy().reshape(len(implied), -1)
+    lower, upper = np.quantile(table, (0.025, 0.975), axis=1)
+    columns = {"truth": implied, "best fit": best_fit(design, truth)[implied.index]}
+    return pd.DataFrame(columns | {"mean": table.mean(axis=1), "lower": lower, "upper": upper})

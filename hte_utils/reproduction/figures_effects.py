@@ -67,7 +67,7 @@ def intervals(actual: FloatArray, summaries: Mapping[str, xr.Dataset]) -> Figure
     actual
         True log odds ratios, shape (patients,).
     summaries
-        By computation: what `hte_utils.effects.cate.summarise_cate` returns, for all patients.
+        By computation: what `hte_utils.effects.cate.cate` returns, for all patients.
     """
     order = np.argsort(actual, kind="stable")
     shown = order[np.linspace(0, order.size - 1, SHOWN_PATIENTS).astype(int)]

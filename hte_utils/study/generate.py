@@ -223,7 +223,7 @@ def _with_outcomes(
             event=happened.astype(np.int8),
         )
     )
-    log_odds_ratio = effect if scale is EffectScale.LOG_ODDS else logit(treated) - logit(untreated)
+    log_odds_ratio = effect if scale is EffectScale.LOG_ODDS_RATIO else logit(treated) - logit(untreated)
     # Exactly 0 where the effect is: the way through the logit leaves rounding behind.
     difference = np.where(effect == 0.0, 0.0, treated - untreated)
     return SimulatedTrial(table, PatientTruth(np.array(log_odds_ratio), untreated, difference))
@@ -232,7 +232,7 @@ def _with_outcomes(
 def _effect(scenario: Scenario, patients: Covariates) -> tuple[FloatArray, EffectScale]:
     if isinstance(scenario.effect, DescribedEffects):
         return described_effect(patients, scenario.effect), scenario.effect.scale
-    return treatment_effect(patients, scenario.effect), EffectScale.LOG_ODDS
+    return treatment_effect(patients, scenario.effect), EffectScale.LOG_ODDS_RATIO
 
 
 _PROFILES: Final = (

@@ -95,7 +95,7 @@ def compare_methods(
 
 def truth_of(trial: TrialTruth) -> PatientTruth:
     """What is true of the patients of a trial whose effects were made on the log odds (else a ValueError)."""
-    if trial.scale is not EffectScale.LOG_ODDS:
+    if trial.scale is not EffectScale.LOG_ODDS_RATIO:
         raise ValueError(f"the trial's effects must be log odds ratios, not on the scale {trial.scale.value!r}")
     return PatientTruth(trial.treatment_effect.copy(), trial.baseline_risk.copy(), trial.risk_difference.copy())
 

@@ -65,7 +65,9 @@ class DescribedEffects:
     scale: EffectScale
 
 
-LOG_ODDS_EFFECTS: Final = DescribedEffects(0.2, older=0.5, anticoagulant=0.4, obese=0.2, scale=EffectScale.LOG_ODDS)
+LOG_ODDS_EFFECTS: Final = DescribedEffects(
+    0.2, older=0.5, anticoagulant=0.4, obese=0.2, scale=EffectScale.LOG_ODDS_RATIO
+)
 """Listing 1's magnitudes with the signs of the text: -0.2 and -0.2 turn positive, 0.5 for ten years above 55 becomes
 0.5 for being above 65."""
 RISK_DIFFERENCE_EFFECTS: Final = DescribedEffects(0.01, 0.025, 0.02, 0.01, scale=EffectScale.RISK_DIFFERENCE)
@@ -169,7 +171,7 @@ def risk_under_treatment(baseline_risk: FloatArray, effect: FloatArray, scale: E
     `scale` says whether the effect is added to the probability, as the equation is written, or to its log-odds.
     Raises ``ValueError`` if a probability would leave [0, 1]; that of every patient counts, whatever the arm.
     """
-    if scale is EffectScale.LOG_ODDS:
+    if scale is EffectScale.LOG_ODDS_RATIO:
         log_odds_reading: FloatArray = expit(logit(baseline_risk) + effect)
         return log_odds_reading
     risk = baseline_risk + effect

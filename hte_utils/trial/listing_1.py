@@ -51,12 +51,20 @@ class TrialVariant(StrEnum):
 
 
 class EffectScale(StrEnum):
-    """What a treatment effect is added to (on both scales a positive effect is harm)."""
+    """The scale on which the risks of a patient with and without treatment are compared; positive direction = harm.
 
-    LOG_ODDS = "log-odds"
-    """The log-odds of bleeding: Listing 1, line 63."""
+    Listing 1 (line 63) adds the effect to the log odds of bleeding, so that it is a log odds ratio; equation (4), taken
+    literally, adds it to the probability, so that it is a risk difference.
+    """
+
+    LOG_ODDS_RATIO = "log odds ratio"
     RISK_DIFFERENCE = "risk difference"
-    """The probability of bleeding: equation (4), taken literally."""
+    RISK_RATIO = "risk ratio"
+
+    @property
+    def no_effect(self) -> float:
+        """The value that means "treatment changes nothing"; larger values are harm."""
+        return 1.0 if self is EffectScale.RISK_RATIO else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +222,9 @@ def simulate_truth(
     effect = treatment_effect(covariates, coefficients.effect)
     event_probability: FloatArray = expit(logit(baseline_risk) + treatment * effect)  # line 63
     event = random.rbinom(n, 1, event_probability)  # line 64
-    return TrialTruth(covariates, treatment, baseline_risk, effect, EffectScale.LOG_ODDS, event_probability, event)
+    return TrialTruth(
+        covariates, treatment, baseline_risk, effect, EffectScale.LOG_ODDS_RATIO, event_probability, event
+    )
 
 
 def draw_covariates(random: RRandom, n: int) -> Covariates:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import FrozenInstanceError, asdict
 
 import numpy as np
 import pytest
@@ -38,8 +37,6 @@ def test_values_are_those_of_scipy_and_sklearn() -> None:
     lower, upper = np.quantile(draws.reshape(-1, N_PATIENTS), [0.05, 0.95], axis=0)
     assert found.coverage.value == np.mean((lower <= truth) & (truth <= upper))
     assert 0.0 < found.coverage.value < 1.0
-    assert found.n_patients == N_PATIENTS
-    assert found.interval == 0.9
 
 
 def test_a_hand_made_case() -> None:
@@ -70,7 +67,7 @@ def test_order_of_patients_and_unit_do_not_matter(seed: int, scale: float) -> No
     predicted, truth = rng.normal(size=(2, 20))
     order = rng.permutation(20)
     found, shuffled = point_metrics(predicted, truth), point_metrics(predicted[order], truth[order])
-    assert asdict(shuffled) == pytest.approx(asdict(found))
+    assert shuffled._asdict() == pytest.approx(found._asdict())
     scaled = point_metrics(scale * predicted, scale * truth)
     assert scaled.correlation == pytest.approx(found.correlation)
     assert scaled.calibration_slope == pytest.approx(found.calibration_slope)
@@ -107,9 +104,6 @@ def test_mcse_of_the_bias_is_the_analytic_one() -> None:
     # A common shift changes neither correlation nor slope.
     assert found.correlation.mcse < 1e-12
     assert found.calibration_slope.mcse < 1e-12
-    shorter = evaluate_cate(draws, truth, n_replicates=4000, relative_length=0.01)
-    assert shorter.bias.mcse == pytest.approx(10.0 * found.bias.mcse)
-    assert shorter.bias.value == found.bias.value
 
 
 def test_mcse_is_the_spread_over_independent_runs() -> None:
@@ -137,12 +131,8 @@ def test_the_same_seed_gives_the_same_errors() -> None:
     assert other.rmse.value == evaluate_cate(draws, truth, seed=5).rmse.value
 
 
-def test_results_cannot_be_changed() -> None:
-    draws, truth = draws_and_truth(4)
-    found = evaluate_cate(draws, truth)
-    assert list(found.metrics())[:4] == ["correlation", "rmse", "mae", "coverage"]
-    with pytest.raises(FrozenInstanceError):
-        found.n_patients = 3  # type: ignore[misc]
+def test_metrics_by_name_begin_with_those_of_table_7() -> None:
+    assert list(evaluate_cate(*draws_and_truth(4)).metrics())[:4] == ["correlation", "rmse", "mae", "coverage"]
 
 
 class TestBadInput:

@@ -1,3 +1,5 @@
+"""Single patients' risks and effects: term by term as Listing 2 writes them, and in blocks as in one matrix."""
+
 from __future__ import annotations
 
 import math
@@ -10,14 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import expit, logit
 
-from hte_utils.effects import cate
+from hte_utils.effects import cate as module
 from hte_utils.effects.cate import (
     EffectScale,
     GroupEffects,
     baseline_risk_draws,
+    cate,
     cate_draws,
-    summarise_baseline_risk,
-    summarise_cate,
+    effect_summaries,
+    predicted_risk,
 )
 from hte_utils.model.spec import PAPER_SPEC, TrialDesign
 from hte_utils.trial import simulate_trial
@@ -79,10 +82,9 @@ def test_results_are_labelled(posterior: xr.DataTree, design: TrialDesign) -> No
     assert effect.dims == ("chain", "draw", "patient")
     assert effect.shape == (2, 200, 300)
     assert effect.attrs == {"scale": "risk difference", "group_effects": LEFT_OUT.value}
-    summary = summarise_cate(posterior, design, scale=RD, group_effects=LEFT_OUT)
+    summary = cate(posterior, design, scale=RD, group_effects=LEFT_OUT)
     assert set(summary) == {"mean", "sd", "lower", "upper", "p_harm"}
     assert summary.attrs == {"interval": 0.95, "scale": "risk difference", "group_effects": LEFT_OUT.value}
-    assert set(summarise_baseline_risk(posterior, design, group_effects=LEFT_OUT)) == set(summary) - {"p_harm"}
 
 
 @settings(max_examples=25)
@@ -131,9 +133,9 @@ def test_summaries_are_those_of_the_whole_matrix(
     block: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(cate, "_BLOCK_NUMBERS", block)
+    monkeypatch.setattr(module, "_BLOCK_NUMBERS", block)
     draws = cate_draws(posterior, design, scale=scale, group_effects=group_effects)
-    found = summarise_cate(posterior, design, scale=scale, group_effects=group_effects, interval=0.9, threads=2)
+    found = cate(posterior, design, scale=scale, group_effects=group_effects, interval=0.9, threads=2)
     every = ("chain", "draw")
     np.testing.assert_allclose(found["mean"], draws.mean(every), rtol=1e-12)
     np.testing.assert_allclose(found["sd"], draws.std(every, ddof=1), rtol=1e-11)
@@ -143,26 +145,47 @@ def test_summaries_are_those_of_the_whole_matrix(
 
 
 def test_p_harm_counts_effects_that_raise_the_risk(posterior: xr.DataTree, design: TrialDesign) -> None:
-    harm = [summarise_cate(posterior, design, scale=s, group_effects=INCLUDED)["p_harm"] for s in EffectScale]
+    harm = [cate(posterior, design, scale=s, group_effects=INCLUDED)["p_harm"] for s in EffectScale]
     np.testing.assert_array_equal(harm[0], harm[1])
     np.testing.assert_array_equal(harm[0], harm[2])
     worse = posterior["posterior"].to_dataset()
     worse["b_trt"] = worse["b_trt"] + 50.0
     tree = xr.DataTree.from_dict({"posterior": worse})
-    assert (summarise_cate(tree, design, scale=RD, group_effects=INCLUDED)["p_harm"] == 1.0).all()
+    assert (cate(tree, design, scale=RD, group_effects=INCLUDED)["p_harm"] == 1.0).all()
 
 
-def test_baseline_risk_summary_is_that_of_the_draws(posterior: xr.DataTree, design: TrialDesign) -> None:
+def test_predicted_risk_is_the_mean_of_the_draws(posterior: xr.DataTree, design: TrialDesign) -> None:
     draws = baseline_risk_draws(posterior, design, group_effects=INCLUDED)
-    found = summarise_baseline_risk(posterior, design, group_effects=INCLUDED)
-    np.testing.assert_allclose(found["mean"], draws.mean(("chain", "draw")), rtol=1e-12)
-    np.testing.assert_allclose(found["upper"], draws.quantile(0.975, ("chain", "draw")), rtol=1e-12)
+    found = predicted_risk(posterior, design, group_effects=INCLUDED)
+    np.testing.assert_allclose(found, draws.mean(("chain", "draw")), rtol=1e-12)
+
+
+@pytest.mark.parametrize("group_effects", list(GroupEffects))
+@pytest.mark.parametrize("interval", [0.95, 0.5])
+def test_one_pass_for_a_study_gives_the_same(
+    posterior: xr.DataTree, design: TrialDesign, group_effects: GroupEffects, interval: float
+) -> None:
+    patients = design.apply(simulate_trial(333, 5))
+    found = effect_summaries(posterior, patients, interval=interval, group_effects=group_effects)
+    for scale, ours in ((LOR, found["log_odds_ratio"]), (RD, found["risk_difference"])):
+        expected = cate(posterior, patients, scale=scale, group_effects=group_effects, interval=interval)
+        for name in ("mean", "sd", "lower", "upper"):
+            np.testing.assert_allclose(ours[name], expected[name], rtol=1e-9, atol=1e-12)
+    risk = predicted_risk(posterior, patients, group_effects=group_effects)
+    np.testing.assert_allclose(found["baseline_risk"]["mean"], risk, rtol=1e-10)
+    average = cate_draws(posterior, patients, scale=RD, group_effects=group_effects).mean("patient").to_numpy().ravel()
+    tails = np.quantile(average, [0.5 - interval / 2, 0.5 + interval / 2])
+    of_ours = found["average_risk_difference"]
+    np.testing.assert_allclose(
+        [of_ours[name] for name in ("mean", "sd", "lower", "upper")],
+        [average.mean(), average.std(ddof=1), *tails],
+        rtol=1e-9,
+    )
+    assert np.shape(of_ours["mean"]) == ()
 
 
 def test_the_number_of_threads_changes_nothing(posterior: xr.DataTree, design: TrialDesign) -> None:
-    one, three = (
-        summarise_cate(posterior, design, scale=RD, group_effects=INCLUDED, threads=threads) for threads in (1, 3)
-    )
+    one, three = (cate(posterior, design, scale=RD, group_effects=INCLUDED, threads=threads) for threads in (1, 3))
     xr.testing.assert_identical(one, three)
 
 
@@ -191,8 +214,8 @@ def test_new_patients_stand_on_the_trials_scale(posterior: xr.DataTree, design: 
     trial = simulate_trial(n_subjects=300, seed=123)
     chosen = [250, 3, 77]
     new = design.apply(trial.iloc[chosen])
-    whole = summarise_cate(posterior, design, scale=RD, group_effects=INCLUDED)
-    some = summarise_cate(posterior, new, scale=RD, group_effects=INCLUDED)
+    whole = cate(posterior, design, scale=RD, group_effects=INCLUDED)
+    some = cate(posterior, new, scale=RD, group_effects=INCLUDED)
     np.testing.assert_allclose(some["mean"], whole["mean"].isel(patient=chosen), rtol=1e-12)
     np.testing.assert_allclose(some["lower"], whole["lower"].isel(patient=chosen), rtol=1e-12)
 

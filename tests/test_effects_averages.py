@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import expit, logit
 
-from hte_utils.effects import cate
+from hte_utils.effects import cate as module
 from hte_utils.effects.averages import (
     EVERYBODY,
     Measure,
@@ -97,7 +97,7 @@ def test_blocks_are_an_implementation_detail(monkeypatch: pytest.MonkeyPatch) ->
     design, posterior = small_design(), random_posterior(3)
     whole = standardised_risks(posterior, design, halves(300))
     resampled = bootstrapped_risks(posterior, design, np.random.default_rng(1))
-    monkeypatch.setattr(cate, "_BLOCK_NUMBERS", 7 * 400)
+    monkeypatch.setattr(module, "_BLOCK_NUMBERS", 7 * 400)
     xr.testing.assert_allclose(whole, standardised_risks(posterior, design, halves(300)))
     xr.testing.assert_allclose(resampled, bootstrapped_risks(posterior, design, np.random.default_rng(1)))
 
