@@ -1,15 +1,8 @@
-"""Estimates with their uncertainty, and the bootstrap of a two-armed trial.
-
-Patients are resampled within their arm, so that every replicate has the trial's arm sizes (Davison & Hinkley 1997,
-Section 3.2). Replicates are rows of one array: nothing here loops over them.
-
-The smooth curve of every calibration plot here: a natural cubic spline (patsy's `cr`) with Harrell's knots.
-
-Calibration of predicted risks: whether as many patients bleed as predicted, at every level of predicted risk.
+"""Calibration of predicted risks: whether as many patients bleed as predicted, at every level of predicted risk.
 
 Three questions of increasing strictness (Van Calster et al. 2016): the average (*intercept*), the spread (*slope*), and
-the whole curve (*integrated calibration index*: mean absolute distance of the smooth calibration curve from the
-diagonal; Austin & Steyerberg 2019).
+the whole curve (*integrated calibration index*, ICI: mean absolute distance of the smooth calibration curve from the
+diagonal; Austin & Steyerberg 2019). Also what the other calibrations share: estimates, splines, the bootstrap.
 """
 
 from __future__ import annotations
@@ -20,14 +13,15 @@ from typing import NamedTuple, Self
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from patsy import cr
 from scipy.special import expit, logit
 
-from hte_utils.effects.logistic import expit_in_place, fit_replicates
+from hte_utils.effects.logistic import Z, fit_replicates
 from hte_utils.model.checks import FloatArray, one_per_patient, zeros_and_ones
 
-_TAIL = 0.025
-_NORMAL = 1.959963984540054  # the 97.5 % point of the standard normal distribution
 _LEAST_REPLICATES = 20
+# Harrell (2015), Regression Modeling Strategies, Table 2.3: quantiles for few, and for more, knots.
+QUANTILES = {4: (0.05, 0.35, 0.65, 0.95), 6: (0.05, 0.23, 0.41, 0.59, 0.77, 0.95)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +41,7 @@ class Estimate:
     @classmethod
     def normal(cls, value: float, se: float) -> Self:
         """Estimate with the interval value ± 1.96 standard errors."""
-        return cls(float(value), float(se), float(value - _NORMAL * se), float(value + _NORMAL * se))
+        return cls(float(value), float(se), float(value - Z * se), float(value + Z * se))
 
     @classmethod
     def bootstrapped(cls, value: float, replicates: FloatArray) -> Self:
@@ -58,7 +52,7 @@ class Estimate:
                 f"only {known.size} of {replicates.size} bootstrap replicates could be computed, at least "
                 f"{_LEAST_REPLICATES} are needed: the data cannot support this estimate"
             )
-        lower, upper = np.quantile(known, (_TAIL, 1.0 - _TAIL))
+        lower, upper = np.quantile(known, (0.025, 0.975))
         return cls(float(value), float(known.std(ddof=1)), float(lower), float(upper))
 
     def __format__(self, spec: str) -> str:
@@ -67,10 +61,9 @@ class Estimate:
 
 
 def bootstrap_counts(strata: npt.ArrayLike, n_replicates: int, rng: np.random.Generator) -> FloatArray:
-    """How often each patient is drawn when patients are resampled within strata.
+    """How often each patient is drawn when patients are resampled within strata (Davison & Hinkley 1997, Section 3.2).
 
     `strata`: Each patient's stratum (the arm), shape (patients,).
-    `n_replicates`: At least 20.
 
     Whole numbers as floats, shape (replicates, patients); within a stratum they add up to its size.
     """
@@ -79,23 +72,15 @@ def bootstrap_counts(strata: npt.ArrayLike, n_replicates: int, rng: np.random.Ge
     for label in np.unique(labels):
         members = np.flatnonzero(labels == label)
         drawn = rng.integers(0, members.size, (n_replicates, members.size))
-        cells = drawn + members.size * np.arange(n_replicates)[:, None]
-        found = np.bincount(cells.ravel(), minlength=n_replicates * members.size)
-        counts[:, members] = found.reshape(n_replicates, members.size)
+        counts[:, members] = [np.bincount(each, minlength=members.size) for each in drawn]
     return counts
 
 
-# Harrell (2015), Regression Modeling Strategies, Table 2.3: quantiles for few, and for more, knots.
-QUANTILES = {4: (0.05, 0.35, 0.65, 0.95), 6: (0.05, 0.23, 0.41, 0.59, 0.77, 0.95)}
-
-
 def spline_columns(values: FloatArray, n_knots: int = 4, *, at: FloatArray | None = None) -> FloatArray:
-    """Spline basis with 4 or 6 knots at quantiles of `values`, taken `at` these or other places: (places, knots).
+    """Natural cubic spline with 4 or 6 knots at quantiles of `values`, `at` these or other places: (places, knots).
 
     Linear beyond the outer knots; the columns add up to 1. ValueError if knots coincide.
     """
-    from patsy import cr  # takes a while to import, and not every user of the calibration draws a curve
-
     first, *inner, last = knots = np.quantile(values, QUANTILES[n_knots])
     spread = float(np.ptp(values))
     if not spread > 0.0 or np.diff(knots).min() < 1e-9 * spread:
@@ -103,36 +88,37 @@ def spline_columns(values: FloatArray, n_knots: int = 4, *, at: FloatArray | Non
     return np.asarray(cr(values if at is None else at, knots=inner, lower_bound=first, upper_bound=last), np.float64)
 
 
-def last_coefficient(columns: FloatArray, outcome: FloatArray, *, offset: FloatArray | None = None) -> Estimate:
-    """The last coefficient of one regression, with its standard error from the information; NaN as in `fit_replicates`.
+def curve_places(values: FloatArray) -> FloatArray:
+    """Where a smooth curve is drawn: over the central 98 % of `values`."""
+    first, last = np.quantile(values, (0.01, 0.99))
+    return np.linspace(float(first), float(last), 101)
 
-    Parameters are those of `fit_replicates`.
+
+def last_coefficient(columns: FloatArray, outcome: FloatArray, *, offset: FloatArray | None = None) -> Estimate:
+    """The last coefficient of one logistic regression, with its standard error from the information.
+
+    Parameters are those of `fit_replicates`; NaN as there.
     """
-    beta = fit_replicates(columns, outcome, offset=offset)[0]
-    if not np.isfinite(beta).all():
+    (beta,) = fit_replicates(columns, outcome, offset=offset)
+    if np.isnan(beta).any():
         return Estimate.normal(np.nan, np.nan)
-    probability = expit_in_place(columns @ beta + (0.0 if offset is None else offset))
+    probability = expit(columns @ beta + (0.0 if offset is None else offset))
     information = (columns.T * (probability * (1.0 - probability))) @ columns
     return Estimate.normal(beta[-1], np.sqrt(np.linalg.inv(information)[-1, -1]))
 
 
-_CURVE_POINTS = 101
-_CURVE_RANGE = (0.01, 0.99)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class RiskCalibration:
-    """How well predicted risks agree with what happened.
+class RiskCalibration(NamedTuple):
+    """How well predicted risks agree with what happened, or with true risks (an exact number is its own interval).
 
     `intercept`: Calibration in the large: log odds to add to every prediction. 0 if calibrated, above 0 if risk is
         understated.
     `slope`: Coefficient of the predicted log odds: 1 if calibrated, below 1 if risks are predicted too far apart.
     `ici`: Mean, over the patients, of the absolute difference between the predicted risk and the smooth curve
         (probabilities). Never negative, so an estimate is above 0 for a perfect model as well. It has no interval: a
-        bootstrap adds that bias a second time, and its percentiles may exclude their own estimate.
-    `ici_if_calibrated`, `ici_if_calibrated_mcse`: What `ici` would be on average if every prediction were the patient's
-        true risk: simulated, with the Monte Carlo standard error of the average.
-    `observed`, `predicted`: Event rate, and mean predicted risk.
+        bootstrap adds that bias a second time, and its percentiles may exclude their own estimate. `rates` shows it by
+        `ici_replicates`, of the bootstrap.
+    `ici_if_right`: What `ici` would be on average if every prediction were the patient's true risk, with the Monte
+        Carlo standard error of that average.
     `curve`: Columns `predicted`, `observed` (the smooth curve), `lower`, `upper` (pointwise 95 % bootstrap interval),
         over the central 98 % of the predictions.
     """
@@ -140,26 +126,19 @@ class RiskCalibration:
     intercept: Estimate
     slope: Estimate
     ici: float
-    ici_if_calibrated: float
-    ici_if_calibrated_mcse: float
-    observed: float
-    predicted: float
+    ici_if_right: Estimate
+    ici_replicates: FloatArray
     curve: pd.DataFrame
 
 
 def calibrate_risk(
-    outcome: npt.ArrayLike,
-    risk: npt.ArrayLike,
-    *,
-    strata: npt.ArrayLike | None = None,
-    n_bootstrap: int = 200,
-    seed: int,
+    outcome: npt.ArrayLike, risk: npt.ArrayLike, *, strata: npt.ArrayLike, n_bootstrap: int = 200, seed: int
 ) -> RiskCalibration:
     """Hold predicted risks against outcomes.
 
     `outcome`: 0/1, shape (patients,).
     `risk`: Predicted probability of the event under the treatment the patient had, shape (patients,), inside (0, 1).
-    `strata`: Within which patients are resampled (the arms), shape (patients,); all together if None.
+    `strata`: Within which patients are resampled (the arms), shape (patients,).
     `n_bootstrap`, `seed`: Bootstrap replicates, and what decides them. The predictions stay as they are: the intervals
         are about the outcomes, not about fitting the model anew.
     """
@@ -172,73 +151,45 @@ def calibrate_risk(
         raise ValueError(f"risk must lie inside (0, 1), but is {p[outside][0]:g}: give probabilities, not percentages")
     rng = np.random.default_rng(seed)
     # Row 0 is the trial itself.
-    drawn = bootstrap_counts(np.zeros(y.size) if strata is None else strata, n_bootstrap, rng)
-    weights = np.vstack([np.ones(y.size), drawn])
-    intercept, slope = _lines(y, logit(p), weights)
-    columns = spline_columns(logit(p))
-    coefficients = fit_replicates(columns, y, weights=weights)
+    weights = np.vstack([np.ones(y.size), bootstrap_counts(strata, n_bootstrap, rng)])
+    found = _calibrations(y, p, weights)
     simulated = (rng.random((n_bootstrap, y.size)) < p).astype(np.float64)
-    as_calibrated = _distances(columns, fit_replicates(columns, simulated), p).mean(axis=1)
-    known = as_calibrated[np.isfinite(as_calibrated)]
-    return RiskCalibration(
-        intercept=Estimate.bootstrapped(intercept[0], intercept[1:]),
-        slope=Estimate.bootstrapped(slope[0], slope[1:]),
-        ici=float(_distances(columns, coefficients[:1], p).mean()),
-        ici_if_calibrated=float(known.mean()),
-        ici_if_calibrated_mcse=float(known.std(ddof=1) / np.sqrt(known.size)),
-        observed=float(y.mean()),
-        predicted=float(p.mean()),
-        curve=_curve(logit(p), coefficients),
-    )
-
-
-def bootstrapped_ici(
-    outcome: npt.ArrayLike, risk: npt.ArrayLike, strata: npt.ArrayLike, *, n_bootstrap: int = 200, seed: int
-) -> FloatArray:
-    """ICI of the trial (first) and of its bootstrap replicates, shape (1 + replicates,): not to make an interval of.
-
-    It is here to show why: `hte_utils.corrected.rates` measures how seldom percentiles of it hold the true ICI.
-    Parameters are those of `calibrate_risk`.
-    """
-    y, p = np.asarray(outcome, dtype=np.float64), np.asarray(risk, dtype=np.float64)
-    weights = np.vstack([np.ones(y.size), bootstrap_counts(strata, n_bootstrap, np.random.default_rng(seed))])
     columns = spline_columns(logit(p))
-    return np.asarray((_distances(columns, fit_replicates(columns, y, weights=weights), p) * weights).mean(axis=1))
+    right = _distances(columns, fit_replicates(columns, simulated), p).mean(axis=1)
+    right = right[np.isfinite(right)]
+    if_right = Estimate.normal(right.mean(), right.std(ddof=1) / np.sqrt(right.size))
+    intercept, slope = (Estimate.bootstrapped(each[0], each[1:]) for each in found[:2])
+    return RiskCalibration(intercept, slope, float(found[2][0]), if_right, found[2][1:], found[3])
 
 
-class TrueRiskCalibration(NamedTuple):
-    """As `RiskCalibration`, from known risks: what it tends to in ever larger trials."""
+def calibrate_risk_against_truth(true_risk: FloatArray, risk: FloatArray) -> RiskCalibration:
+    """Hold predicted risks against true ones, which take the place of outcomes: what larger and larger trials tend to.
 
-    intercept: float
-    slope: float
-    ici: float
-    curve: pd.DataFrame
-
-
-def calibrate_risk_against_truth(true_risk: FloatArray, risk: FloatArray) -> TrueRiskCalibration:
-    """Hold predicted risks against true ones, which take the place of outcomes; shape (patients,), inside (0, 1)."""
-    columns = spline_columns(logit(risk))
-    coefficients = fit_replicates(columns, true_risk)
-    (intercept,), (slope,) = _lines(true_risk, logit(risk), None)
-    ici = float(_distances(columns, coefficients, risk).mean())
-    return TrueRiskCalibration(float(intercept), float(slope), ici, _curve(logit(risk), coefficients))
+    Shape (patients,) each, inside (0, 1).
+    """
+    intercept, slope, ici, curve = _calibrations(true_risk, risk, np.ones((1, risk.size)))
+    exact = [Estimate.normal(number, 0.0) for number in (intercept[0], slope[0], 0.0)]
+    return RiskCalibration(exact[0], exact[1], float(ici[0]), exact[2], np.empty(0), curve)
 
 
-def _lines(y: FloatArray, log_odds: FloatArray, weights: FloatArray | None) -> tuple[FloatArray, FloatArray]:
-    """Intercepts (slope fixed at 1) and slopes, shape (replicates,) each."""
+def _calibrations(
+    y: FloatArray, risk: FloatArray, weights: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray, pd.DataFrame]:
+    """Intercepts (slope fixed at 1), slopes and ICIs, shape (replicates,) each; and the curve."""
+    log_odds = logit(risk)
     line = np.column_stack([np.ones(y.size), log_odds])
     intercept = fit_replicates(line[:, :1], y, offset=log_odds, weights=weights)[:, 0]
-    return intercept, fit_replicates(line, y, weights=weights)[:, 1]
+    slope = fit_replicates(line, y, weights=weights)[:, 1]
+    columns = spline_columns(log_odds)
+    coefficients = fit_replicates(columns, y, weights=weights)
+    ici = (_distances(columns, coefficients, risk) * weights).mean(axis=1)
+    at = curve_places(log_odds)
+    curves = expit(coefficients @ spline_columns(log_odds, at=at).T)
+    lower, upper = np.nanquantile(curves[1:] if len(curves) > 1 else curves, (0.025, 0.975), axis=0)
+    curve = pd.DataFrame({"predicted": expit(at), "observed": curves[0], "lower": lower, "upper": upper})
+    return intercept, slope, ici, curve
 
 
 def _distances(columns: FloatArray, coefficients: FloatArray, risk: FloatArray) -> FloatArray:
     """Distance of each curve from each patient's predicted risk, shape (curves, patients)."""
     return np.asarray(np.abs(expit(coefficients @ columns.T) - risk))
-
-
-def _curve(log_odds: FloatArray, coefficients: FloatArray) -> pd.DataFrame:
-    first, last = (float(end) for end in np.quantile(log_odds, _CURVE_RANGE))
-    at = np.linspace(first, last, _CURVE_POINTS)
-    curves = expit(coefficients @ spline_columns(log_odds, at=at).T)
-    lower, upper = np.nanquantile(curves[1:] if len(curves) > 1 else curves, (0.025, 0.975), axis=0)
-    return pd.DataFrame({"predicted": expit(at), "observed": curves[0], "lower": lower, "upper": upper})

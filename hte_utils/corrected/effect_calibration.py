@@ -1,39 +1,43 @@
-"""Calibration of predicted effects: against the truth, and as one has to do it in a real trial, from outcomes alone.
+"""Calibration and discrimination of predicted effects: against the truth, and from outcomes alone, as in a real trial.
 
 The event is bleeding: a positive effect is harm, and "benefit" is a negative risk difference. Nobody is ever seen
 under both treatments, so in a real trial an effect prediction can only be checked for groups of patients: by comparing
-the arms among patients with similar predictions, or by regressing outcomes on treatment times prediction.
+the arms among patients with similar predictions, by regressing outcomes on treatment times prediction, or in matched
+pairs of one treated and one control patient with similar predictions.
+
+A pair shows what no patient shows: an outcome under each treatment, of two people whom the model holds to be alike.
+From the pairs come the C-for-benefit (van Klaveren et al. 2018), the probability that of two pairs with different
+observed effects the one with more observed harm also has more predicted harm, and the E-for-benefit (Maas et al. 2023),
+the mean distance between the predicted effect and the smooth curve of the observed effect. As van Klaveren et al. have
+it, patients are matched by the rank of their predicted risk difference within the arm, and a pair's prediction is the
+mean of its two; the smooth curve is a natural spline where Maas et al. use local regression. The C-for-benefit depends
+on the matching and is not a proper score (Xia, Gustafson & Sadatsafavi 2023).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from scipy.special import logit
 
-from hte_utils.corrected.calibration import Estimate, last_coefficient, spline_columns
+from hte_utils.corrected.calibration import Estimate, curve_places, last_coefficient, spline_columns
 from hte_utils.corrected.predictions import EffectPredictions
 from hte_utils.effects.evaluation import point_metrics
 from hte_utils.effects.logistic import fit_replicates
+from hte_utils.effects.strata import tied_ranks
 from hte_utils.model.checks import FloatArray, IntArray, one_per_patient
 
 if TYPE_CHECKING:
-    from hte_utils.corrected.policies import Scores
-
-_CURVE_POINTS = 101
-_CURVE_RANGE = (0.01, 0.99)
+    from hte_utils.corrected.predictions import Cohort
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class TrueEffectCalibration:
+class TrueEffectCalibration(NamedTuple):
     """Predicted against true effects of the same patients, on one scale.
 
-    `intercept`, `slope`: Least squares of true on predicted effects: 0 and 1 if calibrated; a slope below 1 = predicted
-        too far apart.
+    `slope`: Least squares of true on predicted effects: 1 if calibrated; below 1 = predicted too far apart.
     `mean_error`: Mean of predicted minus true; positive = harm is overstated.
     `integrated_error`: Mean, over the patients, of the absolute distance of the prediction from the smooth curve of
         true effects given predictions: what is wrong with the predictions *as numbers*, whatever they leave
@@ -42,7 +46,6 @@ class TrueEffectCalibration:
     `curve`: Columns `predicted`, `true`: the smooth curve over the central 98 % of the predictions.
     """
 
-    intercept: float
     slope: float
     mean_error: float
     integrated_error: float
@@ -50,115 +53,82 @@ class TrueEffectCalibration:
     curve: pd.DataFrame
 
 
-@dataclass(frozen=True, slots=True)
-class BenefitRegression:
-    """Calibration of predicted effects by regression, on one scale.
-
-    `intercept`: What to add to every predicted effect: 0 if calibrated, below 0 if harm is overstated (slope fixed at
-        1).
-    `slope`: What to multiply the predictions' differences with: 1 if calibrated, 0 if they have nothing to do with the
-        effects, below 1 if they lie too far apart.
-    """
-
-    intercept: Estimate
-    slope: Estimate
-
-
 def calibrate_against_truth(predicted: npt.ArrayLike, true: npt.ArrayLike) -> TrueEffectCalibration:
     """Hold predicted effects against the true effects of the same patients, both of shape (patients,)."""
     found = point_metrics(predicted, true)
-    x, y = np.asarray(predicted, dtype=np.float64), np.asarray(true, dtype=np.float64)
-    columns = spline_columns(x, 6)
-    coefficients = np.linalg.lstsq(columns, y)[0]
-    first, last = (float(end) for end in np.quantile(x, _CURVE_RANGE))
-    at = np.linspace(first, last, _CURVE_POINTS)
-    return TrueEffectCalibration(
-        intercept=found.calibration_intercept,
-        slope=found.calibration_slope,
-        mean_error=found.bias,
-        integrated_error=float(np.abs(columns @ coefficients - x).mean()),
-        rmse=found.rmse,
-        curve=pd.DataFrame({"predicted": at, "true": spline_columns(x, 6, at=at) @ coefficients}),
-    )
+    x = np.asarray(predicted, dtype=np.float64)
+    columns, at = spline_columns(x, 6), curve_places(x)
+    coefficients = np.linalg.lstsq(columns, np.asarray(true, dtype=np.float64))[0]
+    integrated_error = float(np.abs(columns @ coefficients - x).mean())
+    curve = pd.DataFrame({"predicted": at, "true": spline_columns(x, 6, at=at) @ coefficients})
+    return TrueEffectCalibration(found.calibration_slope, found.bias, integrated_error, found.rmse, curve)
 
 
-def effects_by_predicted_group(
-    predictions: EffectPredictions, outcome: npt.ArrayLike, treatment: npt.ArrayLike, group: npt.ArrayLike
-) -> pd.DataFrame:
+def effects_by_predicted_group(predictions: EffectPredictions, cohort: Cohort, group: npt.ArrayLike) -> pd.DataFrame:
     """Compare the arms within groups of patients whose predicted risk difference is similar.
 
-    `predictions`, `outcome`, `treatment`: Of the same patients; outcomes and arms 0/1.
     `group`: Group of each patient from 1 (lowest predicted risk difference), shape (patients,): of cross-fitted
         predictions from `cross_fitting.groups_within_folds`.
 
-    Index `group`: 1 = lowest predicted risk difference (most benefit). Columns `n`, `predicted` (mean predicted risk
-    difference), `observed` (rate of the treated minus rate of the controls) with Newcombe's 95 % interval `lower`,
-    `upper`, and `events`. Probabilities; positive = harm. NaN where an arm is empty.
+    Index `group`: 1 = lowest predicted risk difference (most benefit). Columns `n`, `events`, `predicted` (mean
+    predicted risk difference), `true`, `observed` (rate of the treated minus rate of the controls) with Newcombe's 95 %
+    interval `lower`, `upper`. Probabilities; positive = harm. NaN where an arm is empty.
     """
     from statsmodels.stats.proportion import confint_proportions_2indep  # takes a second to import
 
-    y, arm = np.asarray(outcome, dtype=np.float64), np.asarray(treatment).astype(np.int64)
-    groups = np.asarray(group)
-    rows = []
-    for number in range(1, int(groups.max()) + 1):
-        here = groups == number
-        counts = [(int(y[here & (arm == which)].sum()), int((here & (arm == which)).sum())) for which in (1, 0)]
-        (events, n), (events_control, n_control) = counts
-        observed, ends = np.nan, (np.nan, np.nan)
-        if n and n_control:
-            observed = events / n - events_control / n_control
-            ends = confint_proportions_2indep(events, n, events_control, n_control, method="newcomb", compare="diff")
-        rows.append(
-            {
-                "n": int(here.sum()),
-                "events": events + events_control,
-                "predicted": float(predictions.risk_difference[here].mean()),
-                "observed": observed,
-                "lower": float(ends[0]),
-                "upper": float(ends[1]),
-            }
-        )
-    return pd.DataFrame(rows, index=pd.RangeIndex(1, len(rows) + 1, name="group"))
+    patients = pd.DataFrame(
+        {
+            "group": np.asarray(group),
+            "arm": cohort.treatment,
+            "event": cohort.outcome,
+            "predicted": predictions.risk_difference,
+            "true": cohort.risk_difference,
+        }
+    )
+    by_group = patients.groupby("group")
+    means = by_group[["predicted", "true"]].mean()
+    by_arm = patients.pivot_table(index="group", columns="arm", values="event", aggfunc=["sum", "size"])
+    counts = [by_arm[name, arm].to_numpy(dtype=np.float64) for arm in (1, 0) for name in ("sum", "size")]
+    events, n, events_control, n_control = counts
+    lower, upper = confint_proportions_2indep(*counts, method="newcomb", compare="diff")
+    observed = events / n - events_control / n_control
+    sizes = {"n": by_group.size(), "events": by_group["event"].sum()}
+    return means.assign(**sizes, observed=observed, lower=lower, upper=upper)
 
 
-def regress_log_odds_ratio(
-    predictions: EffectPredictions, outcome: npt.ArrayLike, treatment: npt.ArrayLike, *, p_treated: float
-) -> BenefitRegression:
-    """Calibration for benefit on the log odds ratio, by logistic regression.
+def regress_log_odds_ratio(predictions: EffectPredictions, cohort: Cohort) -> tuple[Estimate, Estimate]:
+    """Intercept and slope of the calibration for benefit on the log odds ratio, by logistic regression.
 
     ``logit P(event) = a + b m + c treatment + d (treatment - p) r``, where r is the predicted log odds ratio, p the
     probability of treatment, and ``m = logit(predicted baseline risk) + p r`` the predicted log odds, averaged over the
-    arms: `d` is the slope; with `d` fixed at 1, `c` is the intercept. Treatment is centred, because an error of the
-    predicted baseline risk goes into r with the opposite sign. In ``a + b logit(baseline risk) + treatment (c + d r)``,
-    as it is often written, the treated alone would feel it, and `d` lies above 0 without any effect at all. `d` is
-    exactly 1 for right predictions, and nearly 1 / k for those that are k times too far apart.
+    arms. `d` is the slope: what to multiply the predictions' differences with, 1 if calibrated, 0 if they have nothing
+    to do with the effects. With `d` fixed at 1, `c` is the intercept: what to add to every predicted effect, 0 if
+    calibrated, below 0 if harm is overstated.
+
+    Treatment is centred, because an error of the predicted baseline risk goes into r with the opposite sign. In
+    ``a + b logit(baseline risk) + treatment (c + d r)``, as it is often written, the treated alone would feel it, and
+    `d` lies above 0 without any effect at all. `d` is exactly 1 for right predictions, and nearly 1 / k for those that
+    are k times too far apart.
     """
-    y, arm = np.asarray(outcome, dtype=np.float64), np.asarray(treatment).astype(np.int64)
-    common, effect = _regressors(predictions, arm, p_treated)
-    return BenefitRegression(
-        intercept=last_coefficient(common, y, offset=effect),
-        slope=last_coefficient(np.column_stack([common, effect]), y),
-    )
+    common, effect = _regressors(predictions, cohort.treatment, cohort.p_treated)
+    outcome = cohort.outcome.astype(np.float64)
+    intercept = last_coefficient(common, outcome, offset=effect)
+    return intercept, last_coefficient(np.column_stack([common, effect]), outcome)
 
 
-def log_odds_ratio_calibration_of_truth(
-    predictions: EffectPredictions, untreated_risk: npt.ArrayLike, treated_risk: npt.ArrayLike, *, p_treated: float
-) -> tuple[float, float]:
+def true_log_odds_ratio_calibration(predictions: EffectPredictions, cohort: Cohort) -> tuple[float, float]:
     """Intercept and slope that `regress_log_odds_ratio` tends to in ever larger trials of such patients.
 
     Every patient enters in either arm, with its probability as weight and the true event probability as outcome.
-
-    `untreated_risk`, `treated_risk`: Their true event probabilities, shape (patients,).
-    `p_treated`: Probability of treatment.
     """
-    both = np.concatenate([np.asarray(untreated_risk), np.asarray(treated_risk)])
-    arm = np.repeat([0, 1], predictions.n_patients)
-    weights = np.where(arm == 1, p_treated, 1.0 - p_treated)[None]
+    risk = np.concatenate([cohort.untreated_risk, cohort.treated_risk])
+    arm = np.repeat([0, 1], cohort.outcome.size)
     twice = EffectPredictions.scattered([predictions, predictions], [np.arange(arm.size)])
-    common, effect = _regressors(twice, arm, p_treated)
-    fixed = fit_replicates(common, both, offset=effect, weights=weights)[0, -1]
-    free = fit_replicates(np.column_stack([common, effect]), both, weights=weights)[0, -1]
-    return float(fixed), float(free)
+    weights = np.where(arm == 1, cohort.p_treated, 1.0 - cohort.p_treated)[None]
+    common, effect = _regressors(twice, arm, cohort.p_treated)
+    fixed = fit_replicates(common, risk, offset=effect, weights=weights)
+    free = fit_replicates(np.column_stack([common, effect]), risk, weights=weights)
+    return float(fixed[0, -1]), float(free[0, -1])
 
 
 def _regressors(predictions: EffectPredictions, arm: IntArray, p_treated: float) -> tuple[FloatArray, FloatArray]:
@@ -166,21 +136,119 @@ def _regressors(predictions: EffectPredictions, arm: IntArray, p_treated: float)
     return np.column_stack([np.ones(arm.size), middle, arm]), (arm - p_treated) * predictions.log_odds_ratio
 
 
-def regress_risk_difference(predicted: npt.ArrayLike, scores: Scores) -> Estimate:
+def regress_risk_difference(predicted: npt.ArrayLike, scores: FloatArray) -> Estimate:
     """Slope of the calibration for benefit on the risk difference: doubly robust scores regressed on the predictions.
 
     The best linear predictor of Chernozhukov, Demirer, Duflo & Fernández-Val (2025); standard errors are robust to
     unequal variances.
 
     `predicted`: Predicted risk differences, shape (patients,); must not have been made from the outcomes in `scores`.
-    `scores`: Of the same patients.
+    `scores`: Of the same patients, from `decisions.doubly_robust_scores`.
     """
-    score = scores.risk_difference
-    x = one_per_patient("predicted", predicted, score.size)
+    x = one_per_patient("predicted", predicted, scores.size)
     if np.ptp(x) == 0.0:
         raise ValueError("all predicted effects are equal: there is no slope to estimate")
     centred = x - x.mean()
-    slope = float(centred @ score / (centred @ centred))
-    residual = score - score.mean() - slope * centred
+    slope = float(centred @ scores / (centred @ centred))
+    residual = scores - scores.mean() - slope * centred
     variance = np.square(centred * residual).sum() / (centred @ centred) ** 2 * x.size / (x.size - 2)  # HC1
     return Estimate.normal(slope, float(np.sqrt(variance)))
+
+
+class MatchedPairs(NamedTuple):
+    """Who is matched with whom: positions in the patients' table, shape (pairs,), by rising predicted effect."""
+
+    treated: IntArray
+    control: IntArray
+
+    @classmethod
+    def of(cls, predicted: FloatArray, treatment: IntArray, outcome: npt.NDArray[Any], *, seed: int = 1) -> Self:
+        """Match rank by rank; the larger arm leaves out its surplus, evenly over the ranks.
+
+        Equal predictions are put in random order, whatever the order of the table: which of them is matched with whom
+        depends on the seed and not on where they stand.
+
+        `predicted`, `treatment`, `outcome`: Predicted risk differences, 0/1, and 0/1 (or its probability), shape
+            (patients,).
+        `seed`: What decides among equals.
+        """
+        first, _ = tied_ranks(predicted)
+        rng = np.random.default_rng(seed)
+        # Patients who agree in rank, arm and outcome may change places: nothing that follows can tell them apart.
+        canonical = np.lexsort((outcome, treatment, first))
+        order = canonical[np.lexsort((rng.random(treatment.size), first[canonical]))]
+        treated, control = order[treatment[order] == 1], order[treatment[order] == 0]
+        n_pairs = min(treated.size, control.size)
+        middles = (np.arange(n_pairs) + 0.5) / n_pairs
+        return cls(*(who[(middles * who.size).astype(np.int64)] for who in (treated, control)))
+
+    def mean_of(self, values: FloatArray) -> FloatArray:
+        """A pair's prediction: the mean of its two, shape (pairs,)."""
+        return np.asarray((values[self.treated] + values[self.control]) / 2.0)
+
+    def effects(self, outcome: npt.NDArray[Any]) -> FloatArray:
+        """Observed effects (-1, 0, 1; 1 = harm), shape (..., pairs), of outcomes of shape (..., patients)."""
+        return np.asarray(outcome[..., self.treated] - outcome[..., self.control], dtype=np.float64)
+
+
+def concordance(predicted: FloatArray, chances: FloatArray) -> Estimate:
+    """C-for-benefit of pairs: 0.5 = no better than chance.
+
+    `predicted`: Predicted effects, shape (pairs,). Ties count one half.
+    `chances`: Probability of each observed effect (-1, 0, 1), shape (3, pairs): 0 or 1 once it is observed.
+
+    Expected concordant over expected comparable pairs of pairs. Standard error: root of the sum of the expected squares
+    of each pair's influence on this ratio of U-statistics. NaN if all effects are equal.
+    """
+    low, middle, high = chances
+    less = np.stack([np.zeros_like(low), low, low + middle])  # another pair's chance of a lower effect than -1, 0, 1
+    more = np.stack([middle + high, high, np.zeros_like(low)])
+    # Of another pair with a lower (higher) predicted effect, one must also observe a lower (higher) one.
+    good = _below(predicted, less) + more.sum(axis=1, keepdims=True) - _below(predicted, more) - (less + more) / 2.0
+    differs = (less + more).sum(axis=1, keepdims=True) - (less + more)
+    total = (chances * differs).sum()
+    if not total > 0.0:
+        return Estimate.normal(np.nan, np.nan)
+    value = float((chances * good).sum() / total)
+    influence = 2.0 * (good - value * differs) / total
+    return Estimate.normal(value, float(np.sqrt((chances * np.square(influence)).sum())))
+
+
+def _below(predicted: FloatArray, values: FloatArray) -> FloatArray:
+    """Sum of `values`, shape (rows, pairs), over the pairs predicted lower than each; equals count one half."""
+    first, last = tied_ranks(predicted)
+    sums = np.pad(np.cumsum(values[:, np.argsort(predicted, kind="stable")], axis=1), ((0, 0), (1, 0)))
+    return np.asarray((sums[:, first] + sums[:, last + 1]) / 2.0)
+
+
+def c_for_benefit(predicted: FloatArray, risk: npt.NDArray[Any], treatment: IntArray) -> Estimate:
+    """C-for-benefit of predicted risk differences; all arrays have shape (patients,).
+
+    `risk`: Outcomes (0/1) that the predictions do not know. Or each patient's true probability of the event under the
+        treatment the patient had: then the C-for-benefit over trials of the same patients, its standard deviation, and
+        between which values 95 % of them lie. That of the true effects is the best that can be had in such a trial.
+    """
+    pairs = MatchedPairs.of(predicted, treatment, risk)
+    treated, control = (np.asarray(risk[who], dtype=np.float64) for who in pairs)
+    better, worse = (1.0 - treated) * control, treated * (1.0 - control)
+    return concordance(pairs.mean_of(predicted), np.stack([better, 1.0 - better - worse, worse]))
+
+
+def e_for_benefit(
+    predictions: EffectPredictions, cohort: Cohort, *, n_simulated: int = 200, seed: int
+) -> tuple[float, Estimate]:
+    """E-for-benefit, and what right predictions would show: the mean over simulated trials with its Monte Carlo error.
+
+    The mean distance of predicted effects from the smooth curve of the pairs' observed ones (a probability). Never
+    negative, so above 0 for perfect predictions as well: there is no interval, since a percentile bootstrap adds that
+    bias a second time and excludes its own estimate.
+    """
+    pairs = MatchedPairs.of(predictions.risk_difference, cohort.treatment, cohort.outcome)
+    predicted = pairs.mean_of(predictions.risk_difference)
+    columns = spline_columns(predicted)
+    risk = predictions.risk_under(cohort.treatment)
+    simulated = np.random.default_rng(seed).random((n_simulated, risk.size)) < risk
+    effects = np.vstack([pairs.effects(cohort.outcome), pairs.effects(simulated.astype(np.float64))])
+    curves = columns @ np.linalg.lstsq(columns, effects.T)[0]
+    value, *right = np.abs(curves.T - predicted).mean(axis=1)
+    return float(value), Estimate.normal(float(np.mean(right)), float(np.std(right, ddof=1) / np.sqrt(n_simulated)))

@@ -1,7 +1,4 @@
-"""Figures on calibration: predicted against observed and true risks and effects.
-
-Figures on decisions: whom a ranking finds, and what following the predictions would do.
-"""
+"""Figures of chapter 10: predicted against observed and true risks and effects, rankings, and policies."""
 
 from __future__ import annotations
 
@@ -9,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hte_utils.corrected.decisions import EVERYBODY, GRID, NOBODY, ORACLE
+from hte_utils.corrected.validation import CROSS_FITTED, POINTS, TRUE
 from hte_utils.style import BLACK, BLUE, DIRECTION, GREEN, GREY, ORANGE, PURPLE, VERMILION, canvas, dots_with_intervals
 
 if TYPE_CHECKING:
@@ -18,24 +17,23 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from hte_utils.corrected.calibration import RiskCalibration, TrueRiskCalibration
+    from hte_utils.corrected.calibration import RiskCalibration
     from hte_utils.corrected.effect_calibration import TrueEffectCalibration
-    from hte_utils.corrected.policies import PolicyValue
-    from hte_utils.effects.monte_carlo import FloatArray
+    from hte_utils.model.checks import FloatArray
 
 
-_POINTS = 100.0
+_LINES = ((BLUE, "-"), (ORANGE, "--"), (PURPLE, "-."), (GREEN, (0, (1, 1))))
+_SHARE = "Share of patients treated, most predicted benefit first (%)"
 
 
-def risk_curves(found: Mapping[str, RiskCalibration], true: Mapping[str, TrueRiskCalibration]) -> Figure:
-    """Smooth calibration curves of the predicted risk, one panel a prediction.
+def risk_curves(found: Mapping[str, Mapping[str, RiskCalibration]]) -> Figure:
+    """Smooth calibration curves of the cross-fitted predicted risk with its 95 % band, one panel a prediction.
 
-    `found`: From the trial's outcomes (drawn with its 95 % band), by prediction.
-    `true`: What the curve is among new patients whose risks are known, by prediction.
+    `found`: From `validation.risk_calibrations`, by prediction; dashed: among new patients whose risks are known.
     """
     with canvas(2, (len(found) + 1) // 2, height=5.4) as drawn:
-        for axis, (label, calibration) in zip(drawn.axes, found.items(), strict=False):
-            curve, known = _POINTS * calibration.curve, _POINTS * true[label].curve
+        for axis, (label, by_kind) in zip(drawn.axes, found.items(), strict=False):
+            curve, known = POINTS * by_kind[CROSS_FITTED].curve, POINTS * by_kind[TRUE].curve
             _diagonal(axis, curve["predicted"], curve["observed"])
             axis.fill_between(curve["predicted"], curve["lower"], curve["upper"], color=BLUE, alpha=0.2, linewidth=0)
             axis.plot(curve["predicted"], curve["observed"], color=BLUE, label="observed in the trial, 95 % band")
@@ -46,18 +44,18 @@ def risk_curves(found: Mapping[str, RiskCalibration], true: Mapping[str, TrueRis
     return drawn.figure
 
 
-def effects_by_group(found: Mapping[str, pd.DataFrame], true: Mapping[str, FloatArray]) -> Figure:
+def effects_by_group(found: Mapping[str, pd.DataFrame]) -> Figure:
     """Risk difference in groups of patients with similar predictions: observed with its interval, and true.
 
-    `true`: Mean true risk difference in the same groups, shape (groups,), by prediction.
+    `found`: From `effect_calibration.effects_by_predicted_group`, by prediction.
     """
     with canvas(len(found), height=3.4, width=9.2, sharey=True) as drawn:
         for axis, (label, table) in zip(drawn.axes, found.items(), strict=True):
-            table = _POINTS * table[["predicted", "observed", "lower", "upper"]]
+            table = POINTS * table
             _diagonal(axis, table["predicted"], table["predicted"])
             columns = [table[name] for name in ("observed", "lower", "upper")]
             dots_with_intervals(axis, table["predicted"], columns, {"color": BLUE, "label": "observed, 95 % interval"})
-            axis.plot(table["predicted"], _POINTS * true[label], "D", color=VERMILION, markersize=5, label="true")
+            axis.plot(table["predicted"], table["true"], "D", color=VERMILION, markersize=5, label="true")
             axis.axhline(0, color="black", linewidth=0.7, linestyle=":")
             axis.set_title(label)
             axis.set(xlabel="Predicted risk difference (points)")
@@ -78,14 +76,14 @@ def effects_against_truth(
     some = slice(None, None, max(1, true.size // 1500))  # more dots would only cover each other
     with canvas(len(predicted), height=3.2, width=9.2, sharey=True) as drawn:
         for axis, (label, values) in zip(drawn.axes, predicted.items(), strict=True):
-            axis.plot(_POINTS * values[some], _POINTS * true[some], ".", color=GREY, markersize=2, alpha=0.5)
-            curve = _POINTS * found[label].curve
+            axis.plot(POINTS * values[some], POINTS * true[some], ".", color=GREY, markersize=2, alpha=0.5)
+            curve = POINTS * found[label].curve
             _diagonal(axis, curve["predicted"], curve["predicted"])
             axis.plot(curve["predicted"], curve["true"], color=ORANGE, linewidth=2, label="mean true effect")
             axis.set_title(label)
             axis.set(xlabel="Predicted risk difference (points)")
         drawn.axis.set(ylabel=f"True risk difference (points)\n{DIRECTION}")
-        drawn.axis.set_ylim(*(_POINTS * np.quantile(true, (0.001, 0.999))))
+        drawn.axis.set_ylim(*(POINTS * np.quantile(true, (0.001, 0.999))))
         drawn.axis.legend(loc="upper left")
     return drawn.figure
 
@@ -95,40 +93,31 @@ def _diagonal(axis: Axes, *values: pd.Series) -> None:
     axis.plot(ends, ends, color="black", linewidth=0.8, linestyle=":")
 
 
-_LINES = ((BLUE, "-"), (ORANGE, "--"), (PURPLE, "-."), (GREEN, (0, (1, 1))))
-_POINTS, _PER_THOUSAND = 100.0, 1000.0
-_SHARE = "Share of patients treated, most predicted benefit first (%)"
-
-
 def targeting_curves(estimated: pd.DataFrame, true: Mapping[str, FloatArray], best: FloatArray) -> Figure:
     """Targeting operator characteristics: estimated from the trial beside what is true.
 
     `estimated`: One prediction's curve from the trial's outcomes, and the true one of the same patients: what
-        `for_benefit.sequential_curve` returns.
-    `true`: True curves of rankings of new patients, by prediction.
+        `validation.sequential_curve` returns.
+    `true`: True curves of rankings of new patients on `decisions.GRID`, by prediction.
     `best`: True curve of the ranking by the true effects.
     """
+    shown = GRID >= 0.05
+    share = POINTS * GRID[shown]
     with canvas(2, height=3.6, width=9.2, sharey=True) as drawn:
         left, right = drawn.axes
-        curve = estimated[estimated["share"] >= 0.05]
-        share = _POINTS * curve["share"]
-        left.fill_between(share, _POINTS * curve["lower"], _POINTS * curve["upper"], color=BLUE, alpha=0.2, linewidth=0)
-        left.plot(share, _POINTS * curve["toc"], color=BLUE, label="estimated from the trial, 95 % band")
-        left.plot(share, _POINTS * curve["true"], color=VERMILION, linestyle="--", label="true, the same patients")
+        curve = estimated[shown]
+        left.fill_between(share, POINTS * curve["lower"], POINTS * curve["upper"], color=BLUE, alpha=0.2, linewidth=0)
+        left.plot(share, POINTS * curve["toc"], color=BLUE, label="estimated from the trial, 95 % band")
+        left.plot(share, POINTS * curve["true"], color=VERMILION, linestyle="--", label="true, the same patients")
         for (label, values), (colour, line) in zip(true.items(), _LINES, strict=False):
-            right.plot(*_on_grid(values), color=colour, linestyle=line, label=label)
-        right.plot(*_on_grid(best), color=BLACK, linewidth=1.6, label="ranked by the true effect")
+            right.plot(share, POINTS * values[shown], color=colour, linestyle=line, label=label)
+        right.plot(share, POINTS * best[shown], color=BLACK, linewidth=1.6, label="ranked by the true effect")
         for axis in drawn.axes:
             axis.axhline(0, color="black", linewidth=0.7, linestyle=":")
             axis.set(xlabel=_SHARE)
             axis.legend(loc="upper right")
         left.set(ylabel="Bleeds avoided per 100 treated,\nabove the average of all patients")
     return drawn.figure
-
-
-def _on_grid(curve: FloatArray) -> tuple[FloatArray, FloatArray]:
-    share = np.linspace(0.05, 1.0, 96)
-    return _POINTS * share, _POINTS * np.interp(share, np.arange(1, curve.size + 1) / curve.size, curve)
 
 
 def policy_differences(table: pd.DataFrame) -> Figure:
@@ -147,27 +136,22 @@ def policy_differences(table: pd.DataFrame) -> Figure:
     return drawn.figure
 
 
-def threshold_rules(
-    curves: Mapping[str, pd.DataFrame], nobody: PolicyValue, everybody: PolicyValue, oracle: PolicyValue
-) -> Figure:
+def threshold_rules(curves: Mapping[str, pd.DataFrame], values: pd.DataFrame) -> Figure:
     """True rate of bleeds under "treat if the probability of harm is below c", by c.
 
-    `nobody`, `everybody`, `oracle`: The policies to compare with.
+    `curves`: From `decisions.threshold_curve`, by prediction.
+    `values`: From `decisions.policy_values`, for the policies to compare with.
     """
     with canvas(2, height=3.5, width=9.2, sharex=True) as drawn:
         left, right = drawn.axes
         for (label, table), (colour, line) in zip(curves.items(), _LINES, strict=False):
-            left.plot(table.index, _PER_THOUSAND * table["event_rate"], color=colour, linestyle=line, label=label)
-            right.plot(table.index, _POINTS * table["share_treated"], color=colour, linestyle=line)
-        for value, name, colour in (
-            (nobody, "nobody", GREY),
-            (everybody, "everybody", GREY),
-            (oracle, "oracle", BLACK),
-        ):
-            left.axhline(_PER_THOUSAND * value.event_rate, color=colour, linewidth=0.9, linestyle=":")
-            left.annotate(
-                name, (0.0, _PER_THOUSAND * value.event_rate), textcoords="offset points", xytext=(2, 2), fontsize=8
-            )
+            left.plot(table.index, table["bleeds"], color=colour, linestyle=line, label=label)
+            right.plot(table.index, table["treated"] / 10.0, color=colour, linestyle=line)
+        for name, colour in ((NOBODY, GREY), (EVERYBODY, GREY), (ORACLE, BLACK)):
+            bleeds = float(values["bleeds"][name])
+            left.axhline(bleeds, color=colour, linewidth=0.9, linestyle=":")
+            word = name.split(" (")[0]
+            left.annotate(word, (0.0, bleeds), textcoords="offset points", xytext=(2, 2), fontsize=8)
         left.set(ylabel="Bleeds per 1000 patients", xlabel="Treat if the probability of harm is below c")
         right.set(ylabel="Share treated (%)", xlabel="Treat if the probability of harm is below c")
         drawn.figure.legend(*left.get_legend_handles_labels(), loc="outside upper left", ncols=2)

@@ -1,37 +1,36 @@
-"""What a fitted model predicts for single patients: one number for each, averaged over the posterior.
+"""What fitted models predict for single patients, and the patients to hold that against.
 
 The event is bleeding: a positive effect is harm. The predictions of a posterior are its means, patient by patient, so
 that ``treated_risk - baseline_risk`` is exactly ``risk_difference``; the log odds ratio is a mean of its own.
-
-Predictions with the means to tell the Monte Carlo error of any number made of them.
-
-The posterior's draws are cut into batches that are long against the autocorrelation; each batch gives predictions of
-its own, and they average to those of all draws. A number that is computed from each batch varies between batches as it
-would between short runs of the sampler, and its standard deviation over the root of their number is its Monte Carlo
-standard error: the method of batch means, for functions of many posterior means.
-
-The simplest competitor: a logistic regression on treatment, age, and their product, and nothing else.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from math import sqrt
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import expit, ndtr
 
-from hte_utils.effects.cate import GroupEffects, PatientEffects, over_blocks
+from hte_utils.effects.cate import EffectScale, GroupEffects, PatientEffects, over_blocks
+from hte_utils.effects.logistic import delta_method_errors, fit_logistic
+from hte_utils.effects.truth import true_cate
 from hte_utils.ledger.entries import Reproduced
 from hte_utils.model.checks import FloatArray, IntArray
+from hte_utils.model.spec import PAPER_SPEC
+from hte_utils.trial import P_TREATED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
+    import pandas as pd
     import xarray as xr
 
     from hte_utils.model.spec import Patients
+    from hte_utils.trial import TrialTruth
+
+_BATCHES = 8
 
 
 class EffectPredictions(NamedTuple):
@@ -47,83 +46,124 @@ class EffectPredictions(NamedTuple):
         Effect of treatment on the log odds of the event; positive = harm.
     p_harm
         Posterior probability that treatment raises the patient's risk.
+    batches
+        The same from each of several parts of the posterior's draws; none if there is no Monte Carlo error.
     """
 
     baseline_risk: FloatArray
     risk_difference: FloatArray
     log_odds_ratio: FloatArray
     p_harm: FloatArray
+    batches: tuple[EffectPredictions, ...] = ()
 
     @property
     def treated_risk(self) -> FloatArray:
         """Probability of the event with treatment, shape (patients,)."""
         return self.baseline_risk + self.risk_difference
 
-    @property
-    def n_patients(self) -> int:
-        """Number of patients."""
-        return self.baseline_risk.size
-
     def risk_under(self, treatment: npt.ArrayLike) -> FloatArray:
         """Probability of the event under the given treatment (1 = treated), shape (patients,)."""
         return np.where(np.asarray(treatment) == 1, self.treated_risk, self.baseline_risk)
 
-    @classmethod
-    def scattered(cls, parts: Sequence[EffectPredictions], rows: Sequence[IntArray]) -> EffectPredictions:
-        """Put predictions of several sets of patients back into one table; `rows` says where each part belongs."""
-        place = np.argsort(np.concatenate(rows), kind="stable")
-        return cls(*(np.concatenate(values)[place] for values in zip(*parts, strict=True)))
-
-
-def predict_effects(posterior: xr.DataTree, patients: Patients, *, group_effects: GroupEffects) -> EffectPredictions:
-    """Posterior means of every patient's risk and effect, and the probability of harm; arguments as `cate_draws`."""
-    return predict_batches(posterior, patients, group_effects=group_effects, n_batches=1)[0]
-
-
-def predict_batches(
-    posterior: xr.DataTree, patients: Patients, *, group_effects: GroupEffects, n_batches: int
-) -> tuple[EffectPredictions, ...]:
-    """As `predict_effects`, in one pass from each of several parts of equal length of the draws, chain after chain."""
-    effects = PatientEffects.of(posterior, patients, group_effects)
-
-    def block(rows: slice) -> FloatArray:
-        """Shape (predictions, patients, batches)."""
-        untreated, treated, ratio = effects.risks(rows)
-        means = [each.reshape(len(each), n_batches, -1).mean(axis=2) for each in (untreated, treated, ratio, ratio > 0)]
-        return np.stack([means[0], means[1] - means[0], *means[2:]])
-
-    found = np.concatenate(list(over_blocks(block, effects)), axis=1)
-    return tuple(EffectPredictions(*found[..., batch]) for batch in range(n_batches))
-
-
-_BATCHES = 8
-
-
-class BatchedPredictions(NamedTuple):
-    """Predictions from all draws, and from each batch of them (none if the predictions have no Monte Carlo error)."""
-
-    whole: EffectPredictions
-    batches: tuple[EffectPredictions, ...] = ()
-
     def number(self, compute: Callable[[EffectPredictions], float]) -> Reproduced:
-        """A number computed from the predictions, with its Monte Carlo standard error, for the ledger."""
-        value = float(compute(self.whole))
+        """A number computed from the predictions, with its Monte Carlo standard error, for the ledger.
+
+        The method of batch means, for functions of many posterior means: the number varies between batches of draws as
+        it would between short runs of the sampler.
+        """
+        value = float(compute(self))
         if not self.batches:
             return Reproduced(value)
         spread = float(np.std([compute(batch) for batch in self.batches], ddof=1))
         return Reproduced(value, spread / sqrt(len(self.batches)))
 
+    @classmethod
+    def scattered(cls, parts: Sequence[EffectPredictions], rows: Sequence[IntArray]) -> EffectPredictions:
+        """Put predictions of several sets of patients back into one table; `rows` says where each part belongs."""
+        place = np.argsort(np.concatenate(rows), kind="stable")
+        risk, difference, ratio, p_harm = (
+            np.concatenate(values)[place] for values in zip(*(part[:4] for part in parts), strict=True)
+        )
+        # Batch k of one part has nothing to do with batch k of another: together they are one run of all parts.
+        batches = zip(*(part.batches for part in parts), strict=True)
+        return cls(risk, difference, ratio, p_harm, tuple(cls.scattered(batch, rows) for batch in batches))
 
-def predict_in_batches(
-    posterior: xr.DataTree, patients: Patients, *, group_effects: GroupEffects
-) -> BatchedPredictions:
-    """As `effect_predictions.predict_effects`, in eight batches of draws.
 
-    So that batches are equal and none lies across two chains, there must be 1, 2, 4 or 8 chains, and up to seven draws
-    at the end of a chain are left out.
+def predict_effects(posterior: xr.DataTree, patients: Patients, *, group_effects: GroupEffects) -> EffectPredictions:
+    """Posterior means of every patient's risk and effect, and the probability of harm; arguments as `cate_draws`.
+
+    In eight batches of draws, long against their autocorrelation. So that batches are equal and none lies across two
+    chains, there must be 1, 2, 4 or 8 chains, and up to seven draws at the end of a chain are left out.
     """
     sizes = posterior["posterior"].sizes
     per_chain = _BATCHES // sizes["chain"]
     kept = posterior.isel(draw=slice(0, per_chain * (sizes["draw"] // per_chain)))
-    batches = predict_batches(kept, patients, group_effects=group_effects, n_batches=_BATCHES)
-    return BatchedPredictions(EffectPredictions(*np.mean(batches, axis=0)), batches)
+    effects = PatientEffects.of(kept, patients, group_effects)
+
+    def block(rows: slice) -> FloatArray:
+        """Shape (predictions, patients, batches)."""
+        untreated, treated, ratio = effects.risks(rows)
+        means = [each.reshape(len(each), _BATCHES, -1).mean(axis=2) for each in (untreated, treated, ratio, ratio > 0)]
+        return np.stack([means[0], means[1] - means[0], *means[2:]])
+
+    found = np.concatenate(list(over_blocks(block, effects)), axis=1)
+    risk, difference, ratio, p_harm = found.mean(axis=2)
+    batches = tuple(EffectPredictions(*found[..., batch]) for batch in range(_BATCHES))
+    return EffectPredictions(risk, difference, ratio, p_harm, batches)
+
+
+def predict_by_age(trial: pd.DataFrame, patients: pd.DataFrame) -> EffectPredictions:
+    """The simplest competitor: a logistic regression on treatment, age and their product, by maximum likelihood.
+
+    Fitted to `trial`, it predicts `patients`. The probability of harm is that of the normal approximation to the log
+    odds ratio at the patient's age.
+    """
+    design = PAPER_SPEC.design(trial)
+    column = design.prognostic_labels.index("age")
+    age, arm = design.prognostic[:, column], design.treatment
+    fit = fit_logistic(np.column_stack([np.ones(age.size), age, arm, arm * age]), design.outcome)
+    line = np.column_stack([np.ones(len(patients)), design.apply(patients).prognostic[:, column]])
+    log_odds, effect = line @ fit.coefficients[:2], line @ fit.coefficients[2:]
+    se = delta_method_errors(line, fit.covariance[2:, 2:])
+    risk = expit(log_odds)
+    return EffectPredictions(risk, expit(log_odds + effect) - risk, effect, ndtr(effect / se))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cohort:
+    """Randomised patients with outcomes and with the truth. All arrays have shape (patients,).
+
+    `outcome`, `treatment`: 0/1.
+    `untreated_risk`, `risk_difference`, `log_odds_ratio`: True probability of the event without treatment, and the true
+        effect on two scales; positive = harm.
+    `p_treated`: Probability with which each was randomised to treatment: the design's, not the share that came out.
+    """
+
+    outcome: IntArray
+    treatment: IntArray
+    untreated_risk: FloatArray
+    risk_difference: FloatArray
+    log_odds_ratio: FloatArray
+    p_treated: float
+
+    @classmethod
+    def of(cls, truth: TrialTruth) -> Self:
+        """Take what is needed from a trial of Listing 1."""
+        outcome, treatment = truth.event.astype(np.int64), truth.treatment.astype(np.int64)
+        log_odds_ratio = true_cate(truth, EffectScale.LOG_ODDS_RATIO)
+        return cls(outcome, treatment, truth.baseline_risk, truth.risk_difference, log_odds_ratio, P_TREATED)
+
+    @property
+    def treated_risk(self) -> FloatArray:
+        """True probability of the event with treatment."""
+        return self.untreated_risk + self.risk_difference
+
+    @property
+    def factual_risk(self) -> FloatArray:
+        """True probability of the event under the treatment the patient had."""
+        return np.where(self.treatment == 1, self.treated_risk, self.untreated_risk)
+
+    def rows(self, rows: IntArray) -> Self:
+        """Some of the patients."""
+        names = ("outcome", "treatment", "untreated_risk", "risk_difference", "log_odds_ratio")
+        return replace(self, **{name: getattr(self, name)[rows] for name in names})

@@ -26,26 +26,32 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit, logit
 
-from hte_utils.corrected import cross_fitting as age_alone
 from hte_utils.corrected import subgroups
-from hte_utils.corrected.calibration import Estimate, bootstrapped_ici, calibrate_risk_against_truth
+from hte_utils.corrected.calibration import Estimate, calibrate_risk, calibrate_risk_against_truth
 from hte_utils.corrected.cross_fitting import (
+    AGE,
+    ALL_MODIFIERS,
+    COMPUTED,
+    IMPLIED,
+    MODELS,
+    N_FOLDS,
+    arm_balanced_folds,
     bayesian,
-    fit_folds,
+    cross_fit,
     groups_within_folds,
-    predict_folds,
     predict_sequentially,
+    predictors,
 )
+from hte_utils.corrected.decisions import doubly_robust_scores, policy_difference
 from hte_utils.corrected.effect_calibration import effects_by_predicted_group
-from hte_utils.corrected.for_benefit import NOTHING, Cohort, estimates, sequential_inference, true_values
-from hte_utils.corrected.policies import doubly_robust_scores, estimated_difference, treat_if_predicted_to_benefit
-from hte_utils.corrected.predictions import predict_effects
-from hte_utils.effects import averages as std
+from hte_utils.corrected.predictions import Cohort, EffectPredictions, predict_effects
+from hte_utils.corrected.validation import NOTHING, benefit_estimates, sequential_inference, true_benefit_values
+from hte_utils.effects.averages import Measure, standardised_risks
 from hte_utils.effects.cate import GroupEffects
 from hte_utils.effects.interaction_tests import listing_2_interactions
 from hte_utils.effects.logistic import fit_replicates
 from hte_utils.ledger.report import Proof
-from hte_utils.model.candidates import ALL_MODIFIERS_MODEL, PAPER_MODEL
+from hte_utils.model.candidates import PAPER_MODEL
 from hte_utils.model.fit import library_versions
 from hte_utils.model.quick_posterior import quick_posterior
 from hte_utils.trial import P_TREATED, simulate_truth, trial_table
@@ -53,19 +59,14 @@ from hte_utils.trial import P_TREATED, simulate_truth, trial_table
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from hte_utils.corrected.cross_fitting import Predictor
-    from hte_utils.corrected.predictions import EffectPredictions
-
 CONSTANT_RATIO: Final = "constant odds ratio"
 CONSTANT_DIFFERENCE: Final = "constant risk difference"
 PAPER_DESIGN: Final = "the paper's design"
 DESIGNS: Final = (CONSTANT_RATIO, CONSTANT_DIFFERENCE, PAPER_DESIGN)
-IMPLIED, COMPUTED = "Listing 2, as implied", "Listing 2, as computed"
-ALL_MODIFIERS, AGE = "all-modifiers model", "age alone"
-POOLED: Final = "pooled cross-fitting"
+SEQUENTIAL_METHODS: Final = (IMPLIED, COMPUTED, ALL_MODIFIERS, AGE)
+POOLED, ICI = "pooled cross-fitting", "ICI"
 INTERACTIONS, GROUPS, POLICY, CONTRASTS = "interaction test", "groups", "policy", "contrasts"
 COLUMNS: Final = ("design", "trial", "method", "statistic", "value", "se", "lower", "upper", "true")
-ICI: Final = "ICI"
 SHARE_OF_SD: Final = 0.05
 _ONE_PATIENT: Final = {GROUPS: 0.0125, POLICY: 0.002, "C-for-benefit": 0.005}
 _LEVEL: Final = 0.05
@@ -77,16 +78,6 @@ SUBGROUPS: Final = (
     subgroups.ByCategory("diabetes", "diabetes"),
 )
 """The subgroups of chapter 9."""
-
-
-def predictors() -> tuple[Predictor, ...]:
-    """What predicts effects in chapter 10, for `predict_sequentially`."""
-    both = {IMPLIED: GroupEffects.INCLUDED, COMPUTED: GroupEffects.LEFT_OUT}
-    return (
-        bayesian(PAPER_MODEL.spec, PAPER_MODEL.priors, both),
-        bayesian(ALL_MODIFIERS_MODEL.spec, ALL_MODIFIERS_MODEL.priors, {ALL_MODIFIERS: GroupEffects.INCLUDED}),
-        lambda earlier, following, _: {AGE: age_alone.predict_by_age(earlier, following)},
-    )
 
 
 def simulated_trial(design: str, number: int) -> tuple[pd.DataFrame, Cohort]:
@@ -144,20 +135,20 @@ def _sequential(trial: pd.DataFrame, cohort: Cohort, number: int) -> Iterator[_R
 
 
 def _cross_fitted(trial: pd.DataFrame, cohort: Cohort, number: int) -> Iterator[_Row]:
-    crossed = predict_folds(fit_folds(trial, PAPER_MODEL.spec, priors=PAPER_MODEL.priors, seed=number))
-    predictions = crossed.predictions
-    true = true_values(predictions, cohort)
-    for statistic, found in estimates(predictions, cohort).items():
+    predictor = bayesian(PAPER_MODEL, {IMPLIED: GroupEffects.INCLUDED}, draws=2 * _EFFECTIVE_DRAWS)
+    predictions = cross_fit(trial, cohort.treatment, predictor, seed=number)[IMPLIED]
+    true = true_benefit_values(predictions, cohort)
+    for statistic, found in benefit_estimates(predictions, cohort).items():
         yield _row(POOLED, statistic, found, true[statistic])
-    group = groups_within_folds(predictions.risk_difference, crossed.fold, _N_GROUPS)
-    table = effects_by_predicted_group(predictions, cohort.outcome, cohort.treatment, group)
-    for place, row in table.iterrows():
-        mean = cohort.risk_difference[group == place].mean()
-        yield GROUPS, f"Q{place}", row["observed"], np.nan, row["lower"], row["upper"], float(mean)
-    policy = treat_if_predicted_to_benefit(predictions)
+    fold = arm_balanced_folds(cohort.treatment, N_FOLDS, number)
+    group = groups_within_folds(predictions.risk_difference, fold, _N_GROUPS)
+    for place, row in effects_by_predicted_group(predictions, cohort, group).iterrows():
+        yield GROUPS, f"Q{place}", row["observed"], np.nan, row["lower"], row["upper"], row["true"]
     scores = doubly_robust_scores(predictions, cohort.outcome, cohort.treatment, p_treated=cohort.p_treated)
-    gained = estimated_difference(policy, np.zeros_like(policy), scores)
-    yield _row(POLICY, "against nobody", gained, float((policy * cohort.risk_difference).mean()))
+    policy = predictions.risk_difference < 0
+    nobody = np.zeros_like(policy)
+    true_gain = policy_difference(policy, nobody, cohort.risk_difference).value
+    yield _row(POLICY, "against nobody", policy_difference(policy, nobody, scores), true_gain)
 
 
 def _contrasts(trial: pd.DataFrame, cohort: Cohort, number: int) -> Iterator[_Row]:
@@ -165,55 +156,53 @@ def _contrasts(trial: pd.DataFrame, cohort: Cohort, number: int) -> Iterator[_Ro
     names = list(members.columns)
     pairs = [(names[k], names[k + 1]) for k in range(1, len(names), 2)]
     means = {name: cohort.risk_difference[members[name].to_numpy()].mean() for name in names}
-    for model in (PAPER_MODEL, ALL_MODIFIERS_MODEL):
+    for model, _ in MODELS:
         design = model.design(trial)
         seed = np.random.SeedSequence((number, 0))
         posterior = quick_posterior(design, priors=model.priors, draws=_EFFECTIVE_DRAWS, seed=seed).tree()
-        risks = std.standardised_risks(posterior, design, members)
-        table = subgroups.subgroup_contrasts(risks, pairs).xs(std.Measure.RISK_DIFFERENCE.name, level="measure")
+        risks = standardised_risks(posterior, design, members)
+        table = subgroups.subgroup_contrasts(risks, pairs).xs(Measure.RISK_DIFFERENCE.name, level="measure")
         for (first, second), row in zip(pairs, table.itertuples(), strict=True):
             true = float(means[second] - means[first])
             yield f"{CONTRASTS}, {model.label}", second.split(":")[0], row.mean, np.nan, row.lower, row.upper, true
 
 
-def bootstrapped_ici_of(number: int, predicted: Predicted) -> pd.DataFrame:
+def bootstrapped_ici(number: int, predicted: Callable[[pd.DataFrame], EffectPredictions]) -> pd.DataFrame:
     """Percentile interval of the ICI in a new trial of the paper's design: columns `COLUMNS`.
 
     `predicted`: Predicts the patients of a table, from a model that has not seen them.
     """
     trial, cohort = simulated_trial(PAPER_DESIGN, number)
     risk = predicted(trial).risk_under(cohort.treatment)
-    value, *replicates = bootstrapped_ici(cohort.outcome, risk, cohort.treatment, seed=number)
-    lower, upper = np.quantile(replicates, (0.025, 0.975))
+    found = calibrate_risk(cohort.outcome, risk, strata=cohort.treatment, seed=number)
+    lower, upper = np.quantile(found.ici_replicates, (0.025, 0.975))
     true = calibrate_risk_against_truth(cohort.factual_risk, risk).ici
-    row = (PAPER_DESIGN, number, ICI, "percentile bootstrap", value, np.std(replicates, ddof=1), lower, upper, true)
-    return pd.DataFrame([row], columns=list(COLUMNS))
-
-
-type Predicted = Callable[[pd.DataFrame], EffectPredictions]
-
-
-def paper_predictions() -> Predicted:
-    """Listing 2, as implied, fitted to the paper's trial."""
-    design = PAPER_MODEL.design(trial_table(simulate_truth(_N_PATIENTS, 123)))
-    posterior = quick_posterior(design, priors=PAPER_MODEL.priors, draws=_EFFECTIVE_DRAWS, seed=1).tree()
-    return lambda trial: predict_effects(posterior, design.apply(trial), group_effects=GroupEffects.INCLUDED)
+    interval = Estimate(found.ici, float(np.std(found.ici_replicates, ddof=1)), float(lower), float(upper))
+    return pd.DataFrame(
+        [(PAPER_DESIGN, number, *_row(ICI, "percentile bootstrap", interval, true))], columns=list(COLUMNS)
+    )
 
 
 def run(store: Path, trials: int) -> pd.DataFrame:
     """Analyse what is not in `store` yet, one file a trial, and return all of it."""
     store.mkdir(parents=True, exist_ok=True)
-    predicted = paper_predictions()
+    design = PAPER_MODEL.design(trial_table(simulate_truth(_N_PATIENTS, 123)))
+    posterior = quick_posterior(design, priors=PAPER_MODEL.priors, draws=_EFFECTIVE_DRAWS, seed=1).tree()
+
+    def predicted(trial: pd.DataFrame) -> EffectPredictions:
+        """By Listing 2, as implied, fitted to the paper's trial."""
+        return predict_effects(posterior, design.apply(trial), group_effects=GroupEffects.INCLUDED)
+
     tables = []
     for number in range(trials):
-        for place, design in enumerate(DESIGNS):
+        for place, name in enumerate(DESIGNS):
             file = store / f"{place}-{number:05}.parquet"
             if not file.exists():
                 part = file.with_suffix(".part")
-                analyse(design, number).to_parquet(part)
+                analyse(name, number).to_parquet(part)
                 part.rename(file)
             tables.append(pd.read_parquet(file))
-        tables.append(bootstrapped_ici_of(number, predicted))
+        tables.append(bootstrapped_ici(number, predicted))
     return pd.concat(tables, ignore_index=True)
 
 

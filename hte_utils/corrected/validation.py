@@ -1,89 +1,146 @@
-"""Several predictions side by side: how calibrated they are, how they rank, and what acting on them would do.
+"""Several predictions side by side: what is estimated of their effects, with intervals that hold, and what is true.
 
-Each `Candidate` predicts the same trial twice, in hindsight (apparent) and without having seen the patient
-(cross-fitted), and a large number of new patients whose true risks are known. The tables are for readers: formatted,
-effects in percentage points or bleeds per 1000 patients; positive = harm.
+Calibration (intercept and slope on the log odds, slope on the risk difference), ranking (AUTOC, QINI) and
+discrimination (C-for-benefit), each fold by fold and combined as in `hte_utils.corrected.cross_fitting`. How often each
+interval excludes "nothing" where there is nothing, and how often it holds what is true, is measured in
+`hte_utils.corrected.rates`. Tables are for readers: formatted, effects in percentage points; positive effects are harm,
+and benefit is a negative risk difference.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Final, NamedTuple
 
+import numpy as np
 import pandas as pd
 
-from hte_utils.corrected.calibration import (
-    RiskCalibration,
-    TrueRiskCalibration,
-    calibrate_risk,
-    calibrate_risk_against_truth,
+from hte_utils.corrected.calibration import Estimate, RiskCalibration, calibrate_risk, calibrate_risk_against_truth
+from hte_utils.corrected.cross_fitting import combine_folds
+from hte_utils.corrected.decisions import GRID, autoc, doubly_robust_scores, qini, toc
+from hte_utils.corrected.effect_calibration import (
+    c_for_benefit,
+    calibrate_against_truth,
+    e_for_benefit,
+    regress_log_odds_ratio,
+    regress_risk_difference,
+    true_log_odds_ratio_calibration,
 )
-from hte_utils.corrected.cross_fitting import predict_folds_in_batches
-from hte_utils.corrected.effect_calibration import calibrate_against_truth
-from hte_utils.corrected.for_benefit import NOTHING, Cohort, e_for_benefit, estimates, true_values
-from hte_utils.corrected.policies import autoc, qini, toc
-from hte_utils.corrected.predictions import BatchedPredictions, predict_in_batches
+from hte_utils.effects.evaluation import point_metrics
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    import xarray as xr
-
-    from hte_utils.corrected.cross_fitting import FoldModel
-    from hte_utils.corrected.predictions import EffectPredictions
-    from hte_utils.effects.cate import GroupEffects
-    from hte_utils.model.spec import Patients, TrialDesign
+    from hte_utils.corrected.cross_fitting import NextFold
+    from hte_utils.corrected.predictions import Cohort, EffectPredictions
 
 APPARENT, CROSS_FITTED, SEQUENTIAL, TRUE = "apparent", "cross-fitted", "sequential", "true (new patients)"
 POINTS = 100.0
 
+NOTHING: Final = {
+    "intercept (log odds)": 0.0,
+    "slope (log odds)": 0.0,
+    "slope (risk)": 0.0,
+    "AUTOC": 0.0,
+    "QINI": 0.0,
+    "C-for-benefit": 0.5,
+}
+"""The statistics, and the value of each where predictions have nothing to do with the effects (of the intercept: where
+they are right on average)."""
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Candidate:
+
+class Candidate(NamedTuple):
     """One way to predict: for the trial's patients in hindsight, without having seen them, and for new patients."""
 
-    apparent: BatchedPredictions
-    cross_fitted: BatchedPredictions
-    fresh: BatchedPredictions
-
-    @classmethod
-    def of(
-        cls,
-        posterior: xr.DataTree,
-        design: TrialDesign,
-        folds: tuple[FoldModel, ...],
-        fresh: Patients,
-        group_effects: GroupEffects,
-    ) -> Self:
-        """Predict the trial's patients and new ones from a posterior, and the folds from theirs."""
-        return cls(
-            predict_in_batches(posterior, design, group_effects=group_effects),
-            predict_folds_in_batches(folds, group_effects=group_effects),
-            predict_in_batches(posterior, fresh, group_effects=group_effects),
-        )
+    apparent: EffectPredictions
+    cross_fitted: EffectPredictions
+    fresh: EffectPredictions
 
     def of_trial(self) -> dict[str, EffectPredictions]:
         """Predictions for the trial's own patients, by how they were made."""
-        return {APPARENT: self.apparent.whole, CROSS_FITTED: self.cross_fitted.whole}
+        return {APPARENT: self.apparent, CROSS_FITTED: self.cross_fitted}
 
 
-def risk_calibrations(candidate: Candidate, trial: Cohort, *, seed: int) -> dict[str, RiskCalibration]:
-    """Calibration of the predicted risk in the trial, by how the predictions were made."""
-    return {
+def benefit_estimates(predictions: EffectPredictions, cohort: Cohort) -> dict[str, Estimate]:
+    """Every statistic from outcomes, by the names of `NOTHING`: valid for predictions that do not know the outcomes."""
+    scores = doubly_robust_scores(predictions, cohort.outcome, cohort.treatment, p_treated=cohort.p_treated)
+    predicted = predictions.risk_difference
+    found = (
+        *regress_log_odds_ratio(predictions, cohort),
+        regress_risk_difference(predicted, scores),
+        autoc(-predicted, -scores),
+        qini(-predicted, -scores),
+        c_for_benefit(predicted, cohort.outcome, cohort.treatment),
+    )
+    return dict(zip(NOTHING, found, strict=True))
+
+
+def true_benefit_values(predictions: EffectPredictions, cohort: Cohort) -> dict[str, float]:
+    """Every statistic with the true risks in place of outcomes: what `benefit_estimates` estimates."""
+    predicted, true = predictions.risk_difference, cohort.risk_difference
+    found = (
+        *true_log_odds_ratio_calibration(predictions, cohort),
+        point_metrics(predicted, true).calibration_slope,
+        autoc(-predicted, -true).value,
+        qini(-predicted, -true).value,
+        c_for_benefit(predicted, cohort.factual_risk, cohort.treatment).value,
+    )
+    return dict(zip(NOTHING, found, strict=True))
+
+
+def sequential_inference(deals: Sequence[Sequence[NextFold]], cohort: Cohort) -> pd.DataFrame:
+    """Every statistic of sequential predictions, with its 95 % interval.
+
+    `deals`: One prediction's folds, from `predict_sequentially`.
+    `cohort`: The trial's patients.
+
+    Index: statistic. `value`, `se`, `lower`, `upper`; `over_deals`, the standard deviation of the estimate over the
+    deals (its own luck); `true`, what it estimates: the same means of what is true of the same predictions.
+    """
+    by_deal = []
+    for deal in deals:
+        parts = [(fold.predictions, cohort.rows(fold.rows)) for fold in deal]
+        found = [[(each.value, each.se) for each in benefit_estimates(*part).values()] for part in parts]
+        values, errors = np.moveaxis(np.array(found), 2, 0)
+        true = np.array([list(true_benefit_values(*part).values()) for part in parts])
+        value, error, weights = combine_folds(values, errors)
+        by_deal.append([value, error, (weights * true).sum(axis=0)])
+    value, error, true = np.mean(by_deal, axis=0)
+    whole = [Estimate.normal(*each) for each in zip(value, error, strict=True)]
+    spread = np.std([each[0] for each in by_deal], axis=0, ddof=1) if len(by_deal) > 1 else np.nan
+    table = pd.DataFrame(whole, index=list(NOTHING))
+    return table.assign(over_deals=spread, true=true)
+
+
+def sequential_curve(deals: Sequence[Sequence[NextFold]], cohort: Cohort) -> pd.DataFrame:
+    """Targeting curve of sequential predictions: the mean of the folds' curves.
+
+    `share` (q: 0.01 to 1), `toc`, pointwise 95 % interval `lower`, `upper`, and `true`: the same with true effects.
+    """
+    curves = []
+    for deal in deals:
+        found = []
+        for predictions, rows in deal:
+            fold, priority = cohort.rows(rows), -predictions.risk_difference
+            scores = doubly_robust_scores(predictions, fold.outcome, fold.treatment, p_treated=fold.p_treated)
+            found.append([*toc(priority, -scores), toc(priority, -fold.risk_difference)[0]])
+        value, error, true = np.moveaxis(np.array(found), 1, 0)
+        curves.append([value.mean(axis=0), np.sqrt(np.square(error).sum(axis=0)) / len(deal), true.mean(axis=0)])
+    value, error, true = np.mean(curves, axis=0)
+    unit = Estimate.normal(0.0, 1.0)
+    table = {"lower": value + unit.lower * error, "upper": value + unit.upper * error, "true": true}
+    return pd.DataFrame({"share": GRID, "toc": value} | table)
+
+
+def risk_calibrations(candidate: Candidate, trial: Cohort, fresh: Cohort, *, seed: int) -> dict[str, RiskCalibration]:
+    """Calibration of the predicted risk, by how the predictions were made; among new patients against true risks."""
+    found = {
         kind: calibrate_risk(trial.outcome, predictions.risk_under(trial.treatment), strata=trial.treatment, seed=seed)
         for kind, predictions in candidate.of_trial().items()
     }
+    return found | {TRUE: calibrate_risk_against_truth(fresh.factual_risk, candidate.fresh.risk_under(fresh.treatment))}
 
 
-def true_risk_calibration(candidate: Candidate, fresh: Cohort) -> TrueRiskCalibration:
-    """What these calibrations would be in ever larger trials."""
-    return calibrate_risk_against_truth(fresh.factual_risk, candidate.fresh.whole.risk_under(fresh.treatment))
-
-
-def risk_calibration_table(
-    found: Mapping[str, Mapping[str, RiskCalibration]], true: Mapping[str, TrueRiskCalibration]
-) -> pd.DataFrame:
-    """Lay out calibrations of the predicted risk, with 95 % intervals, and what they truly are.
+def risk_calibration_table(found: Mapping[str, Mapping[str, RiskCalibration]]) -> pd.DataFrame:
+    """Lay out what `risk_calibrations` found, by candidate, with 95 % intervals.
 
     Index: candidate and kind of prediction. Text columns; ICI in percentage points, beside its mean for predictions
     that are right (`ICI if right`, ± its Monte Carlo error).
@@ -91,11 +148,10 @@ def risk_calibration_table(
     rows = {}
     for label, by_kind in found.items():
         for kind, each in by_kind.items():
-            right = f"{POINTS * each.ici_if_calibrated:.2f} ± {POINTS * each.ici_if_calibrated_mcse:.2f}"
-            ici = f"{POINTS * each.ici:.2f}"
-            rows[label, kind] = [f"{each.intercept:+.2f}", f"{each.slope:.2f}", ici, right]
-        known = true[label]
-        rows[label, TRUE] = [f"{known.intercept:+.2f}", f"{known.slope:.2f}", f"{POINTS * known.ici:.2f}", ""]
+            row = [f"{each.intercept:+.2f}", f"{each.slope:.2f}", f"{POINTS * each.ici:.2f}", _right(each.ici_if_right)]
+            if kind == TRUE:
+                row = [f"{each.intercept.value:+.2f}", f"{each.slope.value:.2f}", row[2], ""]
+            rows[label, kind] = row
     return _table(rows, ["intercept", "slope", "ICI (points)", "ICI if right"])
 
 
@@ -103,14 +159,9 @@ def effect_truth_table(candidates: Mapping[str, Candidate], fresh: Cohort) -> pd
     """Predicted against true effects of the new patients on two scales; numbers, risk differences in points."""
     rows = {}
     for label, candidate in candidates.items():
-        for scale, name, factor in (
-            ("risk difference", "risk_difference", POINTS),
-            ("log odds ratio", "log_odds_ratio", 1),
-        ):
-            found = calibrate_against_truth(
-                factor * getattr(candidate.fresh.whole, name), factor * getattr(fresh, name)
-            )
-            rows[label, scale] = [found.slope, found.mean_error, found.integrated_error, found.rmse]
+        for scale, factor in (("risk difference", POINTS), ("log odds ratio", 1.0)):
+            predicted, true = (factor * getattr(each, scale.replace(" ", "_")) for each in (candidate.fresh, fresh))
+            rows[label, scale] = list(calibrate_against_truth(predicted, true)[:4])
     return _table(rows, ["slope", "mean error", "integrated error", "RMSE"])
 
 
@@ -128,26 +179,18 @@ def benefit_table(
     """
     rows = {}
     for label, candidate in candidates.items():
-        hindsight = {name: each.value for name, each in estimates(candidate.apparent.whole, trial).items()}
-        rows[label, APPARENT] = {name: _shown(name, value) for name, value in hindsight.items()}
-        found = sequential[label]
-        rows[label, SEQUENTIAL] = {
-            str(name): "{} ({} to {})".format(*(_shown(str(name), each) for each in row))
-            for name, row in zip(found.index, found[["value", "lower", "upper"]].to_numpy().tolist(), strict=True)
-        }
-        rows[label, TRUE] = {
-            name: _shown(name, each) for name, each in true_values(candidate.fresh.whole, fresh).items()
-        }
-    best = toc(-fresh.risk_difference, -fresh.risk_difference)
-    areas = {"AUTOC": _shown("AUTOC", autoc(best)), "QINI": _shown("QINI", qini(best))}
-    rows["the true effects", TRUE] = dict.fromkeys(NOTHING, "") | areas
-    return _table({key: list(row.values()) for key, row in rows.items()}, list(NOTHING))
-
-
-def _shown(statistic: str, value: float) -> str:
-    if statistic in ("AUTOC", "QINI"):
-        return f"{POINTS * value:+.2f}"
-    return f"{value:+.2f}" if statistic.startswith("intercept") else f"{value:.2f}"
+        hindsight = {name: each.value for name, each in benefit_estimates(candidate.apparent, trial).items()}
+        rows[label, APPARENT] = [_shown(name, value) for name, value in hindsight.items()]
+        found = sequential[label].loc[list(NOTHING), ["value", "lower", "upper"]]
+        rows[label, SEQUENTIAL] = [
+            "{} ({} to {})".format(*(_shown(name, each) for each in row))
+            for name, row in zip(NOTHING, found.to_numpy().tolist(), strict=True)
+        ]
+        rows[label, TRUE] = [_shown(*each) for each in true_benefit_values(candidate.fresh, fresh).items()]
+    benefit = -fresh.risk_difference
+    best = {"AUTOC": autoc(benefit, benefit).value, "QINI": qini(benefit, benefit).value}
+    rows["the true effects", TRUE] = [_shown(name, best[name]) if name in best else "" for name in NOTHING]
+    return _table(rows, list(NOTHING))
 
 
 def e_for_benefit_table(
@@ -157,14 +200,21 @@ def e_for_benefit_table(
     rows = {}
     for label, candidate in candidates.items():
         for kind, predictions in candidate.of_trial().items():
-            found = e_for_benefit(predictions, trial.outcome, trial.treatment, seed=seed)
-            rows[label, kind] = [
-                f"{POINTS * found.value:.2f}",
-                f"{POINTS * found.if_right:.2f} ± {POINTS * found.if_right_mcse:.2f}",
-            ]
-        known = calibrate_against_truth(candidate.fresh.whole.risk_difference, fresh.risk_difference)
+            value, if_right = e_for_benefit(predictions, trial, seed=seed)
+            rows[label, kind] = [f"{POINTS * value:.2f}", _right(if_right)]
+        known = calibrate_against_truth(candidate.fresh.risk_difference, fresh.risk_difference)
         rows[label, TRUE] = [f"{POINTS * known.integrated_error:.2f}", ""]
     return _table(rows, ["E-for-benefit (points)", "if right"])
+
+
+def _right(distance: Estimate) -> str:
+    return f"{POINTS * distance.value:.2f} ± {POINTS * distance.se:.2f}"
+
+
+def _shown(statistic: str, value: float) -> str:
+    if statistic in ("AUTOC", "QINI"):
+        return f"{POINTS * value:+.2f}"
+    return f"{value:+.2f}" if statistic.startswith("intercept") else f"{value:.2f}"
 
 
 def _table(rows: Mapping[tuple[str, str], list[str] | list[float]], columns: list[str]) -> pd.DataFrame:

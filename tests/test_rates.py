@@ -8,8 +8,8 @@ import pytest
 from scipy.special import logit
 
 from hte_utils.corrected import rates
-from hte_utils.corrected.for_benefit import NOTHING
 from hte_utils.corrected.rates import CONSTANT_DIFFERENCE, CONSTANT_RATIO, DESIGNS, PAPER_DESIGN
+from hte_utils.corrected.validation import NOTHING
 from hte_utils.ledger.notebooks import Project
 from hte_utils.trial import simulate_truth, trial_table
 
