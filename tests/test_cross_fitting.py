@@ -20,7 +20,7 @@ from hte_utils.corrected.cross_fitting import (
     groups_within_folds,
     predict_sequentially,
 )
-from hte_utils.effects.cate import EffectScale, GroupEffects, summarise_cate
+from hte_utils.effects.cate import EffectScale, GroupEffects, cate
 from hte_utils.effects.strata import quantile_groups
 from hte_utils.model.candidates import PAPER_MODEL
 from hte_utils.model.fit import IndependenceSettings, fit
@@ -99,7 +99,7 @@ def test_folds_are_fitted_without_their_patients() -> None:
     here = arm_balanced_folds(TREATMENT, 3, 5) == 0
     others = PAPER_SPEC.design(TRIAL[~here])
     posterior = fit(others, settings=IndependenceSettings(draws=1000, chains=4, seed=99))
-    expected = summarise_cate(
+    expected = cate(
         posterior,
         others.apply(TRIAL[here]),
         scale=EffectScale.LOG_ODDS_RATIO,

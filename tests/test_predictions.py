@@ -60,7 +60,7 @@ def test_draws_that_make_no_equal_batches_are_left_out(posterior) -> None:
     odd = posterior.isel(chain=[0], draw=slice(0, 499))
     found = predict_effects(odd, DESIGN, group_effects=GroupEffects.INCLUDED)
     scale = EffectScale.LOG_ODDS_RATIO
-    expected = summarise_cate(odd.isel(draw=slice(0, 496)), DESIGN, scale=scale, group_effects=GroupEffects.INCLUDED)
+    expected = cate(odd.isel(draw=slice(0, 496)), DESIGN, scale=scale, group_effects=GroupEffects.INCLUDED)
     np.testing.assert_allclose(found.log_odds_ratio, expected["mean"], atol=1e-12)
 
 
