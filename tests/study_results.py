@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from hte_utils.study.measures import MEASURES
+from hte_utils.methods.measures import MEASURES
 
 
 def results(n: int = 4, **columns: object) -> pd.DataFrame:

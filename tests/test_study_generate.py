@@ -12,7 +12,6 @@ from hte_utils.study.generate import (
     NumPyStream,
     SimulatedTrial,
     _with_outcomes,
-    baseline_of,
     population,
     profiles,
     simulate,
@@ -83,7 +82,7 @@ def test_the_mechanism_is_listing_1s(name: str) -> None:
     patients = draw_covariates(NumPyStream(np.random.default_rng(8)), 2000)  # type: ignore[arg-type]
     truth = simulate(scenario, np.random.default_rng(8)).truth
     effect = treatment_effect(patients, scenario.effect)  # type: ignore[arg-type]
-    untreated = baseline_log_odds(patients, baseline_of(scenario))
+    untreated = baseline_log_odds(patients, scenario.baseline)
     np.testing.assert_array_equal(truth.log_odds_ratio, effect)
     np.testing.assert_array_equal(truth.baseline_risk, expit(untreated))
     np.testing.assert_allclose(truth.risk_difference, expit(untreated + effect) - expit(untreated), atol=1e-14)
@@ -135,7 +134,8 @@ def test_populations_are_fixed_and_shared_by_a_mechanism() -> None:
 
 def test_profiles_are_the_same_people_everywhere() -> None:
     one, other = profiles(PAPER), profiles(SCENARIOS["as-described"])
-    assert len(one.table) == len(PROFILE_NAMES) == len(set(PROFILE_NAMES))
+    assert tuple(one.table.index) == PROFILE_NAMES
+    assert len(set(PROFILE_NAMES)) == len(PROFILE_NAMES)
     assert one.covariates.equals(other.covariates)
     assert not one.table["event"].any()
     typical = PROFILE_NAMES.index("typical")

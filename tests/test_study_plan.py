@@ -8,8 +8,8 @@ import pytest
 from study_methods import METHODS as SMALL
 
 from hte_utils.methods import METHODS
+from hte_utils.methods.measures import MEASURES
 from hte_utils.study import plan
-from hte_utils.study.measures import MEASURES
 from hte_utils.study.protocol import replicates_for_coverage
 from hte_utils.study.replicate import POPULATIONS
 from hte_utils.study.run import study_client

@@ -16,14 +16,14 @@ from hypothesis import strategies as st
 from study_methods import FailsSometimes, RiskByArm
 
 from hte_utils.methods.estimates import MethodResult
+from hte_utils.methods.measures import MEASURES
+from hte_utils.methods.registry import named_child
 from hte_utils.study.generate import PROFILE_NAMES, profiles, simulate
-from hte_utils.study.measures import MEASURES
 from hte_utils.study.replicate import (
     POPULATION,
     POPULATIONS,
     TRIAL,
     Row,
-    named_child,
     replicate,
     replicate_seed,
     seed_text,

@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import pickle
 import re
-from dataclasses import fields
+from dataclasses import fields, replace
+from itertools import product
 
 import numpy as np
 import pytest
+from scipy.special import expit
+from scipy.stats import norm
 
 from hte_utils.study.generate import population
 from hte_utils.study.scenarios import PAPER_DESIGN, SCENARIOS, Scenario
-from hte_utils.trial import BaselineCoefficients, EffectCoefficients
+from hte_utils.trial import (
+    LISTING_BASELINE,
+    LISTING_EFFECT,
+    BaselineCoefficients,
+    EffectCoefficients,
+    simulate_truth,
+)
 
 PAPER = SCENARIOS[PAPER_DESIGN]
 
@@ -31,7 +40,7 @@ def test_they_are_keyed_by_name_and_labelled_apart() -> None:
 
 def test_sizes_and_rates_of_the_protocol_are_there() -> None:
     assert {scenario.n_patients for scenario in SCENARIOS.values()} == {500, 1000, 2000, 5000, 20_000}
-    assert {s.event_rate for s in SCENARIOS.values()} == {None, 0.02, 0.05, 0.1, 0.2}
+    assert {name for name in SCENARIOS if name.startswith("event-rate-")} == {f"event-rate-{p}" for p in (2, 5, 10, 20)}
 
 
 def test_what_varies_between_patients() -> None:
@@ -49,7 +58,7 @@ def test_what_varies_between_patients() -> None:
 
 def test_defaults_are_the_papers_design() -> None:
     design = Scenario("x", "x")
-    assert (design.n_patients, design.event_rate) == (2000, None)
+    assert design.n_patients == 2000
     assert (design.baseline, design.effect) == (BaselineCoefficients(), EffectCoefficients())
 
 
@@ -61,3 +70,50 @@ def test_a_scenario_travels_and_is_a_key() -> None:
     again = pickle.loads(pickle.dumps(PAPER))
     assert again == PAPER
     assert hash(again) == hash(PAPER)
+
+
+def quadrature(beta: BaselineCoefficients, gamma: EffectCoefficients) -> float:
+    """Listing 1's event rate by quadrature over age and SBP and by enumeration of the rest; written out on its own."""
+    nodes, weights = np.polynomial.hermite_e.hermegauss(60)
+    weights = weights / weights.sum()
+    sbp = np.sqrt(200.0) * nodes
+    grid = np.linspace(25.0, 85.0, 4001)
+    age_weights = norm.pdf(grid, 55.0, 12.0) * (grid[1] - grid[0])
+    age_weights[[0, -1]] /= 2.0  # trapezium
+    age_weights[0] += norm.cdf(25.0, 55.0, 12.0)  # clamped values sit on the limits
+    age_weights[-1] += norm.sf(85.0, 55.0, 12.0)
+    total = 0.0
+    p_obese = norm.sf(30.0, 28.0, 5.0)
+    for obese, diabetes, anticoagulant, prior in product((0, 1), repeat=4):
+        p_diabetes = 0.2 + 0.2 * obese
+        probability = (
+            (p_obese if obese else 1 - p_obese)
+            * (p_diabetes if diabetes else 1 - p_diabetes)
+            * (0.3 if anticoagulant else 0.7)
+            * (0.1 if prior else 0.9)
+        )
+        fixed = beta.intercept + beta.anticoagulant * anticoagulant + beta.prior_bleeding * prior
+        untreated = fixed + beta.diabetes * diabetes + beta.age * (grid[:, None] - 55.0) + beta.sbp * sbp[None]
+        effect = (
+            gamma.base
+            + gamma.age_per_decade * (grid[:, None] - 55.0) / 10.0
+            + gamma.anticoagulant * anticoagulant
+            + gamma.diabetes * diabetes
+            + gamma.obese * obese
+            + gamma.prior_bleeding * prior
+        )
+        mean_risk = (expit(untreated) + expit(untreated + effect)) / 2.0
+        total += probability * float(age_weights @ mean_risk @ weights)
+    return total
+
+
+@pytest.mark.parametrize("percent", [2, 5, 10, 20])
+def test_the_intercept_gives_the_event_rate(percent: int) -> None:
+    baseline = SCENARIOS[f"event-rate-{percent}"].baseline
+    assert quadrature(baseline, LISTING_EFFECT) == pytest.approx(percent / 100, rel=2e-4)
+    assert replace(baseline, intercept=0.0) == replace(LISTING_BASELINE, intercept=0.0)
+
+
+def test_the_quadrature_has_the_rate_of_listing_1() -> None:
+    rate, n = quadrature(LISTING_BASELINE, LISTING_EFFECT), 200_000
+    assert abs(simulate_truth(n, 5).event.mean() - rate) < 4.0 * np.sqrt(rate * (1 - rate) / n)

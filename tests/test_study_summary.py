@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from study_results import results as made_up
 
-from hte_utils.study.measures import MEASURES
+from hte_utils.methods.measures import MEASURES
 from hte_utils.study.performance import (
     average_effect_performance,
     failures,

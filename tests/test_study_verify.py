@@ -52,7 +52,7 @@ def test_what_was_stored_comes_out_again(store: StudyStore, results: pd.DataFram
         found = check(store, results, method)
         assert found.passed
         assert len(found.checked) == 12  # everything there is
-        assert (found.checked["values"] > 100).all()
+        assert (found.checked["values"] > 50).all()
         assert f"{len(found.checked)} stored runs" in found.proof().to_text()
 
 
@@ -67,7 +67,7 @@ def test_equal_bits_are_reported_and_not_required(store: StudyStore, results: pd
     assert 0 < row["largest"] < 1e-6
 
 
-@pytest.mark.parametrize("column", ["rd_rmse", "rd_bias", "ate_estimate", "regret", "risk_rmse", "q3_rd_estimate"])
+@pytest.mark.parametrize("column", ["rd_rmse", "rd_bias", "ate_estimate", "regret", "risk_rmse"])
 @pytest.mark.parametrize("method", ["noisy", "risk-by-arm"])
 def test_a_tenth_of_a_standard_deviation_is_found(
     store: StudyStore, results: pd.DataFrame, method: str, column: str

@@ -8,28 +8,25 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hte_utils.effects.evaluation import point_metrics
-from hte_utils.methods import METHODS
+from hte_utils.methods.registry import METHODS
 from hte_utils.style import BLUE, DIRECTION, GREEN, GREY, ORANGE, VERMILION, canvas
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-    from numpy.typing import NDArray
 
-    from hte_utils.study.one_trial import Comparison
+    from hte_utils.methods.compared import Comparison
+    from hte_utils.model.checks import FloatArray
 
-    FloatArray = NDArray[np.float64]
-
-_PARAMETRIC, _MACHINE, _BAYESIAN = ("logistic", BLUE, "o"), ("trees", ORANGE, "s"), ("hierarchical Bayes", GREEN, "D")
-_TREES = {"s_learner", "t_learner", "x_learner", "causal_forest", "bcf"}
-_BAYES = {"paper_way", "paper_corrected", "all_modifiers"}
+_LOGISTIC = ("logistic", BLUE, "o")
+_FAMILIES = {"learners_and_forests": ("trees", ORANGE, "s"), "bayesian": ("hierarchical Bayes", GREEN, "D")}
 _REACH = (-5.0, 8.0)
 _LIMITS = (-12.0, 45.0)
 
 
 def average_effects(table: pd.DataFrame, true: float) -> Figure:
-    """Average risk difference by method (`method_comparison.average_effects`), with its interval where there is one."""
+    """Average risk difference by method (`compared.average_by_method`), with its interval where there is one."""
     with canvas(height=4.4) as drawn:
         axis = drawn.axis
         axis.axvline(0.0, color="black", linewidth=0.7, linestyle=":")
@@ -86,6 +83,5 @@ def _panel(axis: Axes, name: str, true: FloatArray, estimated: FloatArray) -> No
 
 
 def _family(name: str) -> tuple[str, str, str]:
-    if name in _BAYES:
-        return _BAYESIAN
-    return _MACHINE if name in _TREES else _PARAMETRIC
+    """Name, colour and marker of the methods of one module."""
+    return _FAMILIES.get(METHODS[name].home.split(":")[0], _LOGISTIC)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -179,3 +180,18 @@ _LADDER = (
 
 METHODS: Mapping[str, RegisteredMethod] = MappingProxyType({method.name: method for method in _LADDER})
 """The ladder, simplest first, the Bayesian models last."""
+
+
+def named_child(parent: np.random.SeedSequence, *path: str | int) -> np.random.SeedSequence:
+    """Return the descendant of `parent` under these names; `parent` itself is not changed.
+
+    A name becomes 64 bits of its SHA-256 digest, where `SeedSequence.spawn` would take a running number; numbers from 0
+    are taken as they are.
+    """
+    words: list[int] = []
+    for step in path:
+        if isinstance(step, str):
+            words += np.frombuffer(hashlib.sha256(step.encode()).digest()[:8], ">u4").tolist()
+        else:
+            words.append(step)
+    return np.random.SeedSequence(parent.entropy, spawn_key=(*parent.spawn_key, *words), pool_size=parent.pool_size)

@@ -6,20 +6,17 @@ streams can be split without end). The event is major bleeding: positive effects
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import numpy as np
-from scipy.optimize import brentq
+import pandas as pd
 from scipy.special import expit, logit
-from scipy.stats import norm
-from scipy.stats.qmc import Sobol
 
+from hte_utils.methods.measures import PatientTruth
 from hte_utils.trial import (
-    BaselineCoefficients,
     Covariates,
-    EffectCoefficients,
     EffectScale,
     TrialTruth,
     baseline_log_odds,
@@ -35,46 +32,39 @@ from hte_utils.trial.as_described import (
 )
 
 if TYPE_CHECKING:
-    import pandas as pd
     from numpy.typing import NDArray
 
+    from hte_utils.model.checks import FloatArray
     from hte_utils.study.scenarios import Scenario
     from hte_utils.trial.r_stream import RRandom
 
-type FloatArray = NDArray[np.float64]
-type Binary = NDArray[np.int8]
+    type Binary = NDArray[np.int8]
 
 POPULATION_SEED: Final = 20_241_123
 """Seed of the independent populations; no study's own seed leads to the same stream."""
 
-_LOG2_POINTS: Final = 15  # the expected event rate is then right to some 2e-5 of itself
-_DECIMALS: Final = 6  # so that rounding differences between machines cannot change a scenario
-_DIMENSIONS: Final = 9  # random numbers that Listing 1 draws for a patient's covariates
-
 _KNOWN_AFTER_RANDOMISATION: Final = ["treatment", "event", "true_te"]
 
+_CONDITIONS: Final = ["diabetes", "smoking", "anticoagulant", "prior_bleeding"]
+_PROFILES: Final = (
+    pd.DataFrame(
+        [
+            ("young", 40.0, 0, 24.0, 120.0, 0, 0, 0, 0),
+            ("typical", 55.0, 1, 28.0, 130.0, 0, 0, 0, 0),
+            ("older", 70.0, 0, 28.0, 140.0, 0, 0, 0, 0),
+            ("diabetic", 55.0, 1, 34.0, 135.0, 1, 1, 0, 0),
+            ("anticoagulated", 65.0, 0, 26.0, 130.0, 0, 0, 1, 0),
+            ("bled-before", 55.0, 1, 26.0, 130.0, 0, 0, 0, 1),
+            ("high-risk", 75.0, 0, 28.0, 145.0, 1, 0, 1, 1),
+        ],
+        columns=["name", "age", "gender", "bmi", "sbp", *_CONDITIONS],
+    )
+    .set_index("name")
+    .astype(dict.fromkeys(["gender", *_CONDITIONS], "int8"))
+)
 
-@dataclass(frozen=True, slots=True, eq=False)
-class PatientTruth:
-    """What is true of each patient, shape (n,) each, read-only.
-
-    Attributes
-    ----------
-    log_odds_ratio
-        Effect of treatment on the log-odds of bleeding; positive is harm.
-    baseline_risk
-        Probability of bleeding without treatment.
-    risk_difference
-        Probability of bleeding with treatment minus that without.
-    """
-
-    log_odds_ratio: FloatArray
-    baseline_risk: FloatArray
-    risk_difference: FloatArray
-
-    def __post_init__(self) -> None:
-        for array in (self.log_odds_ratio, self.baseline_risk, self.risk_difference):
-            array.setflags(write=False)
+PROFILE_NAMES: Final = tuple(_PROFILES.index)
+"""Names of the profile patients, in the order of `profiles`."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -96,9 +86,9 @@ class SimulatedTrial:
 
 
 class NumPyStream:
-    """R's three drawing functions, as Listing 1 calls them, on a NumPy generator or on `_SobolPoints`."""
+    """R's three drawing functions, as Listing 1 calls them, on a NumPy generator."""
 
-    def __init__(self, rng: np.random.Generator | _SobolPoints) -> None:
+    def __init__(self, rng: np.random.Generator) -> None:
         self._rng = rng
 
     def rnorm(self, n: int, mean: float, sd: float) -> FloatArray:
@@ -119,21 +109,6 @@ class NumPyStream:
         return np.column_stack([mu[0] + factor[0, 0] * first, mu[1] + factor[1, 0] * first + factor[1, 1] * second])
 
 
-class _SobolPoints:
-    """Answers like a generator, each patient's number with one dimension of a Sobol sequence."""
-
-    def __init__(self, points: FloatArray) -> None:
-        self._columns = iter(points.T)
-
-    def random(self, n: int) -> FloatArray:  # noqa: ARG002 - the number of points
-        return next(self._columns)
-
-    def standard_normal(self, shape: int | tuple[int, int]) -> FloatArray:
-        rows = 1 if isinstance(shape, int) else shape[0]
-        found: FloatArray = norm.ppf([next(self._columns) for _ in range(rows)])
-        return found[0] if isinstance(shape, int) else found
-
-
 def simulate(scenario: Scenario, rng: np.random.Generator) -> SimulatedTrial:
     """Simulate one trial of a scenario; equal states of `rng` give equal trials."""
     return _simulate(scenario, rng, scenario.n_patients)
@@ -150,48 +125,19 @@ def population(scenario: Scenario) -> SimulatedTrial:
 
 @lru_cache(maxsize=64)
 def profiles(scenario: Scenario) -> SimulatedTrial:
-    """Return the fixed profile patients of `PROFILE_NAMES`, for pointwise coverage across replicates.
+    """Return the fixed profile patients, by their names, for pointwise coverage across replicates.
 
     They are nobody's data: all are in the control arm and without event.
     """
-    patients = _profile_covariates()
-    return _with_outcomes(scenario, patients, np.zeros(len(PROFILE_NAMES), np.int8), None)
-
-
-def baseline_of(scenario: Scenario) -> BaselineCoefficients:
-    """Return the baseline coefficients that the scenario's patients have, the intercept solved for where it must be."""
-    if scenario.event_rate is None:
-        return scenario.baseline
-    return baseline_for_rate(scenario.event_rate, scenario.baseline, cast("EffectCoefficients", scenario.effect))
-
-
-@lru_cache(maxsize=128)
-def baseline_for_rate(rate: float, baseline: BaselineCoefficients, effect: EffectCoefficients) -> BaselineCoefficients:
-    """Return `baseline` with the intercept that makes `rate` the expected share of events under Listing 1.
-
-    A ValueError if there is none: the rate does not lie between 0 and 1.
-    """
-    intercept = brentq(
-        lambda value: expected_event_rate(replace(baseline, intercept=value), effect) - rate, -50.0, 50.0, xtol=1e-10
-    )
-    return replace(baseline, intercept=round(float(intercept), _DECIMALS))
-
-
-def expected_event_rate(baseline: BaselineCoefficients, effect: EffectCoefficients) -> float:
-    """Expected share of patients with the event under Listing 1, over both arms: an integral over the covariates.
-
-    It is found with quasi-random numbers, on Listing 1's own code, so that no probability is written down twice.
-    """
-    patients = _typical_patients()
-    untreated = baseline_log_odds(patients, baseline)
-    treated = untreated + treatment_effect(patients, effect)
-    return float((expit(untreated).mean() + expit(treated).mean()) / 2.0)
-
-
-@lru_cache(maxsize=1)
-def _typical_patients() -> Covariates:
-    points = Sobol(_DIMENSIONS, scramble=True, rng=np.random.default_rng(1)).random_base2(_LOG2_POINTS)
-    return draw_covariates(cast("RRandom", NumPyStream(_SobolPoints(points))), len(points))
+    sbp = _PROFILES["sbp"].to_numpy()
+    columns: dict[str, Any] = {
+        "dbp": sbp - 50.0,
+        "hypertension": (sbp >= 140.0).astype(np.int8),
+        **{str(name): column.to_numpy() for name, column in _PROFILES.items()},
+    }
+    patients = Covariates(**columns)
+    found = _with_outcomes(scenario, patients, np.zeros(len(_PROFILES), np.int8), None)
+    return SimulatedTrial(found.table.set_axis(_PROFILES.index), found.truth)
 
 
 def _simulate(scenario: Scenario, rng: np.random.Generator, n: int) -> SimulatedTrial:
@@ -207,61 +153,18 @@ def _with_outcomes(
     scenario: Scenario, patients: Covariates, treatment: Binary, rng: np.random.Generator | None
 ) -> SimulatedTrial:
     """Add risks, effects and events (nobody's, without random numbers)."""
-    effect, scale = _effect(scenario, patients)
-    untreated: FloatArray = expit(baseline_log_odds(patients, baseline_of(scenario)))
+    if isinstance(scenario.effect, DescribedEffects):
+        effect, scale = described_effect(patients, scenario.effect), scenario.effect.scale
+    else:
+        effect, scale = treatment_effect(patients, scenario.effect), EffectScale.LOG_ODDS_RATIO
+    untreated: FloatArray = expit(baseline_log_odds(patients, scenario.baseline))
     treated = risk_under_treatment(untreated, effect, scale)
     probability = np.where(treatment == 1, treated, untreated)
     happened = np.zeros(effect.size, np.bool_) if rng is None else rng.random(effect.size) < probability
     table = trial_table(
-        TrialTruth(
-            covariates=patients,
-            treatment=treatment,
-            baseline_risk=untreated,
-            treatment_effect=effect,
-            scale=scale,
-            event_probability=probability,
-            event=happened.astype(np.int8),
-        )
+        TrialTruth(patients, treatment, untreated, effect, scale, probability, happened.astype(np.int8))
     )
     log_odds_ratio = effect if scale is EffectScale.LOG_ODDS_RATIO else logit(treated) - logit(untreated)
     # Exactly 0 where the effect is: the way through the logit leaves rounding behind.
     difference = np.where(effect == 0.0, 0.0, treated - untreated)
     return SimulatedTrial(table, PatientTruth(np.array(log_odds_ratio), untreated, difference))
-
-
-def _effect(scenario: Scenario, patients: Covariates) -> tuple[FloatArray, EffectScale]:
-    if isinstance(scenario.effect, DescribedEffects):
-        return described_effect(patients, scenario.effect), scenario.effect.scale
-    return treatment_effect(patients, scenario.effect), EffectScale.LOG_ODDS_RATIO
-
-
-_PROFILES: Final = (
-    # name, age, female, bmi, sbp, diabetes, smoking, anticoagulant, prior bleeding
-    ("young", 40.0, 0, 24.0, 120.0, 0, 0, 0, 0),
-    ("typical", 55.0, 1, 28.0, 130.0, 0, 0, 0, 0),
-    ("older", 70.0, 0, 28.0, 140.0, 0, 0, 0, 0),
-    ("diabetic", 55.0, 1, 34.0, 135.0, 1, 1, 0, 0),
-    ("anticoagulated", 65.0, 0, 26.0, 130.0, 0, 0, 1, 0),
-    ("bled-before", 55.0, 1, 26.0, 130.0, 0, 0, 0, 1),
-    ("high-risk", 75.0, 0, 28.0, 145.0, 1, 0, 1, 1),
-)
-
-PROFILE_NAMES: Final = tuple(str(row[0]) for row in _PROFILES)
-"""Names of the profile patients, in the order of `profiles`."""
-
-
-def _profile_covariates() -> Covariates:
-    age, female, bmi, sbp, diabetes, smoking, anticoagulant, prior = np.array([row[1:] for row in _PROFILES]).T
-    flags = [column.astype(np.int8) for column in (female, diabetes, smoking, anticoagulant, prior)]
-    return Covariates(
-        age=age,
-        gender=flags[0],
-        sbp=sbp,
-        dbp=sbp - 50.0,
-        bmi=bmi,
-        hypertension=(sbp >= 140.0).astype(np.int8),
-        diabetes=flags[1],
-        smoking=flags[2],
-        anticoagulant=flags[3],
-        prior_bleeding=flags[4],
-    )

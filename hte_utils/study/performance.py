@@ -25,8 +25,8 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
+from hte_utils.methods.measures import MEASURES
 from hte_utils.model.checks import FloatArray
-from hte_utils.study.measures import MEASURES
 
 CELL: Final = ["scenario", "method", "population"]
 Z: Final = float(norm.ppf(0.975))

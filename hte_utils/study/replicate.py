@@ -7,7 +7,6 @@ and every method have streams below it. So another method, scenario, order or nu
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import re
@@ -20,15 +19,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from hte_utils.study.generate import (
-    PROFILE_NAMES,
-    PatientTruth,
-    SimulatedTrial,
-    population,
-    profiles,
-    simulate,
-)
-from hte_utils.study.measures import MEASURES, measure
+from hte_utils.methods.measures import MEASURES, PatientTruth, measure
+from hte_utils.methods.registry import named_child
+from hte_utils.study.generate import PROFILE_NAMES, SimulatedTrial, population, profiles, simulate
 
 if TYPE_CHECKING:
     from hte_utils.methods.estimates import EffectEstimates, IntervalEstimate, Method, MethodResult
@@ -52,21 +45,6 @@ type Row = dict[str, Any]
 
 class WorkerDiedError(RuntimeError):
     """The process that ran a method died: killed from outside, out of memory, or a crash in compiled code."""
-
-
-def named_child(parent: np.random.SeedSequence, *path: str | int) -> np.random.SeedSequence:
-    """Return the descendant of `parent` under these names; `parent` itself is not changed.
-
-    A name becomes 64 bits of its SHA-256 digest, where `SeedSequence.spawn` would take a running number; numbers from 0
-    are taken as they are.
-    """
-    words: list[int] = []
-    for step in path:
-        if isinstance(step, str):
-            words += np.frombuffer(hashlib.sha256(step.encode()).digest()[:8], ">u4").tolist()
-        else:
-            words.append(step)
-    return np.random.SeedSequence(parent.entropy, spawn_key=(*parent.spawn_key, *words), pool_size=parent.pool_size)
 
 
 def replicate_seed(seed: int, scenario: str, number: int) -> np.random.SeedSequence:

@@ -16,12 +16,7 @@ from dataclasses import dataclass, fields, replace
 from types import MappingProxyType
 from typing import Final
 
-from hte_utils.trial import (
-    LISTING_BASELINE,
-    LISTING_EFFECT,
-    BaselineCoefficients,
-    EffectCoefficients,
-)
+from hte_utils.trial import LISTING_BASELINE, LISTING_EFFECT, BaselineCoefficients, EffectCoefficients
 from hte_utils.trial.as_described import LOG_ODDS_EFFECTS, RISK_DIFFERENCE_EFFECTS, DescribedEffects
 
 PAPER_DESIGN: Final = "as-printed"
@@ -43,9 +38,6 @@ class Scenario:
     effect
         Coefficients of the treatment's effect, positive is harm. `EffectCoefficients` stand for Listing 1 (clamped age
         and BMI, effect linear in age), `DescribedEffects` for Table 2 and equations (1) to (4).
-    event_rate
-        Expected share of patients with the event, over both arms; the intercept of `baseline` is then solved for
-        (Listing 1 only). None: `baseline` is used as it is.
     population_size
         Number of patients of the independent population in which the learned effects are evaluated.
     """
@@ -55,15 +47,17 @@ class Scenario:
     n_patients: int = 2000
     baseline: BaselineCoefficients = LISTING_BASELINE
     effect: EffectCoefficients | DescribedEffects = LISTING_EFFECT
-    event_rate: float | None = None
     population_size: int = 5_000
 
 
-def _times(effect: EffectCoefficients, factor: float) -> EffectCoefficients:
-    """Multiply what varies between patients, and leave the base effect."""
-    varying = {field.name: factor * getattr(effect, field.name) for field in fields(effect) if field.name != "base"}
-    return replace(effect, **varying)
+def _times(factor: float) -> EffectCoefficients:
+    """Multiply what varies between patients in Listing 1, and leave the base effect."""
+    varying = [field.name for field in fields(LISTING_EFFECT) if field.name != "base"]
+    return replace(LISTING_EFFECT, **{name: factor * getattr(LISTING_EFFECT, name) for name in varying})
 
+
+_INTERCEPTS: Final = {2: -4.641389, 5: -3.648057, 10: -2.84006, 20: -1.933985}
+"""Of equation (1), by the percentage of events that they lead to; the tests find the percentages by quadrature."""
 
 _AS_PRINTED: Final = Scenario(PAPER_DESIGN, "as printed (Listing 1)")
 
@@ -72,17 +66,14 @@ _ALL: Final = (
     Scenario("as-described", "as described (risk differences)", effect=RISK_DIFFERENCE_EFFECTS),
     Scenario("as-described-log-odds", "as described (log odds ratios)", effect=LOG_ODDS_EFFECTS),
     # -0.2 is Listing 1's base effect and, to three decimals, its mean over patients.
-    Scenario("constant-odds-ratio", "constant odds ratio", effect=_times(LISTING_EFFECT, 0.0)),
-    Scenario("no-effect", "no effect", effect=replace(_times(LISTING_EFFECT, 0.0), base=0.0)),
-    Scenario("stronger-effects", "heterogeneity doubled", effect=_times(LISTING_EFFECT, 2.0)),
+    Scenario("constant-odds-ratio", "constant odds ratio", effect=_times(0.0)),
+    Scenario("no-effect", "no effect", effect=replace(_times(0.0), base=0.0)),
+    Scenario("stronger-effects", "heterogeneity doubled", effect=_times(2.0)),
     *(
-        replace(_AS_PRINTED, name=f"event-rate-{percent}", label=f"event rate {percent} %", event_rate=percent / 100)
-        for percent in (2, 5, 10, 20)
+        Scenario(f"event-rate-{rate}", f"event rate {rate} %", baseline=replace(LISTING_BASELINE, intercept=intercept))
+        for rate, intercept in _INTERCEPTS.items()
     ),
-    *(
-        replace(_AS_PRINTED, name=f"patients-{n}", label=f"{n:,} patients".replace(",", " "), n_patients=n)
-        for n in (500, 1000, 5000, 20_000)
-    ),
+    *(Scenario(f"patients-{n}", f"{n:,} patients".replace(",", " "), n_patients=n) for n in (500, 1000, 5000, 20_000)),
 )
 
 SCENARIOS: Final[Mapping[str, Scenario]] = MappingProxyType({scenario.name: scenario for scenario in _ALL})

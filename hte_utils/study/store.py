@@ -36,8 +36,8 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
+from hte_utils.methods.measures import MEASURES
 from hte_utils.model.store import REPLICATE, imported_versions, method_module, source_digests
-from hte_utils.study.measures import MEASURES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

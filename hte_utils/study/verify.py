@@ -28,7 +28,7 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from hte_utils.ledger.report import Proof
-from hte_utils.study.measures import MEASURES
+from hte_utils.methods.measures import MEASURES
 from hte_utils.study.replicate import NUTS_FALLBACK, replicate, replicate_seed
 from hte_utils.study.store import CELL_KEY, KEYS, is_profile, rounded
 

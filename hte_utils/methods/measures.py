@@ -1,11 +1,9 @@
-"""Performance measures of one method in one replicate and one population: the "P" of ADEMP.
+"""How good a method's estimates are, for patients whose truth is known: the "P" of ADEMP.
 
-The event is bleeding: a positive effect is harm. Risks and risk differences are probabilities. Every measure is a
-column of the stored results, `MEASURES` lists them with what they mean; a measure that does not apply is NaN:
-
-- a method that estimates no log odds ratio, no baseline risk, or no interval has none of the measures that need them;
-- a correlation or calibration slope does not exist where the effects do not vary;
-- a profile is a single patient, and has its error (``bias``), coverage and width, but no spread and no quintiles.
+The event is bleeding: a positive effect is harm. Risks and risk differences are probabilities. A measure that does not
+apply is NaN: a method that estimates no log odds ratio, no baseline risk, or no interval has none of the measures that
+need them; a correlation or calibration slope does not exist where the effects do not vary; a single patient has an
+error (``bias``), coverage and width, but no spread.
 
 References
 ----------
@@ -16,24 +14,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from hte_utils.effects.evaluation import point_metrics
-from hte_utils.effects.strata import quantile_groups
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from hte_utils.methods.estimates import EffectEstimates, IntervalEstimate
-    from hte_utils.study.generate import PatientTruth
-
-type FloatArray = NDArray[np.float64]
-
-N_GROUPS: Final = 5
-LEAST_FOR_GROUPS: Final = 20
+    from hte_utils.model.checks import FloatArray
 
 _INDIVIDUAL: Final = {
     "bias": "mean over patients of estimated minus true effect; positive: harm overstated",
@@ -45,13 +36,6 @@ _INDIVIDUAL: Final = {
     "width": "mean over patients of the width of that interval; infinite if one of them is",
 }
 _SCALES: Final = {"lor": "log odds ratio", "rd": "risk difference, a probability"}
-_OF_GROUP: Final = {
-    "rd_estimate": "mean estimated risk difference",
-    "rd_truth": "mean true risk difference",
-    "lor_estimate": "mean estimated log odds ratio",
-    "lor_truth": "mean true log odds ratio",
-    "risk_estimate": "mean estimated baseline risk",
-}
 
 MEASURES: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -69,14 +53,32 @@ MEASURES: Final[Mapping[str, str]] = MappingProxyType(
         "treated_share": "share of patients whom 'treat when the estimated risk difference is below 0' treats",
         "regret": "bleeds per patient that this rule causes above treating exactly those with a true risk difference "
         "below 0 (probability; 0 is perfect)",
-        **{
-            f"q{group}_{name}": f"quintile {group} of the method's own predicted baseline risk (1 is lowest): {text}"
-            for group in range(1, N_GROUPS + 1)
-            for name, text in _OF_GROUP.items()
-        },
     }
 )
 """Columns of the results, and what each means."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PatientTruth:
+    """What is true of each patient, shape (n,) each, read-only.
+
+    Attributes
+    ----------
+    log_odds_ratio
+        Effect of treatment on the log-odds of bleeding; positive is harm.
+    baseline_risk
+        Probability of bleeding without treatment.
+    risk_difference
+        Probability of bleeding with treatment minus that without.
+    """
+
+    log_odds_ratio: FloatArray
+    baseline_risk: FloatArray
+    risk_difference: FloatArray
+
+    def __post_init__(self) -> None:
+        for array in (self.log_odds_ratio, self.baseline_risk, self.risk_difference):
+            array.setflags(write=False)
 
 
 def measure(estimates: EffectEstimates, truth: PatientTruth) -> dict[str, float]:
@@ -113,9 +115,8 @@ def measure(estimates: EffectEstimates, truth: PatientTruth) -> dict[str, float]
     if estimates.baseline_risk is not None:
         error = estimates.baseline_risk - truth.baseline_risk
         found["risk_bias"] = float(error.mean())
-        if n >= LEAST_FOR_GROUPS:
+        if n > 1:
             found["risk_rmse"] = math.sqrt(float(np.square(error).mean()))
-            found |= _by_group(estimates.baseline_risk, estimates, truth)
     return found
 
 
@@ -130,20 +131,3 @@ def _individual(estimate: IntervalEstimate, truth: FloatArray) -> dict[str, floa
         found["coverage"] = float(((estimate.lower <= truth) & (truth <= estimate.upper)).mean())
         found["width"] = float((estimate.upper - estimate.lower).mean())
     return found
-
-
-def _by_group(risk: FloatArray, estimates: EffectEstimates, truth: PatientTruth) -> dict[str, float]:
-    group = quantile_groups(risk, N_GROUPS)
-    columns = {
-        "rd_estimate": estimates.risk_difference.value,
-        "rd_truth": truth.risk_difference,
-        "lor_truth": truth.log_odds_ratio,
-        "risk_estimate": risk,
-    }
-    if estimates.log_odds_ratio is not None:
-        columns["lor_estimate"] = estimates.log_odds_ratio.value
-    return {
-        f"q{number}_{name}": float(values[group == number].mean())
-        for number in range(1, N_GROUPS + 1)
-        for name, values in columns.items()
-    }

@@ -1,35 +1,33 @@
 """All methods on one trial, side by side: what each says on average, of single patients, by risk, and whom it treats.
 
 The event is bleeding: positive effects are harm. Risk differences are probabilities inside the records, and percentage
-points in the tables, whose columns say so.
+points in the tables. Tables have a row a method, by its name in `METHODS`; `labelled` puts the names for readers.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pandas as pd
 
 from hte_utils.effects.strata import quantile_groups
 from hte_utils.ledger.entries import Reproduced
-from hte_utils.methods import METHODS, EffectEstimates, MethodResult
-from hte_utils.study.generate import PatientTruth
-from hte_utils.study.measures import measure
-from hte_utils.study.replicate import named_child
+from hte_utils.methods.measures import PatientTruth, measure
+from hte_utils.methods.registry import METHODS, named_child
 from hte_utils.trial import EffectScale
 
 if TYPE_CHECKING:
-    from hte_utils.study.generate import SimulatedTrial
+    from hte_utils.methods.estimates import EffectEstimates, MethodResult
     from hte_utils.trial import TrialTruth
 
-POINTS = 100.0
+POINTS: Final = 100.0
 """Percentage points of a risk difference of 1."""
-PER_THOUSAND = 1000.0
-TRUTH = "truth"
-_ACCURACY = {
+PER_THOUSAND: Final = 1000.0
+TRUTH: Final = "truth"
+_ACCURACY: Final = {
     "correlation": ("rd_correlation", 1.0),
     "rmse": ("rd_rmse", POINTS),
     "bias": ("rd_bias", POINTS),
@@ -44,16 +42,9 @@ _ACCURACY = {
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Comparison:
-    """What the methods say after one trial.
+    """What the methods say after one trial, and what is true of its patients and of a few profile patients.
 
-    Attributes
-    ----------
-    results
-        By method's name; of each the estimates for the trial's own patients, then for the profiles.
-    truth, profile_truth
-        What is true of the trial's patients, and of the profiles.
-    profile_names
-        Names of the profiles.
+    `results` are by method's name: the estimates for the trial's own patients, then for the profiles.
     """
 
     results: Mapping[str, MethodResult]
@@ -73,24 +64,24 @@ class Comparison:
 def compare_methods(
     trial: pd.DataFrame,
     truth: PatientTruth,
-    profiles: SimulatedTrial,
-    profile_names: Sequence[str],
+    profiles: pd.DataFrame,
+    profile_truth: PatientTruth,
     *,
     seed: int,
     names: Sequence[str] = tuple(METHODS),
 ) -> Comparison:
     """Run methods (keys of `METHODS`) on a trial, and ask each of a few profile patients as well.
 
-    The methods do not see the truth. Each has a stream of random numbers of its own, which depends on the seed and on
-    the method's name.
+    `profiles` are their covariates, the index their names. The methods do not see the truth. Each has a stream of
+    random numbers of its own, which depends on the seed and on the method's name.
     """
     if unknown := [name for name in names if name not in METHODS]:
         raise ValueError(f"there is no method {unknown}; choose from {list(METHODS)}")
     results = {}
     for name in names:
         rng = np.random.default_rng(named_child(np.random.SeedSequence(seed), name))
-        results[name] = METHODS[name](trial, [trial, profiles.covariates], rng)
-    return Comparison(results, truth, profiles.truth, tuple(profile_names))
+        results[name] = METHODS[name](trial, [trial, profiles], rng)
+    return Comparison(results, truth, profile_truth, tuple(profiles.index))
 
 
 def truth_of(trial: TrialTruth) -> PatientTruth:
@@ -110,15 +101,15 @@ def ladder() -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis(index="method")
 
 
-def average_effects(comparison: Comparison) -> pd.DataFrame:
-    """Average risk difference of the trial's patients by method: `value`, `lower`, `upper`, percentage points."""
-    found = {name: result.estimates[0].average_risk_difference for name, result in comparison.results.items()}
+def average_by_method(comparison: Comparison) -> pd.DataFrame:
+    """Average risk difference of the trial's patients: `value`, `lower`, `upper`, percentage points."""
+    found = {name: comparison.of_trial(name).average_risk_difference for name in comparison.results}
     rows = {name: (each.value, each.lower, each.upper) for name, each in found.items()}
     return POINTS * pd.DataFrame.from_dict(rows, orient="index", columns=["value", "lower", "upper"]).astype(float)
 
 
 def accuracy(comparison: Comparison) -> pd.DataFrame:
-    """Agreement of individual effects with the truth, by method.
+    """Agreement of individual effects with the truth.
 
     Returns
     -------
@@ -127,12 +118,10 @@ def accuracy(comparison: Comparison) -> pd.DataFrame:
         patients whose 95 % interval holds the truth), `width`. Log odds ratios: `lor_correlation`, `lor_rmse`,
         `lor_coverage`. NaN where a method has no such thing.
     """
-    found = {name: measure(result.estimates[0], comparison.truth) for name, result in comparison.results.items()}
-    rows = {
-        name: {column: factor * values[key] for column, (key, factor) in _ACCURACY.items()}
-        for name, values in found.items()
-    }
-    return pd.DataFrame.from_dict(rows, orient="index")
+    found = {name: measure(comparison.of_trial(name), comparison.truth) for name in comparison.results}
+    names, factors = zip(*_ACCURACY.values(), strict=True)
+    table = pd.DataFrame.from_dict(found, orient="index")[list(names)] * list(factors)
+    return table.set_axis(list(_ACCURACY), axis="columns")
 
 
 def profile_effects(comparison: Comparison) -> pd.DataFrame:
@@ -155,7 +144,7 @@ def quintile_effects(comparison: Comparison) -> pd.DataFrame:
     return POINTS * pd.DataFrame(columns).groupby(group).mean().rename("Q{}".format).T
 
 
-def policies(comparison: Comparison) -> pd.DataFrame:
+def treatment_rules(comparison: Comparison) -> pd.DataFrame:
     """Whom each method would treat if it treated where its risk difference is below zero, and what that costs.
 
     Returns

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from hte_utils.methods.estimates import EffectEstimates, IntervalEstimate
-from hte_utils.study.generate import PatientTruth, population
-from hte_utils.study.measures import MEASURES, measure
+from hte_utils.methods.measures import MEASURES, PatientTruth, measure
+from hte_utils.study.generate import population
 from hte_utils.study.scenarios import PAPER_DESIGN, SCENARIOS
 
 TRUTH = population(SCENARIOS[PAPER_DESIGN]).truth
@@ -45,9 +45,6 @@ def test_the_truth_itself_is_perfect() -> None:
     assert found["treated_share"] == pytest.approx((TRUTH.risk_difference < 0).mean())
     assert found["ate_estimate"] == pytest.approx(found["ate_truth"])
     assert found["ate_upper"] - found["ate_lower"] == pytest.approx(0.02)
-    for group in range(1, 6):
-        assert found[f"q{group}_rd_estimate"] == pytest.approx(found[f"q{group}_rd_truth"])
-        assert found[f"q{group}_lor_estimate"] == pytest.approx(found[f"q{group}_lor_truth"])
 
 
 def test_against_scipy() -> None:
@@ -81,20 +78,10 @@ def test_regret_is_never_negative_and_0_for_the_right_signs(seed: int, scale: fl
     assert measure(estimates(right_sign), TRUTH)["regret"] == 0.0
 
 
-def test_quintiles_are_of_the_methods_own_risk() -> None:
-    backwards = 1.0 - TRUTH.baseline_risk
-    found = measure(estimates(TRUTH.risk_difference, risk=backwards), TRUTH)
-    order = np.argsort(backwards, kind="stable")
-    lowest = order[: order.size // 5]
-    assert found["q1_rd_truth"] == pytest.approx(TRUTH.risk_difference[lowest].mean())
-    assert found["q1_risk_estimate"] == pytest.approx(backwards[lowest].mean())
-    assert math.isnan(found["q1_lor_estimate"])
-
-
 def test_what_does_not_apply_is_nan() -> None:
     found = measure(estimates(np.zeros(TRUTH.risk_difference.size)), TRUTH)
     missing = {name for name, value in found.items() if math.isnan(value)}
-    expected = {name for name in MEASURES if name.startswith(("lor_", "risk_", "q"))}
+    expected = {name for name in MEASURES if name.startswith(("lor_", "risk_"))}
     expected |= {"rd_coverage", "rd_width", "rd_correlation", "rd_slope", "ate_lower", "ate_upper"}
     assert missing == expected
 
@@ -108,7 +95,6 @@ def test_a_single_patient_has_error_and_coverage() -> None:
     assert found["risk_bias"] == pytest.approx(0.02)
     assert math.isnan(found["rd_correlation"])
     assert math.isnan(found["rd_rmse"])
-    assert math.isnan(found["q1_rd_truth"])
 
 
 def test_infinite_intervals_are_said_to_be_infinite() -> None:

@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 from comparator_trials import trial_of, truth_of
 
-from hte_utils.methods import METHODS, EffectEstimates, IntervalEstimate, MethodResult
-from hte_utils.study import one_trial as method_comparison
-from hte_utils.study.generate import PROFILE_NAMES, PatientTruth, profiles
-from hte_utils.study.one_trial import Comparison
+from hte_utils.methods import METHODS, EffectEstimates, IntervalEstimate, MethodResult, compared
+from hte_utils.methods.compared import Comparison
+from hte_utils.methods.measures import PatientTruth
+from hte_utils.study.generate import PROFILE_NAMES, profiles
 from hte_utils.study.scenarios import SCENARIOS
 from hte_utils.trial import EffectScale
 
@@ -40,13 +40,13 @@ def known() -> Comparison:
 
 
 def test_average_effects_are_percentage_points() -> None:
-    table = method_comparison.average_effects(known())
+    table = compared.average_by_method(known())
     np.testing.assert_allclose(table.loc["constant"], [1.5, -0.5, 3.5])
     np.testing.assert_allclose(table.loc["path"], [-0.5, -2.5, 1.5])
 
 
 def test_accuracy_by_hand() -> None:
-    table = method_comparison.accuracy(known())
+    table = compared.accuracy(known())
     np.testing.assert_allclose(
         table.loc["constant", ["correlation", "rmse", "bias", "slope"]].astype(float), [1, 1, 1, 1]
     )
@@ -57,16 +57,16 @@ def test_accuracy_by_hand() -> None:
 
 
 def test_profiles_and_quintiles_by_hand() -> None:
-    answers = method_comparison.profile_effects(known())
+    answers = compared.profile_effects(known())
     np.testing.assert_allclose(answers.loc["truth"], [1, -2])
     np.testing.assert_allclose(answers.loc["constant"], [-3, -2])
-    by_quintile = method_comparison.quintile_effects(known())
+    by_quintile = compared.quintile_effects(known())
     np.testing.assert_allclose(by_quintile.loc["truth"], [-3.5, -1.5, 0.5, 2.5, 4.5])
     np.testing.assert_allclose(by_quintile.loc["path"], [3.5, 1.5, -0.5, -2.5, -4.5])
 
 
 def test_policies_by_hand() -> None:
-    table = method_comparison.policies(known())
+    table = compared.treatment_rules(known())
     # The best rule treats the four with a negative effect: -0.10 over ten patients, 10 bleeds per 1000 avoided.
     np.testing.assert_allclose(table.loc["constant"], [0.3, -9, 1])
     np.testing.assert_allclose(table.loc["path"], [0.5, 15, 25])
@@ -75,24 +75,24 @@ def test_policies_by_hand() -> None:
 
 
 def test_guarded_averages_have_their_monte_carlo_error() -> None:
-    found = method_comparison.guarded_averages(known())["comparison.constant.value"]
+    found = compared.guarded_averages(known())["comparison.constant.value"]
     assert found.value == pytest.approx(1.5)
     assert found.mcse == pytest.approx(0.1)
 
 
 def test_ladder_has_every_method_and_labels_replace_names() -> None:
-    ladder = method_comparison.ladder()
+    ladder = compared.ladder()
     assert list(ladder.index) == [method.label for method in METHODS.values()]
     assert not (ladder == "").any().any()
-    table = method_comparison.labelled(pd.DataFrame({"x": [1, 2]}, index=["truth", "path"]))
+    table = compared.labelled(pd.DataFrame({"x": [1, 2]}, index=["truth", "path"]))
     assert list(table.index) == ["truth", METHODS["path"].label]
 
 
 class TestOnATrial:
     def compare(self, **options: object) -> Comparison:
-        truth = method_comparison.truth_of(truth_of(500))
+        truth = compared.truth_of(truth_of(500))
         patients = profiles(SCENARIOS["as-printed"])
-        return method_comparison.compare_methods(trial_of(500), truth, patients, PROFILE_NAMES, **options)
+        return compared.compare_methods(trial_of(500), truth, patients.covariates, patients.truth, **options)
 
     def test_a_methods_random_numbers_are_its_own(self) -> None:
         alone = self.compare(seed=1, names=["interactions_ridge"])
@@ -103,7 +103,7 @@ class TestOnATrial:
     def test_asks_every_method_of_every_profile(self) -> None:
         found = self.compare(seed=1, names=["constant", "path"])
         assert found.of_profiles("path").n_patients == len(PROFILE_NAMES)
-        assert method_comparison.profile_effects(found).shape == (3, len(PROFILE_NAMES))
+        assert compared.profile_effects(found).shape == (3, len(PROFILE_NAMES))
 
     def test_unknown_method(self) -> None:
         with pytest.raises(ValueError, match="no method"):
@@ -113,4 +113,4 @@ class TestOnATrial:
 def test_effects_on_the_risk_scale_are_refused() -> None:
     other = dataclasses.replace(truth_of(500), scale=EffectScale.RISK_DIFFERENCE)
     with pytest.raises(ValueError, match="log odds ratios"):
-        method_comparison.truth_of(other)
+        compared.truth_of(other)
