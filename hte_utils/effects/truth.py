@@ -74,8 +74,8 @@ def evaluate(
     >>> import hte_utils as hte
     >>> truth = hte.simulate_truth(500, seed=1)
     >>> design = hte.PAPER_SPEC.design(hte.simulate_trial(500, seed=1))
-    >>> hte.evaluate(hte.fit(design), design, truth).loc["coverage", "value"] > 0.5
-    np.True_
+    >>> bool(hte.evaluate(hte.fit(design), design, truth).loc["coverage", "value"] > 0.5)
+    True
     """
     draws = cate_draws(posterior, design, scale=scale, group_effects=group_effects)
     metrics = evaluate_cate(draws, true_cate(truth, scale), interval=interval).metrics()

@@ -48,8 +48,8 @@ def paper_analysis(model: CandidateModel = PAPER_MODEL, *, n_subjects: int = 200
 
     Examples
     --------
-    >>> from hte_utils import paper_analysis
-    >>> paper = paper_analysis()
+    >>> import hte_utils as hte
+    >>> paper = hte.paper_analysis()
     >>> int(paper.trial["event"].sum())
     113
     """

@@ -266,6 +266,13 @@ def fit(
     -----
     FitWarning
         If the fit fails a check. The record says so as well.
+
+    Examples
+    --------
+    >>> import hte_utils as hte
+    >>> posterior = hte.fit(hte.PAPER_SPEC.design(hte.simulate_trial(500, seed=1)))
+    >>> bool(posterior["posterior"]["b_trt"].std() > 0)
+    True
     """
     if not isinstance(design, TrialDesign):
         raise TypeError(f"fit needs a TrialDesign, not {type(design).__name__}: call spec.design(trial) first")

@@ -47,6 +47,12 @@ class Covariate:
     `column` is numeric, boolean, or categorical with two categories (the second counts as 1); `label` is its name in
     the model, as in ``b_<label>``. With `standardise` it enters the model as (value - mean) / SD, with the mean and the
     n-1 standard deviation of the trial, which is what R's ``scale()`` does.
+
+    Examples
+    --------
+    >>> import hte_utils as hte
+    >>> hte.Covariate("age", "age", standardise=True) == hte.PAPER_SPEC.prognostic[0]
+    True
     """
 
     column: str
@@ -78,6 +84,14 @@ class TrialSpec:
     ------
     ValueError
         If a column or label is used twice, or a modifier is not a prognostic covariate.
+
+    Examples
+    --------
+    >>> import hte_utils as hte
+    >>> covariates = (hte.Covariate("age", "age", standardise=True), hte.Covariate("diabetes", "diabetes"))
+    >>> spec = hte.TrialSpec("event", "treatment", "gender", covariates, modifiers=("age",))
+    >>> spec.design(hte.simulate_trial(500, seed=1)).prognostic.shape
+    (500, 2)
     """
 
     outcome: str

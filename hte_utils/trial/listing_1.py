@@ -197,8 +197,9 @@ def simulate_trial(
 
     Examples
     --------
-    >>> simulate_trial()["event"].sum()
-    np.int64(113)
+    >>> import hte_utils as hte
+    >>> int(hte.simulate_trial()["event"].sum())
+    113
     """
     return trial_table(simulate_truth(n_subjects, seed, variant=variant, coefficients=coefficients))
 
@@ -214,6 +215,12 @@ def simulate_truth(
 
     These are the columns of Listing 1 before line 67 makes a table of them. They equal R's up to rounding; how
     ``logit`` is written, and with it the last digits of ``event_probability``, the listing does not say.
+
+    Examples
+    --------
+    >>> import hte_utils as hte
+    >>> float(hte.simulate_truth().risk_difference.mean().round(4))
+    0.0102
     """
     n, variant, random = checked_count(n_subjects), TrialVariant(variant), RRandom(seed)
     covariates = draw_covariates(random, n)

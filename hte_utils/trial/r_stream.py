@@ -65,7 +65,8 @@ class RRandom:
 
     Examples
     --------
-    >>> RRandom(123).rnorm(3).round(4).tolist()
+    >>> import hte_utils as hte
+    >>> hte.RRandom(123).rnorm(3).round(4).tolist()
     [-0.5605, -0.2302, 1.5587]
     """
 
