@@ -19,15 +19,9 @@ from hte_utils.ledger import record
 from hte_utils.ledger.notebooks import Project, differences, paper_ledger
 from hte_utils.model.analysis import BOOK_SETTINGS
 from hte_utils.model.fit import fit
-from hte_utils.reproduction import (
-    table_4 as paper_tables,
-)
-from hte_utils.reproduction import (
-    tables_5_6 as paper_sampler,
-)
-from hte_utils.reproduction import (
-    tables_7_8 as paper_effects,
-)
+from hte_utils.reproduction.table_4 import table_4
+from hte_utils.reproduction.tables_5_6 import recorded_runs, time_series_se
+from hte_utils.reproduction.tables_7_8 import given_table_4
 
 if TYPE_CHECKING:
     from hte_utils.ledger import LedgerEntry
@@ -39,12 +33,8 @@ def entries_with_seed(seed: int) -> list[LedgerEntry]:
     """Ledger entries of Tables 4, 7 and 8 from a fit with this seed."""
     design, truth = PAPER_SPEC.design(simulate_trial()), simulate_truth().treatment_effect
     posterior = fit(design, settings=replace(BOOK_SETTINGS, seed=seed))
-    runs = paper_sampler.recorded_runs(paper_sampler.JagsSampler.SLICE)
-    time_series = paper_sampler.time_series_se(paper_sampler.at_thinning(runs, paper_sampler.PAPER_THINNING))
-
-    given = paper_effects.given_table_4(posterior, design, truth)
-    tables = (paper_tables.table_4(posterior, time_series), given.table("Table 7"), given.table("Table 8"))
-    return [entry for item, table in zip(ITEMS, tables, strict=True) for entry in record(item, table).entries]
+    tables = {"Table 4": table_4(posterior, time_series_se(recorded_runs()))} | given_table_4(posterior, design, truth)
+    return [entry for item, table in tables.items() for entry in record(item, table).entries]
 
 
 def main() -> None:

@@ -19,7 +19,7 @@ from hte_utils.effects.strata import stratify_by_risk
 from hte_utils.effects.truth import true_effects_by_stratum
 from hte_utils.ledger.report import Finding
 from hte_utils.paper import printed, printed_number
-from hte_utils.reproduction.compared import at_table_4_margins, cate_of_table_4
+from hte_utils.reproduction.table_4 import at_table_4_margins, cate_of_table_4
 from hte_utils.trial import TrialVariant
 
 if TYPE_CHECKING:

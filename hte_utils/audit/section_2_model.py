@@ -10,7 +10,7 @@ from hte_utils.ledger.entries import Reproduced, judge
 from hte_utils.ledger.report import Finding
 from hte_utils.paper import entries_of, printed_number
 from hte_utils.reproduction import table_1 as baseline
-from hte_utils.reproduction import tables_5_6 as paper_sampler
+from hte_utils.reproduction import tables_5_6
 
 if TYPE_CHECKING:
     from hte_utils.audit.case import Case, Proofs
@@ -48,9 +48,8 @@ def listing_2(case: Case, proofs: Proofs) -> dict[str, Finding]:
 
 
 def _run(proofs: Proofs) -> dict[str, Finding]:
-    slow = paper_sampler.recorded_runs(paper_sampler.JagsSampler.SLICE)
-    runs = paper_sampler.at_thinning(slow, paper_sampler.PAPER_THINNING)
-    found = {table: paper_sampler.joint_test(table, runs).probability for table in paper_sampler.TABLES}
+    runs = tables_5_6.recorded_runs()
+    found = {table: tables_5_6.joint_test(table, runs) for table in tables_5_6.TABLES}
     means = _means_of_jags(proofs)
     return {
         "statement.implemented-in-jags": Finding(

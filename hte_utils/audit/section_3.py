@@ -32,7 +32,7 @@ from hte_utils.model.listing_2 import listing2_draws
 from hte_utils.paper import entries_of, printed_number
 from hte_utils.paper.statements import statement
 from hte_utils.reproduction import table_1 as baseline
-from hte_utils.reproduction import tables_5_6 as paper_sampler
+from hte_utils.reproduction import tables_5_6
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -233,7 +233,7 @@ def _convergence() -> dict[str, Finding]:
     )
     together = printed_number("table5.multivariate")
     worst = max(points, key=lambda name: points[name])
-    draws = paper_sampler.implied_ess()
+    draws = tables_5_6.implied_ess()
     scores = {(e.row, e.column): float(e.printed) for e in entries_of("Table 6")}
     beyond = {where: z for where, z in scores.items() if abs(z) > GEWEKE_LIMIT}
     within = sum(value <= NEW_LIMIT for value in points.values())
@@ -264,8 +264,7 @@ def _convergence() -> dict[str, Finding]:
 
 
 def _captions(case: Case) -> dict[str, Finding]:
-    runs = paper_sampler.recorded_runs(paper_sampler.JagsSampler.SLICE)
-    found = paper_sampler.table_5(paper_sampler.at_thinning(runs, paper_sampler.PAPER_THINNING))["table5.multivariate"]
+    found = tables_5_6.table_5(tables_5_6.recorded_runs())["table5.multivariate"]
     return {
         "statement.caption-table-4": _all_parameters(case, "Table 4"),
         "statement.caption-table-5": Finding(

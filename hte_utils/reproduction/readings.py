@@ -1,117 +1,78 @@
 """Which computation gives the printed Tables 7 and 8: the candidates, all from one posterior.
 
-The paper does not say how its tables were computed. This module computes each column in every way that its name could
-mean, so that the printed values can be laid beside them. Two devices make the comparison sharp:
-
-- correlation, RMSE and MAE are functions of four posterior means that Table 4 prints, so `cate_from_means` gives them
-  without any draws;
-- `match_margins` shifts and stretches draws so that each coefficient has the mean and SD of Table 4, which takes most
-  of the Monte Carlo difference between the paper's run and ours out of the comparison.
+The paper does not say how its tables were computed. Here each column is computed in every way that its name could
+mean, so that the printed values can be laid beside them. The comparison is sharp where the draws have the margins of
+Table 4 (`hte_utils.reproduction.table_4.at_table_4_margins`); a few thousand of them are enough.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pandas as pd
-import xarray as xr
 from scipy.special import expit
 
 from hte_utils.effects.cate import EffectScale, GroupEffects, baseline_risk_draws, cate_draws
-from hte_utils.effects.evaluation import PointMetrics, point_metrics
-from hte_utils.effects.monte_carlo import FloatArray, IntArray
+from hte_utils.effects.evaluation import point_metrics
 from hte_utils.effects.strata import ntile
-from hte_utils.model.spec import Patients, TrialDesign
+from hte_utils.ledger.entries import Reproduced, judge
+from hte_utils.paper import entries_of, printed_number
+from hte_utils.reproduction.tables_7_8 import LABELS
 
-_N_GROUPS = 5
-_BATCHES = 20
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    import xarray as xr
+
+    from hte_utils.model.checks import FloatArray
+    from hte_utils.model.spec import TrialDesign
+
+_QUINTILES: Final = ("Q1", "Q2", "Q3", "Q4", "Q5")
 _LOWER, _UPPER = 0.025, 0.975
-
-
-@dataclass(frozen=True, slots=True)
-class Margin:
-    """Posterior mean and SD of one coefficient, as Table 4 prints them."""
-
-    mean: float
-    sd: float
-
-
-def cate_from_means(patients: Patients, treatment: float, interactions: Mapping[str, float]) -> FloatArray:
-    """Posterior mean of each patient's CATE (log odds ratio), group effects left out, from coefficients' means alone.
-
-    Parameters
-    ----------
-    patients
-        The trial's design.
-    treatment
-        Posterior mean of `b_trt`.
-    interactions
-        Posterior mean of each interaction by modifier label.
-
-    Raises
-    ------
-    ValueError
-        If the labels are not those of the patients' modifiers.
-    """
-    if sorted(interactions) != sorted(patients.modifier_labels):
-        raise ValueError(
-            f"interactions must have the labels {list(patients.modifier_labels)}, not {list(interactions)}"
-        )
-    slopes = np.array([interactions[label] for label in patients.modifier_labels])
-    return np.asarray(treatment + patients.modifiers @ slopes)
-
-
-def match_margins(posterior: xr.DataTree, margins: Mapping[tuple[str, str | None], Margin]) -> xr.DataTree:
-    """Shift and stretch draws so that coefficients have given posterior means and SDs; correlations stay.
-
-    Parameters
-    ----------
-    posterior
-        The posterior, as for `cate_draws`.
-    margins
-        By variable and label, e.g. ``("b_prognostic", "age")``, or ``("b_trt", None)`` for a scalar.
-
-    Raises
-    ------
-    ValueError
-        If the posterior has no such variable or label, or an SD is not positive.
-    """
-    draws = posterior["posterior"].to_dataset().copy(deep=True)
-    for (name, label), margin in margins.items():
-        if name not in draws or not margin.sd > 0.0:
-            raise ValueError(f"cannot match {name!r} to {margin}: no such variable, or an SD that is not positive")
-        variable = draws[name]
-        extra = [dim for dim in variable.dims if dim not in ("chain", "draw")]
-        if len(extra) != (label is not None) or (extra and label not in variable[extra[0]].to_numpy()):
-            raise ValueError(f"posterior variable {name!r} with the dims {variable.dims} has no entry {label!r}")
-        where = {extra[0]: label} if extra else {}
-        old = variable.loc[where].to_numpy()
-        variable.loc[where] = margin.mean + margin.sd * (old - old.mean()) / old.std(ddof=1)
-    return xr.DataTree.from_dict({"posterior": draws})
+_COMBINATIONS: Final = {  # of the gender effects in the CATE and in the risk
+    "in neither": ("LEFT_OUT", "LEFT_OUT"),
+    "in the risk only": ("LEFT_OUT", "INCLUDED"),
+    "in the effect only": ("INCLUDED", "LEFT_OUT"),
+    "in both": ("INCLUDED", "INCLUDED"),
+}
 
 
 def table_7_candidates(posterior: xr.DataTree, design: TrialDesign, truth: FloatArray) -> pd.DataFrame:
     """Correlation, RMSE, MAE and coverage of Table 7 in every way they could have been computed.
 
-    Returns
-    -------
-    pandas.DataFrame
-        Index (`group_effects`, `estimate`, `interval`); columns `correlation`, `rmse`, `mae`, `coverage`.
+    Index (`CATE`, `estimate`, `interval`); columns `correlation`, `rmse`, `mae`, `coverage`. `truth`: true effects (log
+    odds ratios), shape (patients,).
     """
     rows: dict[tuple[str, str, str], dict[str, float]] = {}
-    for group_effects in GroupEffects:
-        cate = _cate(posterior, design, group_effects)
-        ends = {"quantiles": _quantiles(cate), "mean ± 1.96 SD": _wald(cate)}
-        for estimate, predicted in {"mean": cate.mean(axis=0), "median": np.median(cate, axis=0)}.items():
-            metrics = point_metrics(predicted, truth)
+    for how, label in LABELS.items():
+        cate = _cate(posterior, design, how)
+        mean, reach = cate.mean(axis=0), 1.96 * cate.std(axis=0, ddof=1)
+        ends = {
+            "quantiles": np.quantile(cate, (_LOWER, _UPPER), axis=0),
+            "mean ± 1.96 SD": np.array([mean - reach, mean + reach]),
+        }
+        for estimate, predicted in {"mean": mean, "median": np.median(cate, axis=0)}.items():
+            found = point_metrics(predicted, truth)
+            metrics = {name: float(getattr(found, name)) for name in ("correlation", "rmse", "mae")}
             for interval, (lower, upper) in ends.items():
                 coverage = float(((lower <= truth) & (truth <= upper)).mean())
-                rows[group_effects.name, estimate, interval] = _row(metrics, coverage)
-    index = pd.MultiIndex.from_tuples(rows, names=["group_effects", "estimate", "interval"])
+                rows[label, estimate, interval] = metrics | {"coverage": coverage}
+    index = pd.MultiIndex.from_tuples(rows, names=["CATE", "estimate", "interval"])
     return pd.DataFrame(list(rows.values()), index=index)
+
+
+def table_7_alternatives(candidates: pd.DataFrame, given: Mapping[str, Reproduced]) -> pd.DataFrame:
+    """Show the candidates of Table 7 as text, with how many of its four numbers each one gives.
+
+    `given`: Table 7 from :func:`hte_utils.reproduction.tables_7_8.given_table_4`, whose tolerances count.
+    """
+    agreeing = [
+        sum(_passes(f"table7.{name}", value, given) for name, value in row.items()) for _, row in candidates.iterrows()
+    ]
+    shown = candidates.map("{:.3f}".format).rename(columns={"rmse": "RMSE", "mae": "MAE"})
+    return shown.assign(**{"within tolerance": [f"{count} of 4" for count in agreeing]})
 
 
 def table_8_candidates(posterior: xr.DataTree, design: TrialDesign) -> pd.DataFrame:
@@ -120,81 +81,96 @@ def table_8_candidates(posterior: xr.DataTree, design: TrialDesign) -> pd.DataFr
     Returns
     -------
     pandas.DataFrame
-        Index: `column` of Table 8, `effect` and `risk` (whether the group effects are in the CATE and in the risk that
-        ranks the patients; members of `GroupEffects`), and the `computation` in words. Columns: the five quintiles
-        Q1...Q5 and their Monte Carlo standard errors `mcse_Q1`... (from 20 batches of the draws, patients ranked anew
-        in each).
+        Index: `column` of Table 8, `effect` and `risk` (whether the gender effects are in the CATE and in the risk that
+        ranks the patients; members of `GroupEffects`), and the `computation` in words. Columns: quintiles Q1 to Q5.
     """
-    tables = []
+    rows: dict[tuple[str, str, str, str], FloatArray] = {}
     for effect in GroupEffects:
         cate = _cate(posterior, design, effect)
         for risk in GroupEffects:
-            probability = _risk(posterior, design, risk)
-            values = _candidates(cate, probability, design.treatment)
-            batches = [
-                _candidates(cate[rows], probability[rows], design.treatment)
-                for rows in np.array_split(np.arange(cate.shape[0]), _BATCHES)
-            ]
-            mcse = {key: np.std([b[key] for b in batches], axis=0, ddof=1) / math.sqrt(_BATCHES) for key in values}
-            tables.append(_as_table(values, mcse, effect, risk))
-    return pd.concat(tables).sort_index(level="column", sort_remaining=False)
+            draws = baseline_risk_draws(posterior, design, group_effects=risk).to_numpy()
+            found = _candidates(cate, draws.reshape(-1, design.n_patients), design.treatment)
+            rows |= {(column, effect.name, risk.name, words): values for (column, words), values in found.items()}
+    index = pd.MultiIndex.from_tuples(rows, names=["column", "effect", "risk", "computation"])
+    return pd.DataFrame(list(rows.values()), index=index, columns=list(_QUINTILES))
 
 
 def _candidates(cate: FloatArray, risk: FloatArray, treatment: FloatArray) -> dict[tuple[str, str], FloatArray]:
     """All candidates from draws (draws, patients) of CATE and baseline risk, keyed by column and computation."""
     logit = np.log(risk / (1.0 - risk))
+    usual = "posterior mean of the probability"
     rankings = {
-        "posterior mean of the probability": risk.mean(axis=0),
+        usual: risk.mean(axis=0),
         "probability at the posterior mean of the linear predictor": expit(logit.mean(axis=0)),
         "posterior median of the probability": np.median(risk, axis=0),
         "as treated in the trial": expit(logit + cate * treatment).mean(axis=0),
         "if all were treated": expit(logit + cate).mean(axis=0),
     }
+    mean, sd = cate.mean(axis=0), cate.std(axis=0, ddof=1)
     found: dict[tuple[str, str], FloatArray] = {}
-    mean = cate.mean(axis=0)
     for name, probability in rankings.items():
-        group = ntile(probability, _N_GROUPS)
-        found["mean_risk", name] = _by_group(probability, group)
-        found["mean_te", f"ranked by: {name}"] = _by_group(mean, group)
-    group = ntile(rankings["posterior mean of the probability"], _N_GROUPS)
-    members = [cate[:, group == number] for number in range(1, _N_GROUPS + 1)]
-    average = np.stack([each.mean(axis=1) for each in members], axis=1)
-    sd = cate.std(axis=0, ddof=1)
-    found["te_sd", "SD over patients of the posterior mean"] = np.array(
-        [mean[group == number].std(ddof=1) for number in range(1, _N_GROUPS + 1)]
-    )
+        patients = pd.DataFrame({"risk": probability, "effect": mean})
+        by_group = patients.groupby(ntile(probability, len(_QUINTILES))).mean()
+        found["mean_risk", name] = by_group["risk"].to_numpy()
+        found["mean_te", f"ranked by: {name}"] = by_group["effect"].to_numpy()
+
+    group = ntile(rankings[usual], len(_QUINTILES))
+    members = [group == number for number in range(1, len(_QUINTILES) + 1)]
+
+    def over_groups(summary: Callable[..., float], values: FloatArray, *arguments: float) -> FloatArray:
+        """A summary of each group's columns of `values`, over patients and (where there are any) draws."""
+        return np.array([summary(values[..., own], *arguments) for own in members])
+
+    average = np.stack([cate[:, own].mean(axis=1) for own in members], axis=1)
+    found["te_sd", "SD over patients of the posterior mean"] = over_groups(_sd, mean)
     found["te_sd", "posterior SD of the group's average"] = average.std(axis=0, ddof=1)
-    found["te_sd", "mean over patients of the posterior SD"] = _by_group(sd, group)
-    found["te_sd", "SD over patients and draws"] = np.array([each.std(ddof=1) for each in members])
-    ends = {"te_lower": (_LOWER, -1.96), "te_upper": (_UPPER, 1.96)}
-    for column, (probability_of_end, z) in ends.items():
-        quantile = np.quantile(cate, probability_of_end, axis=0)
+    found["te_sd", "mean over patients of the posterior SD"] = over_groups(np.mean, sd)
+    found["te_sd", "SD over patients and draws"] = over_groups(_sd, cate)
+    for column, probability, z in (("te_lower", _LOWER, -1.96), ("te_upper", _UPPER, 1.96)):
+        end = np.quantile(cate, probability, axis=0)
         found |= {
-            (column, "mean over patients of the quantile"): _by_group(quantile, group),
-            (column, "median over patients of the quantile"): _by_group(quantile, group, median=True),
-            (column, "mean over patients of mean ± 1.96 SD"): _by_group(mean + z * sd, group),
-            (column, "quantile over patients and draws"): np.array(
-                [np.quantile(each, probability_of_end) for each in members]
-            ),
-            (column, "quantile of the group's average"): np.quantile(average, probability_of_end, axis=0),
-            (column, "quantile over patients of the posterior mean"): np.array(
-                [np.quantile(mean[group == number], probability_of_end) for number in range(1, _N_GROUPS + 1)]
-            ),
+            (column, "mean over patients of the quantile"): over_groups(np.mean, end),
+            (column, "median over patients of the quantile"): over_groups(np.median, end),
+            (column, "mean over patients of mean ± 1.96 SD"): over_groups(np.mean, mean + z * sd),
+            (column, "quantile over patients and draws"): over_groups(np.quantile, cate, probability),
+            (column, "quantile of the group's average"): np.quantile(average, probability, axis=0),
+            (column, "quantile over patients of the posterior mean"): over_groups(np.quantile, mean, probability),
         }
     return found
 
 
-def _as_table(
-    values: dict[tuple[str, str], FloatArray],
-    mcse: dict[tuple[str, str], FloatArray],
-    effect: GroupEffects,
-    risk: GroupEffects,
-) -> pd.DataFrame:
-    labels = [f"Q{number}" for number in range(1, _N_GROUPS + 1)]
-    keys = [(column, effect.name, risk.name, computation) for column, computation in values]
-    index = pd.MultiIndex.from_tuples(keys, names=["column", "effect", "risk", "computation"])
-    cells = np.hstack([np.array(list(values.values())), np.array([mcse[key] for key in values])])
-    return pd.DataFrame(cells, index=index, columns=[*labels, *(f"mcse_{label}" for label in labels)])
+def table_8_alternatives(candidates: pd.DataFrame) -> pd.DataFrame:
+    """How far every candidate computation of a column of Table 8 is from the printed column.
+
+    Index: column of Table 8 and computation in words. Columns: where the gender effects are (in the effect, in the risk
+    that ranks the patients). Cells: the largest absolute difference from the five printed numbers.
+    """
+    paper = [[printed_number(f"table8.{row}.{column}") for row in _QUINTILES] for column, *_ in candidates.index]
+    return _by_combination((candidates - np.array(paper)).abs().max(axis=1), ascending=True)
+
+
+def table_8_rivals(candidates: pd.DataFrame, given: Mapping[str, Reproduced]) -> pd.DataFrame:
+    """For every candidate computation of a column of Table 8, how many of its five numbers the ledger lets pass.
+
+    `given`: Table 8 from :func:`hte_utils.reproduction.tables_7_8.given_table_4`, whose tolerances count. Index and
+    columns as in :func:`table_8_alternatives`.
+    """
+    passing = [
+        sum(_passes(f"table8.{quintile}.{key[0]}", value, given) for quintile, value in row.items())
+        for key, row in zip(candidates.index, candidates.to_dict("records"), strict=True)
+    ]
+    return _by_combination(pd.Series(passing, candidates.index), ascending=False)
+
+
+def _by_combination(values: pd.Series, *, ascending: bool) -> pd.DataFrame:
+    shown = pd.DataFrame({label: values.xs(where, level=("effect", "risk")) for label, where in _COMBINATIONS.items()})
+    order = list(dict.fromkeys(entry.column for entry in entries_of("Table 8")))
+    shown = shown.assign(place=[order.index(column) for column, _ in shown.index])
+    return shown.sort_values(["place", "in neither"], ascending=[True, ascending]).drop(columns="place")
+
+
+def _passes(entry_id: str, value: float, given: Mapping[str, Reproduced]) -> bool:
+    return not judge(entry_id, replace(given[entry_id], value=value)).fails
 
 
 def _cate(posterior: xr.DataTree, design: TrialDesign, group_effects: GroupEffects) -> FloatArray:
@@ -202,25 +178,5 @@ def _cate(posterior: xr.DataTree, design: TrialDesign, group_effects: GroupEffec
     return draws.to_numpy().reshape(-1, design.n_patients)
 
 
-def _risk(posterior: xr.DataTree, design: TrialDesign, group_effects: GroupEffects) -> FloatArray:
-    draws = baseline_risk_draws(posterior, design, group_effects=group_effects)
-    return draws.to_numpy().reshape(-1, design.n_patients)
-
-
-def _quantiles(cate: FloatArray) -> tuple[FloatArray, FloatArray]:
-    lower, upper = np.quantile(cate, (_LOWER, _UPPER), axis=0)
-    return lower, upper
-
-
-def _wald(cate: FloatArray) -> tuple[FloatArray, FloatArray]:
-    mean, reach = cate.mean(axis=0), 1.96 * cate.std(axis=0, ddof=1)
-    return mean - reach, mean + reach
-
-
-def _row(metrics: PointMetrics, coverage: float) -> dict[str, float]:
-    return {"correlation": metrics.correlation, "rmse": metrics.rmse, "mae": metrics.mae, "coverage": coverage}
-
-
-def _by_group(values: FloatArray, group: IntArray, *, median: bool = False) -> FloatArray:
-    summary = np.median if median else np.mean
-    return np.array([summary(values[group == number]) for number in range(1, _N_GROUPS + 1)])
+def _sd(values: FloatArray) -> float:
+    return float(values.std(ddof=1))

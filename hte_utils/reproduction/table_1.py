@@ -16,39 +16,20 @@ from tableone import TableOne
 
 from hte_utils.model.checks import complete_column
 from hte_utils.paper import entries_of
+from hte_utils.reproduction import beside
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from hte_utils.paper import PaperEntry
-
 CONTINUOUS = ("age", "bmi", "sbp", "dbp", "true_te")
-CATEGORICAL = (
-    "gender",
-    "hypertension",
-    "diabetes",
-    "smoking",
-    "anticoagulant",
-    "prior_bleeding",
-    "event",
+COVARIATES = (
+    *("age", "gender", "bmi", "sbp", "dbp"),
+    *("hypertension", "diabetes", "smoking", "anticoagulant", "prior_bleeding"),
 )
-TABLE_1_ROWS = (
-    "age",
-    "gender",
-    "bmi",
-    "sbp",
-    "dbp",
-    "hypertension",
-    "diabetes",
-    "smoking",
-    "anticoagulant",
-    "prior_bleeding",
-    "event",
-    "true_te",
-)
-"""Order of the rows in Table 1. ``event`` and ``true_te`` stand there too, though neither is a baseline variable."""
-COVARIATES = TABLE_1_ROWS[:-2]
 """What is known before randomisation: the covariates of the propensity score."""
+TABLE_1_ROWS = (*COVARIATES, "event", "true_te")
+"""Order of the rows in Table 1. ``event`` and ``true_te`` stand there too, though neither is a baseline variable."""
+CATEGORICAL = tuple(name for name in TABLE_1_ROWS if name not in CONTINUOUS)
 ARMS = ("Control", "Treatment")
 
 
@@ -57,22 +38,12 @@ def table_one(trial: pd.DataFrame) -> TableOne:
 
     Each row describes the patients who have a value there; `missing_values` counts the others. Means are compared by
     the pooled t-test and proportions by the chi-squared test with continuity correction, the defaults of the R package
-    ``tableone`` whose layout Table 1 has.
-
-    Parameters
-    ----------
-    trial
-        Patient table, one row per subject, with the columns of Listing 1.
-
-    Returns
-    -------
-    tableone.TableOne
+    ``tableone`` whose layout Table 1 has. `trial`: one row per patient, with the columns of Listing 1.
 
     Raises
     ------
     ValueError
-        When a column of Table 1 is missing, or the treatment column has other arms than Control and Treatment, or is
-        incomplete.
+        If a column is missing, or the treatment is incomplete or has other arms than Control and Treatment.
     """
     _check_columns(trial)
     # A missing value turns whole numbers into floats, and the level "1" into "1.0".
@@ -102,18 +73,10 @@ def table_one(trial: pd.DataFrame) -> TableOne:
 
 
 def table_one_values(table: TableOne) -> dict[str, float]:
-    """Return the numbers of Table 1 at full precision, under the ids of the ledger.
+    """Return the 90 numbers of Table 1 at full precision, under the ids of the ledger.
 
-    Parameters
-    ----------
-    table
-        From :func:`table_one`.
-
-    Returns
-    -------
-    dict
-        90 numbers: counts, means, standard deviations (n - 1), percentages and p-values. NaN where there is none: the
-        percentages of an arm without values, the test of a row in which everybody is alike.
+    Counts, means, standard deviations (n - 1), percentages and p-values. NaN where there is none: the percentages of an
+    arm without values, the test of a row in which everybody is alike.
     """
     values = {f"table1.n.{str(arm).lower()}": float(size) for arm, size in _arm_sizes(table).items()}
     for name in CONTINUOUS:
@@ -123,7 +86,7 @@ def table_one_values(table: TableOne) -> dict[str, float]:
     for name in CATEGORICAL:
         counts = _counts(table, name)
         for arm in ARMS:
-            for key in _level_keys(name):
+            for key in _lines_of(name):
                 # A level that nobody has gets no line from tableone.
                 count = float(counts[arm].get(key.rsplit(".", 1)[1], 0.0))
                 values[f"{key}.count.{arm.lower()}"] = count
@@ -168,11 +131,6 @@ def standardised_differences(table: TableOne) -> pd.Series:
     mean square of their two standard deviations (Austin 2009, *Stat Med* 28:3083). For a categorical variable: the size
     of the difference between the two multinomial distributions (Yang and Dalton 2012, SAS Global Forum 335). NaN if an
     arm has no value.
-
-    Returns
-    -------
-    pandas.Series
-        Indexed by row; no unit.
     """
     differences: pd.Series = table.smd_table.iloc[:, 0].astype(float).abs()
     # As in R's tableone: two constants that are equal differ by 0, not by 0/0.
@@ -182,16 +140,56 @@ def standardised_differences(table: TableOne) -> pd.Series:
     return differences.loc[list(TABLE_1_ROWS)].rename("standardised mean difference")
 
 
+def beside_the_paper(table: TableOne) -> pd.DataFrame:
+    """Lay Table 1 out as the paper does, with the paper's number in brackets wherever ours is printed differently.
+
+    One row per line of Table 1; columns Control, Treatment, missing (patients of both arms), p and SMD, as text.
+    """
+    values = table_one_values(table)
+    texts = {
+        entry.id: beside(entry, "–" if np.isnan(values[entry.id]) else f"{values[entry.id]:.{entry.decimals}f}")
+        for entry in entries_of("Table 1")
+    }
+    differences = standardised_differences(table)
+    missing = missing_values(table).sum(axis=1)
+    lines = {"n": {arm: texts[f"table1.n.{arm.lower()}"] for arm in ARMS}}
+    for name in TABLE_1_ROWS:
+        first, second = ("mean", "sd") if name in CONTINUOUS else ("count", "percent")
+        shown = {
+            _label(key, name): {
+                arm: f"{texts[f'{key}.{first}.{arm.lower()}']} ({texts[f'{key}.{second}.{arm.lower()}']})"
+                for arm in ARMS
+            }
+            for key in _lines_of(name)
+        }
+        smd = "–" if np.isnan(differences[name]) else f"{differences[name]:.3f}"
+        # Tests stand in the first line of a row.
+        next(iter(shown.values())).update(missing=str(missing[name]), p=texts[f"table1.{name}.p"], SMD=smd)
+        lines |= shown
+    return pd.DataFrame.from_dict(lines, orient="index", columns=[*ARMS, "missing", "p", "SMD"]).fillna("")
+
+
+def _lines_of(name: str) -> list[str]:
+    """Ids of the lines that a row of Table 1 has: one for each level of a category."""
+    if name in CONTINUOUS:
+        return [f"table1.{name}"]
+    ids = [entry.id for entry in entries_of("Table 1") if entry.id.startswith(f"table1.{name}.")]
+    return list(dict.fromkeys(entry_id.rsplit(".", 2)[0] for entry_id in ids if entry_id.count(".") > 2))
+
+
+def _label(key: str, name: str) -> str:
+    level = key.rsplit(".", 1)[1].capitalize()
+    return f"{name}, mean (SD)" if name in CONTINUOUS else f"{name} = {level}, n (%)"
+
+
 @dataclass(frozen=True, slots=True)
 class Propensity:
     """A logistic regression of the arm on the baseline covariates (section 2.1, Figure 1).
 
     Attributes
     ----------
-    scores
-        Estimated probability of treatment of each subject, indexed as the trial.
-    treated
-        Whether the subject was in the treatment arm.
+    scores, treated
+        Estimated probability of treatment of each patient, and whether it was given; indexed as the trial.
     auc
         Area under the ROC curve of the score, in sample.
     coefficients
@@ -210,15 +208,14 @@ class Propensity:
 
 
 def propensity(trial: pd.DataFrame) -> Propensity:
-    """Estimate the propensity score from the ten baseline covariates.
+    """Estimate the propensity score from the ten baseline covariates, entered as they stand.
 
-    The paper names neither the covariates nor the link of its "logistic regression formula"; all ten, entered as they
-    stand, are the plain reading.
+    The paper names neither the covariates nor the link of its "logistic regression formula": this is the plain reading.
 
     Raises
     ------
     ValueError
-        When a column is missing or an arm is, a covariate is incomplete or constant, or covariates tell some patients'
+        If a column is missing or an arm is, a covariate is incomplete or constant, or covariates tell some patients'
         arms with certainty (separation), so that there is no estimate.
     """
     _check_columns(trial)
@@ -240,30 +237,17 @@ def propensity(trial: pd.DataFrame) -> Propensity:
 
 
 def auc_under_rerandomisation(trial: pd.DataFrame, repetitions: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    """In-sample AUC of the propensity model when the same subjects are randomised again and again.
+    """In-sample AUC of the propensity model when the same patients are randomised again and again, (repetitions,).
 
     A fitted score always finds some difference between two arms, so an AUC above 1/2 is no sign of imbalance by itself.
     This is the distribution to hold it against: arms of the same sizes, dealt by chance alone.
-
-    Parameters
-    ----------
-    trial
-        Patient table.
-    repetitions
-        Number of random re-assignments (at least 1).
-    rng
-        Source of randomness.
-
-    Returns
-    -------
-    array of shape (repetitions,)
     """
     _check_columns(trial)
     if repetitions < 1:
         raise ValueError(f"repetitions is {repetitions}: it must be at least 1")
-    design = covariate_table(trial)
-    covariates = ((design - design.mean()) / design.std()).to_numpy()
+    covariates = _standardised(covariate_table(trial)).to_numpy()
     treated = (trial["treatment"] == "Treatment").to_numpy()
+    # Hundreds of fits of which only the ranks count: scikit-learn's are several times faster than statsmodels'.
     model = LogisticRegression(C=np.inf, solver="newton-cholesky")
     aucs = np.empty(repetitions)
     for repetition in range(repetitions):
@@ -290,9 +274,12 @@ def covariate_table(trial: pd.DataFrame) -> pd.DataFrame:
     return pd.get_dummies(trial[list(COVARIATES)], drop_first=True, dtype=float)
 
 
+def _standardised(covariates: pd.DataFrame) -> pd.DataFrame:
+    return (covariates - covariates.mean()) / covariates.std()
+
+
 def _check_estimable(covariates: pd.DataFrame, treated: pd.Series) -> None:
-    # Per SD, since the linear programme bounds all coefficients alike.
-    standardised = (covariates - covariates.mean()) / covariates.std()
+    standardised = _standardised(covariates)  # since the linear programme bounds all coefficients alike
     rank = np.linalg.matrix_rank(standardised)
     if rank < standardised.shape[1]:
         rest = {name: np.linalg.matrix_rank(standardised.drop(columns=name)) for name in standardised}
@@ -316,48 +303,3 @@ def _check_columns(trial: pd.DataFrame) -> None:
     arms = sorted(str(arm) for arm in complete_column(trial, "treatment").unique())
     if arms != list(ARMS):
         raise ValueError(f"the treatment column holds {arms}: Table 1 compares the two arms {list(ARMS)}")
-
-
-def beside_the_paper(table: TableOne) -> pd.DataFrame:
-    """Lay Table 1 out as the paper does, with the paper's number in brackets wherever ours is printed differently.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per line of Table 1; columns Control, Treatment, missing (patients of both arms), p and SMD, as text.
-    """
-    values = table_one_values(table)
-    texts = {entry.id: _beside(entry, values[entry.id]) for entry in entries_of("Table 1")}
-    differences = standardised_differences(table)
-    missing = missing_values(table).sum(axis=1)
-    lines = {"n": {arm: texts[f"table1.n.{arm.lower()}"] for arm in ARMS}}
-    for name in TABLE_1_ROWS:
-        keys = [f"table1.{name}"] if name in CONTINUOUS else _level_keys(name)
-        for key in keys:
-            first, second = ("mean", "sd") if name in CONTINUOUS else ("count", "percent")
-            arms = {
-                arm: f"{texts[f'{key}.{first}.{arm.lower()}']} ({texts[f'{key}.{second}.{arm.lower()}']})"
-                for arm in ARMS
-            }
-            lines[_line_label(key, name)] = arms
-        smd = "–" if np.isnan(differences[name]) else f"{differences[name]:.3f}"
-        tests = {"missing": str(missing[name]), "p": texts[f"table1.{name}.p"], "SMD": smd}
-        lines[_line_label(keys[0], name)] |= tests
-    return pd.DataFrame.from_dict(lines, orient="index", columns=[*ARMS, "missing", "p", "SMD"]).fillna("")
-
-
-def _beside(entry: PaperEntry, value: float) -> str:
-    ours = "–" if np.isnan(value) else f"{value:.{entry.decimals}f}"
-    return ours if ours == entry.printed else f"{ours} [paper: {entry.printed}]"
-
-
-def _level_keys(name: str) -> list[str]:
-    ids = [entry.id for entry in entries_of("Table 1") if entry.id.startswith(f"table1.{name}.")]
-    return list(dict.fromkeys(entry_id.rsplit(".", 2)[0] for entry_id in ids if entry_id.count(".") > 2))
-
-
-def _line_label(key: str, name: str) -> str:
-    if name in CONTINUOUS:
-        return f"{name}, mean (SD)"
-    level = key.rsplit(".", 1)[1].capitalize()
-    return f"{name} = {level}, n (%)"

@@ -1,7 +1,11 @@
-"""Tables 4 to 8 of the paper from one posterior: the value of every printed number, with its Monte Carlo error.
+"""Table 4: its numbers from a posterior, and what its printed means and SDs alone say.
 
-Each function returns what :func:`hte_utils.ledger.record` takes. The Monte Carlo error of the *printed* number belongs
-to the tolerance as well; where the paper prints it (the time-series SE of Table 4) it is taken from there.
+The Monte Carlo error of a *printed* number belongs to its tolerance as well as that of ours: it is the time-series SE
+that Table 4 prints.
+
+Tables 4, 7 and 8 come from one run. What was computed from its coefficients' means alone follows from Table 4 without a
+draw (`cate_of_table_4`); the rest follows nearly, from draws of ours that are given the printed means and SDs
+(`at_table_4_margins`).
 """
 
 from __future__ import annotations
@@ -9,53 +13,50 @@ from __future__ import annotations
 from math import sqrt
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
+import xarray as xr
 from scipy.special import expit
 
 from hte_utils.ledger.entries import Reproduced, print_rounding
 from hte_utils.model.diagnostics import modern_diagnostics, summary_statistics
 from hte_utils.model.listing_2 import table4_draws
-from hte_utils.paper import entries_of, paper_entry, printed_number
+from hte_utils.paper import entries_of, paper_entry, printed, printed_number
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    import xarray as xr
+    from hte_utils.model.checks import FloatArray
+    from hte_utils.model.spec import TrialDesign
 
 PAPER_DRAWS = 3000
 """The naive SEs of Table 4 are SD / sqrt(3000): three chains of 1000 draws, as Table 6 has three chains."""
 
+type Margins = Mapping[tuple[str, str | None], tuple[float, float]]
+"""Means and SDs by variable of a posterior and label: ``("b_interaction", "age")``, ``("b_trt", None)``."""
+
 
 def table_4(posterior: xr.DataTree, time_series: Mapping[str, Reproduced]) -> dict[str, Reproduced]:
-    """Return the 60 numbers of Table 4.
+    """Return the 60 numbers of Table 4, for :func:`hte_utils.ledger.record`.
 
     Mean, SD: of the posterior. ``prob`` and ``Naive.SE`` follow from their own row and nothing else: the logistic
     function of the printed mean, and the printed SD / sqrt(3000). ``Time.series.SE``: from runs of JAGS
     (`hte_utils.reproduction.tables_5_6.time_series_se`), since it describes a sampler and not the posterior.
-
-    Parameters
-    ----------
-    posterior
-        Draws of Listing 2.
-    time_series
-        Time-series SE over runs of the paper's sampler, by parameter of Table 4.
     """
-    table = summary_statistics(table4_draws(posterior)).join(modern_diagnostics(table4_draws(posterior)))
     found: dict[str, Reproduced] = {}
-    for name, row in table.iterrows():
-        printed_se = _printed_time_series_se(str(name))
+    for name, row in _summary(posterior).iterrows():
+        error = largest_time_series_se(str(name))
         printed_mean, printed_sd = (printed_number(f"table4.{name}.{column}") for column in ("Mean", "SD"))
         half = print_rounding(paper_entry(f"table4.{name}.Mean").decimals)
-        # The SD of n effective draws of a normal quantity has standard error SD / sqrt(2 n), the mean SD / sqrt(n).
-        mean = Reproduced(row["mean"], row["mcse_mean"], printed_se)
-        sd = Reproduced(row["sd"], row["mcse_sd"], printed_se / sqrt(2))
+        naive = Reproduced(
+            printed_sd / sqrt(PAPER_DRAWS), rounding=half / sqrt(PAPER_DRAWS), note="from the row's own SD"
+        )
         found |= {
-            f"table4.{name}.Mean": mean,
+            # The SD of n effective draws of a normal quantity has standard error SD / sqrt(2 n), the mean SD / sqrt(n).
+            f"table4.{name}.Mean": Reproduced(row["mean"], row["mcse_mean"], error),
             f"table4.{name}.prob": Reproduced(expit(printed_mean), rounding=half / 4, note="from the row's own mean"),
-            f"table4.{name}.SD": sd,
-            f"table4.{name}.Naive.SE": Reproduced(
-                printed_sd / sqrt(PAPER_DRAWS), rounding=half / sqrt(PAPER_DRAWS), note="from the row's own SD"
-            ),
+            f"table4.{name}.SD": Reproduced(row["sd"], row["mcse_sd"], error / sqrt(2)),
+            f"table4.{name}.Naive.SE": naive,
             f"table4.{name}.Time.series.SE": time_series[str(name)],
         }
     return found
@@ -63,27 +64,97 @@ def table_4(posterior: xr.DataTree, time_series: Mapping[str, Reproduced]) -> di
 
 def table_4_beside_the_paper(posterior: xr.DataTree) -> pd.DataFrame:
     """Lay the posterior means and SDs beside those of Table 4, with the difference in standard errors of both."""
-    table = summary_statistics(table4_draws(posterior)).join(modern_diagnostics(table4_draws(posterior)))
     rows = {}
-    for name, row in table.iterrows():
-        printed = float(paper_entry(f"table4.{name}.Mean").printed)
-        error = sqrt(row["mcse_mean"] ** 2 + _printed_time_series_se(str(name)) ** 2)
+    for name, row in _summary(posterior).iterrows():
+        mean, sd, error = (printed(f"table4.{name}.{column}") for column in ("Mean", "SD", "Time.series.SE"))
+        both = sqrt(row["mcse_mean"] ** 2 + largest_time_series_se(str(name)) ** 2)
         rows[name] = {
             "mean, ours": f"{row['mean']:.3f}",
-            "mean, paper": paper_entry(f"table4.{name}.Mean").printed,
+            "mean, paper": mean,
             "SD, ours": f"{row['sd']:.3f}",
-            "SD, paper": paper_entry(f"table4.{name}.SD").printed,
+            "SD, paper": sd,
             "MCSE, ours": f"{row['mcse_mean']:.4f}",
-            "MCSE, paper": paper_entry(f"table4.{name}.Time.series.SE").printed,
-            "difference / error": f"{(row['mean'] - printed) / error:+.1f}",
+            "MCSE, paper": error,
+            "difference / error": f"{(row['mean'] - float(mean)) / both:+.1f}",
         }
-    return pd.DataFrame.from_dict(rows, orient="index").loc[_table_4_rows()]
+    return pd.DataFrame.from_dict(rows, orient="index").loc[list(dict.fromkeys(e.row for e in entries_of("Table 4")))]
 
 
-def _table_4_rows() -> list[str]:
-    return list(dict.fromkeys(entry.row for entry in entries_of("Table 4")))
+def _summary(posterior: xr.DataTree) -> pd.DataFrame:
+    draws = table4_draws(posterior)
+    return summary_statistics(draws).join(modern_diagnostics(draws))
 
 
-def _printed_time_series_se(name: str) -> float:
-    """Monte Carlo error of a printed mean; half a unit is added since 0.003 may be anything up to 0.0035."""
-    return float(paper_entry(f"table4.{name}.Time.series.SE").printed) + 0.0005
+def largest_time_series_se(name: str) -> float:
+    """Return the largest Monte Carlo error of a printed mean that rounds to the one printed: 0.0035 for 0.003."""
+    error = paper_entry(f"table4.{name}.Time.series.SE")
+    return float(error.printed) + print_rounding(error.decimals)
+
+
+def printed_effective_size(*coefficients: str) -> float:
+    """Smallest effective sample size that Table 4 implies for the means of some coefficients, named as there."""
+    return min((printed_number(f"table4.{name}.SD") / largest_time_series_se(name)) ** 2 for name in coefficients)
+
+
+def cate_of_table_4(
+    design: TrialDesign, *, gender_effects: bool, instead: Mapping[str, float] | None = None
+) -> FloatArray:
+    """Return every patient's CATE (log odds ratio) from the means that Table 4 prints, shape (patients,).
+
+    Parameters
+    ----------
+    design
+        The paper's trial.
+    gender_effects
+        Whether the patient's own ``te_gender`` is used (True) or ``b_trt`` for everybody (False).
+    instead
+        Interactions that are to have another value than Table 4's, by the label of their modifier.
+    """
+    interactions = {label: printed_number(f"table4.b_trt_{label}.Mean") for label in design.modifier_labels}
+    interactions |= instead or {}
+    common = np.full(len(design.group_labels), printed_number("table4.b_trt.Mean"))
+    by_group = np.array([printed_number(f"table4.{name}.Mean") for name in _te_gender(design)])
+    constant = (by_group if gender_effects else common)[design.group]
+    return np.asarray(constant + design.modifiers @ np.array(list(interactions.values())))
+
+
+def table_4_margins(design: TrialDesign) -> Margins:
+    """Mean and SD that Table 4 prints for every coefficient."""
+    names: dict[tuple[str, str | None], str] = {("b_intercept", None): "b_intercept", ("b_trt", None): "b_trt"}
+    names |= {("b_prognostic", label): f"b_{label}" for label in design.prognostic_labels}
+    names |= {("b_interaction", label): f"b_trt_{label}" for label in design.modifier_labels}
+    names |= {("te_group", label): name for label, name in zip(design.group_labels, _te_gender(design), strict=True)}
+    return {
+        place: (printed_number(f"table4.{name}.Mean"), printed_number(f"table4.{name}.SD"))
+        for place, name in names.items()
+    }
+
+
+def match_margins(posterior: xr.DataTree, margins: Margins) -> xr.DataTree:
+    """Shift and stretch draws so that coefficients have given posterior means and SDs; correlations stay."""
+    draws = posterior["posterior"].to_dataset().copy(deep=True)
+    for (name, label), (mean, sd) in margins.items():
+        variable = draws[name]
+        where = {} if label is None else {dim: label for dim in variable.dims if dim not in ("chain", "draw")}
+        old = variable.loc[where].to_numpy()
+        variable.loc[where] = mean + sd * (old - old.mean()) / old.std(ddof=1)
+    return xr.DataTree.from_dict({"posterior": draws})
+
+
+def at_table_4_margins(posterior: xr.DataTree, design: TrialDesign) -> xr.DataTree:
+    """Move and stretch the draws so that each coefficient has exactly the mean and SD that Table 4 prints.
+
+    This takes most of the Monte Carlo error of the paper's run out of a comparison. The log odds that the data
+    identify (`b_intercept + re`) stay as they are, and ``te_gender`` has the margins of Table 4 too: only the way in
+    which these sums are split moves.
+    """
+    before = posterior["posterior"].to_dataset()
+    after = match_margins(posterior, table_4_margins(design))["posterior"].to_dataset()
+    sums = before["re"] + before["b_intercept"]
+    split = {"re": sums - after["b_intercept"], "re_trt": after["te_group"] - after["b_trt"]}
+    split = {name: values.transpose(*before[name].dims) for name, values in split.items()}
+    return xr.DataTree.from_dict({"posterior": after.assign(split)})
+
+
+def _te_gender(design: TrialDesign) -> list[str]:
+    return [f"te_gender[{number}]" for number in range(1, len(design.group_labels) + 1)]

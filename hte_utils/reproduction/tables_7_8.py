@@ -1,10 +1,8 @@
-"""Tables 7 and 8 of the paper, given its Table 4: the value of every printed number, with its tolerance.
+"""Tables 7 and 8 of the paper, given its Table 4: every printed number with its tolerance, and tables for the reader.
 
-The three tables come from one run, and Table 4 prints the mean and SD of every coefficient of it. So nothing is left
-to the luck of that run but what means and SDs do not fix: our draws are shifted and stretched until each coefficient
-has the margins of Table 4 (`hte_utils.reproduction.readings.match_margins`), and the tables are computed from them.
-What
-may differ:
+The three tables come from one run, and Table 4 prints the mean and SD of every coefficient of it. So nothing is left to
+the luck of that run but what means and SDs do not fix: our draws are shifted and stretched until each coefficient has
+the margins of Table 4 (`hte_utils.reproduction.table_4`), and the tables are computed from them. What may differ:
 
 - the rounding of Table 4, carried through (every margin is moved by half a unit of its last digit);
 - the Monte Carlo error of what the margins do not fix (the shape of the posterior, the correlation of coefficients),
@@ -12,177 +10,120 @@ may differ:
   Table 4 prints SD and time-series SE, and (SD / time-series SE)**2 is the effective sample size (ESS) of a mean.
 
 Correlation, RMSE and MAE of Table 7 are functions of means alone: they have no Monte Carlo error at all. A number that
-is made of several coefficients is given the ESS of the slowest of them (`MADE_OF`):
-
-- *risk* (``mean_risk``) is made of the intercept and the prognostic coefficients. Slowest: the intercept, ESS 112.
-- *effect* (coverage, ``mean_te``, ``te_lower``, ``te_upper``) is made of `b_trt` and the interactions. Slowest:
-  `b_trt`, ESS 431.
-- *spread* (``te_sd``, and who belongs to which quintile) is made of the interactions and prognostic coefficients: 1600
-  and more.
+is made of several coefficients is given the ESS of the slowest of them (`MADE_OF`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import sqrt
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pandas as pd
 
 from hte_utils.effects.cate import EffectScale, GroupEffects, baseline_risk_draws, cate_draws
-from hte_utils.effects.evaluation import point_metrics
+from hte_utils.effects.evaluation import CateEvaluation, point_metrics
 from hte_utils.effects.strata import ntile
+from hte_utils.effects.truth import implied_coefficients
 from hte_utils.ledger.entries import Reproduced, print_rounding
 from hte_utils.model.diagnostics import modern_diagnostics, summary_statistics
 from hte_utils.model.listing_2 import table4_draws
-from hte_utils.paper import entries_of, paper_entry, printed_number
-from hte_utils.reproduction.readings import Margin, match_margins
+from hte_utils.paper import entries_of, printed
+from hte_utils.reproduction.table_4 import (
+    Margins,
+    cate_of_table_4,
+    match_margins,
+    printed_effective_size,
+    table_4_margins,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import xarray as xr
 
-    from hte_utils.effects.monte_carlo import FloatArray
+    from hte_utils.effects.strata import RiskStrata
+    from hte_utils.model.checks import FloatArray
     from hte_utils.model.spec import TrialDesign
+    from hte_utils.trial import TrialTruth
 
 PAPER_ERROR: Final = "gender effects left out of the effect and the baseline risk"
 """What a reader must do wrong to get the numbers of Tables 7 and 8."""
-
-type Ingredient = Literal["risk", "effect", "spread"]
+LABELS: Final = {GroupEffects.LEFT_OUT: "gender effects left out", GroupEffects.INCLUDED: "gender effects in"}
+"""How tables and figures name the paper's computation, and the one that its model implies."""
 
 _PROGNOSTIC: Final = ("b_age", "b_anticoag", "b_bmi", "b_diabetes", "b_prior")
 _INTERACTIONS: Final = ("b_trt_age", "b_trt_anticoag", "b_trt_diabetes")
-MADE_OF: Final[Mapping[Ingredient, tuple[str, ...]]] = {
-    "risk": ("b_intercept", *_PROGNOSTIC),
-    "effect": ("b_trt", *_INTERACTIONS),
-    "spread": (*_PROGNOSTIC, *_INTERACTIONS),
+MADE_OF: Final[Mapping[str, tuple[str, ...]]] = {
+    "mean_risk": ("b_intercept", *_PROGNOSTIC),  # slowest: the intercept, ESS 112
+    **dict.fromkeys(("coverage", "mean_te", "te_lower", "te_upper"), ("b_trt", *_INTERACTIONS)),  # b_trt, ESS 431
+    "te_sd": (*_PROGNOSTIC, *_INTERACTIONS),  # who belongs to which quintile comes in: 1600 and more
 }
-"""The coefficients on whose Monte Carlo error a number depends; see the module's docstring."""
-
-_INGREDIENT: Final[Mapping[str, Ingredient]] = {
-    **dict.fromkeys(("correlation", "te_sd"), "spread"),
-    **dict.fromkeys(("rmse", "mae", "coverage", "mean_te", "te_lower", "te_upper"), "effect"),
-    "mean_risk": "risk",
-}
+"""The coefficients on whose Monte Carlo error a number depends."""
 _OF_MEANS_ALONE: Final = ("correlation", "rmse", "mae")
-_NO_COVERAGE: Final = (
-    "no reading gives it, with or without the gender effects, and none of the recorded JAGS runs: 1.000"
-)
 _N_GROUPS: Final = 5
 _BATCHES, _SHARE = 10, 2
 """Batches of draws, and one in how many draws is used at all: at the margins of Table 4 half of them will do."""
 # Draws of which every hundredth is kept tell how far a rounded margin moves a number just as well.
 _THINNING: Final = 100
+_METRICS: Final = {
+    "correlation": "correlation",
+    "rmse": "root mean squared error (RMSE)",
+    "mae": "mean absolute error (MAE)",
+    "coverage": "coverage of the 95 % intervals",
+    "bias": "mean error (predicted minus true)",
+    "bias_share": "its share of the squared error",
+    "calibration_slope": "calibration slope",
+    "calibration_intercept": "calibration intercept",
+}
 
 
-def printed_effective_size(coefficients: tuple[str, ...]) -> float:
-    """Smallest effective sample size that Table 4 implies for the means of some coefficients.
+def relative_length(posterior: xr.DataTree, number: str) -> float:
+    """Effective length of the paper's run in units of ours, by the slowest coefficient of a number of `MADE_OF`.
 
-    Parameters
-    ----------
-    coefficients
-        Names as in Table 4.
-
-    Notes
-    -----
-    Half a unit of the last digit is added to the time-series SE: a printed 0.003 may be anything up to 0.0035.
+    Multiply an MCSE of ours by its ``-1/2``-th power to have that of the printed number.
     """
-
-    def size(name: str) -> float:
-        error = paper_entry(f"table4.{name}.Time.series.SE")
-        largest = printed_number(error.id) + print_rounding(error.decimals)
-        return (printed_number(f"table4.{name}.SD") / largest) ** 2
-
-    return min(map(size, coefficients))
-
-
-def relative_length(posterior: xr.DataTree, ingredient: Ingredient) -> float:
-    """Length of the paper's run in units of ours, by the slowest coefficient that matters.
-
-    Parameters
-    ----------
-    posterior
-        Our draws.
-    ingredient
-        What the number in question is made of: a key of `MADE_OF`.
-
-    Returns
-    -------
-    float
-        Effective sample size of the paper's run divided by ours; multiply an MCSE of ours by its ``-1/2``-th power
-        to have that of the printed number.
-    """
-    coefficients = MADE_OF[ingredient]
+    coefficients = MADE_OF[number]
     draws = table4_draws(posterior)[list(coefficients)]
     ours = (summary_statistics(draws)["sd"] / modern_diagnostics(draws)["mcse_mean"]) ** 2
-    return printed_effective_size(coefficients) / float(ours.min())
+    return printed_effective_size(*coefficients) / float(ours.min())
 
 
-@dataclass(frozen=True, slots=True)
-class GivenTable4:
-    """Numbers of Tables 7 and 8 computed at the margins of Table 4, by ledger id.
-
-    Attributes
-    ----------
-    found
-        What :func:`hte_utils.ledger.record` takes.
-    at_margins
-        The draws they were computed from, thinned: for rival readings.
-    """
-
-    found: Mapping[str, Reproduced]
-    at_margins: xr.DataTree
-
-    def table(self, item: str) -> dict[str, Reproduced]:
-        """The numbers of "Table 7" or "Table 8"."""
-        return {entry.id: self.found[entry.id] for entry in entries_of(item)}
-
-
-def given_table_4(posterior: xr.DataTree, design: TrialDesign, truth: FloatArray) -> GivenTable4:
+def given_table_4(posterior: xr.DataTree, design: TrialDesign, truth: FloatArray) -> dict[str, dict[str, Reproduced]]:
     """Compute Tables 7 and 8 at the margins of Table 4.
 
     Parameters
     ----------
-    posterior
-        Our draws of Listing 2.
-    design
-        The paper's trial.
+    posterior, design
+        Our draws of Listing 2, and the paper's trial.
     truth
         True effects (log odds ratios), shape (patient,).
+
+    Returns
+    -------
+    dict
+        Under "Table 7" and "Table 8" what :func:`hte_utils.ledger.record` takes.
     """
     margins = table_4_margins(design)
     batches = [posterior.isel(draw=slice(start, None, _BATCHES * _SHARE)) for start in range(_BATCHES)]
     numbers = pd.DataFrame([_numbers(match_margins(batch, margins), design, truth) for batch in batches])
     rounding = _carried_rounding(posterior.isel(draw=slice(None, None, _THINNING)), design, truth, margins)
-    ours = {i: relative_length(posterior, i) for i in MADE_OF}
-    found = {}
+    length = {number: relative_length(posterior, number) for number in MADE_OF}
+    found: dict[str, dict[str, Reproduced]] = {"Table 7": {}, "Table 8": {}}
     for entry in (*entries_of("Table 7"), *entries_of("Table 8")):
         name = entry.id.rpartition(".")[2]
-        values, of_margins = numbers[entry.id], name in _OF_MEANS_ALONE or name == "n"
-        spread = 0.0 if of_margins else float(values.std(ddof=1))
+        values = numbers[entry.id]
+        spread = float(values.std(ddof=1)) if name in MADE_OF else 0.0
         # A batch has a share of our effective draws; the paper's run has `relative_length` of all of them.
-        printed = spread / sqrt(_BATCHES * _SHARE * ours[_INGREDIENT[name]]) if spread else 0.0
-        found[entry.id] = Reproduced(
+        in_print = spread / sqrt(_BATCHES * _SHARE * length[name]) if spread else 0.0
+        found[entry.item][entry.id] = Reproduced(
             float(values.mean()),
             spread / sqrt(_BATCHES),
-            printed,
+            in_print,
             paper_error=None if name == "n" else PAPER_ERROR,
             rounding=float(rounding[entry.id]),
         )
-    return GivenTable4(found, match_margins(posterior.isel(draw=slice(None, None, _BATCHES)), margins))
-
-
-def table_4_margins(design: TrialDesign) -> dict[tuple[str, str | None], Margin]:
-    """Mean and SD that Table 4 prints for the coefficients that Tables 7 and 8 were computed from."""
-    names: dict[tuple[str, str | None], str] = {("b_intercept", None): "b_intercept", ("b_trt", None): "b_trt"}
-    names |= {("b_prognostic", label): f"b_{label}" for label in design.prognostic_labels}
-    names |= {("b_interaction", label): f"b_trt_{label}" for label in design.modifier_labels}
-    return {
-        key: Margin(printed_number(f"table4.{name}.Mean"), printed_number(f"table4.{name}.SD"))
-        for key, name in names.items()
-    }
+    return found
 
 
 def _numbers(posterior: xr.DataTree, design: TrialDesign, truth: FloatArray) -> dict[str, float]:
@@ -195,29 +136,113 @@ def _numbers(posterior: xr.DataTree, design: TrialDesign, truth: FloatArray) -> 
     metrics = point_metrics(mean, truth)
     found = {f"table7.{name}": float(getattr(metrics, name)) for name in _OF_MEANS_ALONE}
     found["table7.coverage"] = float(((lower <= truth) & (truth <= upper)).mean())
-    group = ntile(risk, _N_GROUPS)
-    columns = {"mean_risk": risk, "mean_te": mean, "te_lower": lower, "te_upper": upper}
-    for number in range(1, _N_GROUPS + 1):
-        here = group == number
-        found |= {f"table8.Q{number}.{name}": float(values[here].mean()) for name, values in columns.items()}
-        found |= {f"table8.Q{number}.n": float(here.sum()), f"table8.Q{number}.te_sd": float(mean[here].std(ddof=1))}
+    patients = pd.DataFrame({"mean_risk": risk, "mean_te": mean, "te_lower": lower, "te_upper": upper})
+    for number, group in patients.groupby(ntile(risk, _N_GROUPS)):
+        row = group.mean().to_dict() | {"n": float(len(group)), "te_sd": float(group["mean_te"].std())}
+        found |= {f"table8.Q{number}.{name}": value for name, value in row.items()}
     return found
 
 
 def _carried_rounding(
-    posterior: xr.DataTree, design: TrialDesign, truth: FloatArray, margins: Mapping[tuple[str, str | None], Margin]
-) -> pd.Series:
+    posterior: xr.DataTree, design: TrialDesign, truth: FloatArray, margins: Margins
+) -> pd.Series[float]:
     """How far the rounding of Table 4 can move each number: half a unit of every mean and SD, added up."""
     half = print_rounding(3)
 
-    def computed(changed: Mapping[tuple[str, str | None], Margin]) -> pd.Series:
+    def computed(changed: Margins) -> pd.Series[float]:
         return pd.Series(_numbers(match_margins(posterior, {**margins, **changed}), design, truth))
 
     base = computed({})
     moved = [
-        (computed({key: changed}) - base).abs()
-        for key, margin in margins.items()
-        for changed in (Margin(margin.mean + half, margin.sd), Margin(margin.mean, margin.sd + half))
+        (computed({place: changed}) - base).abs()
+        for place, (mean, sd) in margins.items()
+        for changed in ((mean + half, sd), (mean, sd + half))
     ]
-    total: pd.Series = pd.DataFrame(moved).sum()
+    total: pd.Series[float] = pd.DataFrame(moved).sum()
     return total
+
+
+def table_7_beside_the_paper(left_out: CateEvaluation, included: CateEvaluation) -> pd.DataFrame:
+    """Lay evaluations of the CATE (log odds ratio) without and with the gender effects beside Table 7, as text.
+
+    Below its four rows stand the measures that the paper does not give.
+    """
+    in_paper = {entry.id.removeprefix("table7."): entry.printed for entry in entries_of("Table 7")}
+    ours = dict(zip(LABELS.values(), (left_out.metrics(), included.metrics()), strict=True))
+    rows = {
+        label: {"paper": in_paper.get(name, "")}
+        | {column: f"{found[name].value:.3f} ± {found[name].mcse:.3f}" for column, found in ours.items()}
+        for name, label in _METRICS.items()
+    }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def table_7_from_table_4(design: TrialDesign, truth: FloatArray) -> pd.DataFrame:
+    """Compute correlation, RMSE and MAE from the printed means of Table 4 alone: no draws, no Monte Carlo error.
+
+    A row each for the paper's Table 7, and for Table 4 without and with the gender effects, as text.
+    """
+    rows = {"Table 7 of the paper": [printed(f"table7.{name}") for name in _OF_MEANS_ALONE]}
+    for how, label in LABELS.items():
+        predicted = cate_of_table_4(design, gender_effects=how is GroupEffects.INCLUDED)
+        found = point_metrics(predicted, truth)
+        rows[f"from Table 4, {label}"] = [f"{getattr(found, name):.3f}" for name in _OF_MEANS_ALONE]
+    return pd.DataFrame.from_dict(rows, orient="index", columns=["correlation", "RMSE", "MAE"])
+
+
+def error_by_component(design: TrialDesign, truth: FloatArray) -> pd.DataFrame:
+    """Set the parts of Table 4's effects right, one at a time: which of them costs what.
+
+    A row for each change to the effects computed from Table 4 without the gender effects. Columns: correlation with the
+    truth; RMSE; RMSE once the mean error is taken off (log odds ratios); slope of the truth on the prediction.
+    """
+    [age] = (coding for coding in design.coding.covariates if coding.covariate.label == "age")
+    true = {label: float(implied_coefficients(age.sd)[f"b_trt_{label}"]) for label in design.modifier_labels}
+    mended = {
+        "true slope of age": ["age"],
+        "true effect of anticoagulants": ["anticoag"],
+        "true effect of diabetes": ["diabetes"],
+        "true age and diabetes": ["age", "diabetes"],
+        "all three true": ["age", "anticoag", "diabetes"],
+    }
+    effects = {
+        "as in Table 4": cate_of_table_4(design, gender_effects=False),
+        "with the gender effects": cate_of_table_4(design, gender_effects=True),
+    } | {
+        words: cate_of_table_4(design, gender_effects=False, instead={label: true[label] for label in labels})
+        for words, labels in mended.items()
+    }
+    found = {words: point_metrics(predicted, truth) for words, predicted in effects.items()}
+    rows = {
+        words: {
+            "correlation": metrics.correlation,
+            "RMSE": metrics.rmse,
+            "without mean error": metrics.rmse * np.sqrt(1 - metrics.bias_share),
+            "slope": metrics.calibration_slope,
+        }
+        for words, metrics in found.items()
+    }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def slope_within_bands(design: TrialDesign, truth: TrialTruth) -> float:
+    """Slope of the true on Table 4's effects among patients who differ in age alone.
+
+    A band holds those who agree in all that modifies the true effect but age: anticoagulants, diabetes, prior bleeding,
+    BMI above 30. 1 where the effect of age has the right size; above 1 where it is too small.
+    """
+    patients, predicted = truth.covariates, cate_of_table_4(design, gender_effects=False)
+    columns = (patients.anticoagulant, patients.diabetes, patients.prior_bleeding, patients.bmi > 30.0)
+    effects = pd.DataFrame({"predicted": predicted, "true": truth.treatment_effect})
+    within = effects - effects.groupby([*columns]).transform("mean")
+    x, y = within["predicted"].to_numpy(), within["true"].to_numpy()
+    return float((x @ y) / (x @ x))
+
+
+def table_8_beside_the_paper(strata: RiskStrata) -> pd.DataFrame:
+    """Lay a stratification beside Table 8: our value, and the paper's in brackets."""
+    shown = pd.DataFrame(index=strata.table.index)
+    for entry in entries_of("Table 8"):
+        ours = strata.table[entry.column][entry.row]
+        shown.loc[entry.row, entry.column] = f"{ours:.{entry.decimals}f} ({entry.printed})"
+    return shown

@@ -1,4 +1,4 @@
-"""The figures on CATEs and risk groups draw the right numbers and say which direction is harm."""
+"""The figures of chapters 4 to 6 draw the right numbers, and say which direction is harm."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ from hte_utils.effects.cate import (
 from hte_utils.effects.evaluation import point_metrics
 from hte_utils.effects.strata import RiskStrata, observed_by_stratum, stratify_by_risk
 from hte_utils.model.fit import IndependenceSettings
-from hte_utils.paper import printed_number
-from hte_utils.reproduction import figures_effects as cate_figures
-from hte_utils.reproduction import figures_effects as strata_figures
+from hte_utils.model.listing_2 import table4_draws
+from hte_utils.paper import entries_of, printed_number
+from hte_utils.reproduction import figures_posterior
+from hte_utils.reproduction.tables_5_6 import compare_settings, recorded_runs
 from hte_utils.style import VERMILION
 from hte_utils.trial import simulate_truth
 
@@ -72,28 +73,28 @@ def legend_of(figure: Figure) -> list[str]:
 
 
 def test_densities_name_their_means_and_the_direction(actual, predicted):
-    figure = cate_figures.effect_densities(actual, predicted)
+    figure = figures_posterior.effect_densities(actual, predicted)
     assert "more bleeds →" in figure.axes[0].get_xlabel()
     means = [f"mean {values.mean():+.2f}" for values in (actual, *predicted.values())]
     assert [text.rpartition(", ")[2] for text in legend_of(figure)] == means
 
 
 def test_intervals_that_miss_are_drawn_as_such(actual, summaries):
-    figure = cate_figures.intervals(actual, summaries)
+    figure = figures_posterior.intervals(actual, summaries)
     order = np.argsort(actual, kind="stable")
-    shown = order[np.linspace(0, 1999, cate_figures.SHOWN_PATIENTS).astype(int)]
+    shown = order[np.linspace(0, 1999, figures_posterior.SHOWN_PATIENTS).astype(int)]
     for axis, summary in zip(figure.axes, summaries.values(), strict=True):
         lower, upper = (summary[name].to_numpy()[shown] for name in ("lower", "upper"))
         misses = int(np.sum((actual[shown] < lower) | (actual[shown] > upper)))
         holds, missing = axis.collections
         assert len(missing.get_segments()) == misses
-        assert len(holds.get_segments()) == cate_figures.SHOWN_PATIENTS - misses
+        assert len(holds.get_segments()) == figures_posterior.SHOWN_PATIENTS - misses
         assert f"{float((summary['upper'] - summary['lower']).mean()):.2f}" in axis.get_title()
     assert "more bleeds →" in figure.axes[0].get_ylabel()
 
 
 def test_the_calibration_line_is_the_regression_of_actual_on_predicted(actual, predicted):
-    figure = cate_figures.calibration(actual, predicted)
+    figure = figures_posterior.calibration(actual, predicted)
     for axis, values in zip(figure.axes, predicted.values(), strict=True):
         [line] = [line for line in axis.lines if to_hex(line.get_color()) == VERMILION]
         slope, intercept = np.polyfit(values, actual, 1)
@@ -105,7 +106,7 @@ def test_the_calibration_line_is_the_regression_of_actual_on_predicted(actual, p
 
 
 def test_predicted_risks_stand_beside_the_papers_and_the_observed(observed):
-    figure = strata_figures.predicted_and_observed_risk(observed)
+    figure = figures_posterior.predicted_and_observed_risk(observed)
     drawn = {line.get_label(): np.asarray(line.get_ydata()) for line in figure.axes[0].lines}
     np.testing.assert_allclose(drawn["predicted, left out"], 100 * observed["left out"]["mean_risk"])
     paper = [100 * printed_number(f"table8.Q{k}.mean_risk") for k in range(1, 6)]
@@ -119,7 +120,9 @@ def test_predicted_risks_stand_beside_the_papers_and_the_observed(observed):
 
 
 def test_boxes_show_the_effects_of_each_quintile(actual, predicted, strata):
-    figure = strata_figures.effects_by_stratum(actual, {label: (strata[label], predicted[label]) for label in strata})
+    figure = figures_posterior.effects_by_stratum(
+        actual, {label: (strata[label], predicted[label]) for label in strata}
+    )
     for axis, label in zip(figure.axes, strata, strict=True):
         medians = {round(float(np.mean(line.get_ydata())), 9) for line in axis.lines if len(line.get_ydata())}
         for values in (actual, predicted[label]):
@@ -132,7 +135,7 @@ def test_boxes_show_the_effects_of_each_quintile(actual, predicted, strata):
 def test_risk_differences_are_in_points_and_say_the_direction(posterior, observed):
     differences = strata_of(posterior, GroupEffects.INCLUDED, POINTS)
     true = differences.table["mean_te"] + 0.01
-    figure = strata_figures.risk_differences_by_stratum(differences.table, observed["in"], true)
+    figure = figures_posterior.risk_differences_by_stratum(differences.table, observed["in"], true)
     [axis] = figure.axes
     bars = dict(zip(*reversed(axis.get_legend_handles_labels()), strict=True))
     centres = bars["predicted, 95 % credible interval"].lines[0].get_ydata()
@@ -142,3 +145,31 @@ def test_risk_differences_are_in_points_and_say_the_direction(posterior, observe
     np.testing.assert_allclose([end[0][1] for end in ends], 100 * differences.table["average_lower"])
     assert "percentage points" in axis.get_ylabel()
     assert "more bleeds →" in axis.get_ylabel()
+
+
+@pytest.mark.parametrize("draw", [figures_posterior.traces, figures_posterior.densities])
+def test_the_papers_mean_is_marked_in_every_panel(draw, posterior):
+    figure = draw(table4_draws(posterior))
+    for axis, name in zip(figure.axes, figures_posterior.KEY_PARAMETERS, strict=True):
+        mark = next(line for line in axis.lines if line.get_label() == "mean in Table 4")
+        assert printed_number(f"table4.{name}.Mean") in (*mark.get_xdata(), *mark.get_ydata())
+
+
+def test_rank_histograms_hold_every_draw(posterior):
+    figure = figures_posterior.ranks(table4_draws(posterior))
+    for axis in figure.axes:
+        for step in axis.patches[: posterior["posterior"].sizes["chain"]]:
+            assert np.mean(step.get_data().values) == pytest.approx(1)
+
+
+def test_the_geweke_figure_shows_all_scores_of_table_6():
+    axis = figures_posterior.geweke_scores().axes[0]
+    shown = next(line for line in axis.lines if line.get_marker() == "o").get_ydata()
+    assert sorted(shown) == sorted(abs(float(entry.printed)) for entry in entries_of("Table 6"))
+
+
+def test_the_settings_figure_and_the_runs_figure_show_the_paper():
+    figure = figures_posterior.sampler_settings(compare_settings())
+    assert figure.axes[0].get_yscale() == "log"
+    panels = figures_posterior.paper_among_runs(recorded_runs()).axes
+    assert [panel.lines[0].get_xdata()[0] for panel in panels] == [1.049, 1.158, 3.168]

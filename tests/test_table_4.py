@@ -3,24 +3,35 @@
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
+import xarray as xr
+from hand_made_posteriors import random_posterior
+from paper_fits import paper_design, paper_posterior
 
 from hte_utils import PAPER_SPEC, simulate_trial
 from hte_utils.ledger import Verdict, record
 from hte_utils.ledger.notebooks import Project, differences, entries_in
 from hte_utils.model.analysis import BOOK_SETTINGS
-from hte_utils.model.fit import fit
-from hte_utils.model.listing_2 import Priors
-from hte_utils.reproduction import tables_5_6 as paper_sampler
-from hte_utils.reproduction.table_4 import table_4, table_4_beside_the_paper
+from hte_utils.model.fit import IndependenceSettings, fit
+from hte_utils.model.listing_2 import Priors, table4_draws
+from hte_utils.paper import printed_number
+from hte_utils.reproduction.table_4 import (
+    at_table_4_margins,
+    cate_of_table_4,
+    match_margins,
+    printed_effective_size,
+    table_4,
+    table_4_beside_the_paper,
+)
+from hte_utils.reproduction.tables_5_6 import recorded_runs, time_series_se
 
 SEEDS = range(1, 21)
 
 
 @pytest.fixture(scope="module")
 def time_series():
-    runs = paper_sampler.recorded_runs(paper_sampler.JagsSampler.SLICE)
-    return paper_sampler.time_series_se(paper_sampler.at_thinning(runs, paper_sampler.PAPER_THINNING))
+    return time_series_se(recorded_runs())
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +98,53 @@ def test_prob_and_naive_error_follow_from_mean_and_sd(recorded):
 
 
 def test_the_table_beside_the_papers_shows_small_differences():
-    posterior = fit(PAPER_SPEC.design(simulate_trial()), settings=BOOK_SETTINGS)
-    shown = table_4_beside_the_paper(posterior)
+    shown = table_4_beside_the_paper(paper_posterior(BOOK_SETTINGS))
     assert len(shown) == 12
     assert shown["difference / error"].astype(float).abs().max() < 3
+
+
+def test_effective_sizes_come_from_table_4():
+    # (SD / time-series SE)^2 with the SE as large as its rounding allows: 0.592 / 0.0285 and 0.968 / 0.0915.
+    assert printed_effective_size("b_trt") == pytest.approx(431.5, abs=0.1)
+    assert printed_effective_size("b_trt", "b_intercept") == pytest.approx(111.9, abs=0.1)
+
+
+def test_the_effects_of_table_4_are_the_sums_of_its_means():
+    design = paper_design()
+    interactions = design.modifiers @ [0.337, 0.635, 0.255]  # age, anticoagulants, diabetes
+    np.testing.assert_allclose(cate_of_table_4(design, gender_effects=False), -0.105 + interactions)
+    te_gender = np.where(design.group == 0, -0.002, -0.393)
+    np.testing.assert_allclose(cate_of_table_4(design, gender_effects=True), te_gender + interactions)
+    changed = cate_of_table_4(design, gender_effects=False, instead={"diabetes": -0.5})
+    np.testing.assert_allclose(changed, -0.105 + design.modifiers @ [0.337, 0.635, -0.5])
+
+
+def test_matched_margins_are_those_asked_for_and_the_rest_stays():
+    posterior = random_posterior(1)
+    matched = match_margins(posterior, {("b_trt", None): (-0.105, 0.592), ("b_interaction", "age"): (0.337, 0.202)})
+    matched, before = (tree["posterior"].to_dataset() for tree in (matched, posterior))
+    for found, (mean, sd) in (
+        (matched["b_trt"], (-0.105, 0.592)),
+        (matched["b_interaction"].sel(modifier="age"), (0.337, 0.202)),
+    ):
+        assert float(found.mean()) == pytest.approx(mean)
+        assert float(found.std(ddof=1)) == pytest.approx(sd)
+    xr.testing.assert_identical(matched["b_prognostic"], before["b_prognostic"])
+    xr.testing.assert_identical(matched["b_interaction"][..., 1:], before["b_interaction"][..., 1:])
+    was, now = (
+        np.corrcoef(d["b_trt"].to_numpy().ravel(), d["re"][..., 0].to_numpy().ravel()) for d in (before, matched)
+    )
+    np.testing.assert_allclose(now, was)
+
+
+def test_at_the_margins_of_table_4_the_split_has_moved_and_not_the_sums():
+    posterior = paper_posterior(IndependenceSettings(draws=500))
+    matched = at_table_4_margins(posterior, paper_design())
+    for name, draws in table4_draws(matched).items():
+        assert float(draws.mean()) == pytest.approx(printed_number(f"table4.{name}.Mean"))
+        assert float(draws.std(ddof=1)) == pytest.approx(printed_number(f"table4.{name}.SD"))
+    before, after = (tree["posterior"].to_dataset() for tree in (posterior, matched))
+    xr.testing.assert_allclose(after["b_intercept"] + after["re"], before["b_intercept"] + before["re"])
+    xr.testing.assert_allclose((after["b_trt"] + after["re_trt"]).transpose(..., "group"), after["te_group"])
+    for name in before:
+        assert after[name].dims == before[name].dims

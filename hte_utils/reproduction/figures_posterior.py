@@ -1,0 +1,306 @@
+"""Figures of chapters 4 to 6: the sampler's diagnostics, predicted beside actual effects, and the risk groups."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import seaborn as sns
+from matplotlib.colors import to_rgba
+from scipy import stats
+from statsmodels.stats.proportion import proportion_confint
+
+from hte_utils.effects.evaluation import point_metrics
+from hte_utils.paper import entries_of, printed_number
+from hte_utils.style import (
+    ARM_COLOURS,
+    BLUE,
+    DIRECTION,
+    GREEN,
+    GREY,
+    ORANGE,
+    PAPER_COLOUR,
+    PURPLE,
+    VERMILION,
+    canvas,
+    dots_with_intervals,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pandas as pd
+    import xarray as xr
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from hte_utils.effects.strata import RiskStrata
+    from hte_utils.model.checks import FloatArray
+
+KEY_PARAMETERS: Final = ("b_intercept", "b_trt", "b_trt_age", "b_trt_anticoag", "te_gender[1]", "te_gender[2]")
+SHOWN_DRAWS: Final = 1000
+"""Draws per chain in a trace: as many as the paper kept."""
+SHOWN_PATIENTS: Final = 80
+_CHAINS: Final = ((BLUE, "-"), (VERMILION, "--"), (GREEN, ":"), (ORANGE, "-."))
+_COMPUTATIONS: Final = ((ORANGE, "--"), (BLUE, "-"))
+_MEAN: Final = "mean in Table 4"
+_QUINTILE: Final = "Quintile of predicted baseline risk"
+
+
+def traces(draws: xr.Dataset) -> Figure:
+    """Figure 5 of the paper: trace of each key parameter, with the paper's posterior mean."""
+    with canvas(2, 3, height=5.2, sharex=True) as drawn:
+        for axis, name in zip(drawn.axes, KEY_PARAMETERS, strict=True):
+            for chain, (colour, _) in zip(draws["chain"].to_numpy(), _CHAINS, strict=False):
+                values = draws[name].sel(chain=chain)[:SHOWN_DRAWS]
+                axis.plot(values, color=colour, linewidth=0.4, alpha=0.7, label=f"chain {chain + 1}")
+            axis.axhline(printed_number(f"table4.{name}.Mean"), color=PAPER_COLOUR, linewidth=1.2, label=_MEAN)
+            axis.set(ylabel=name)
+        for axis in drawn.axes[-2:]:
+            axis.set(xlabel="Draw")
+        _legend_above(drawn.figure, drawn.axis, 5)
+    return drawn.figure
+
+
+def densities(draws: xr.Dataset) -> Figure:
+    """Figure 6 of the paper: posterior density of each key parameter by chain, with the paper's posterior mean."""
+    with canvas(3, 2, height=4.2) as drawn:
+        for axis, name in zip(drawn.axes, KEY_PARAMETERS, strict=True):
+            for chain, (colour, line) in zip(draws["chain"].to_numpy(), _CHAINS, strict=False):
+                values = draws[name].sel(chain=chain)
+                sns.kdeplot(x=values, ax=axis, color=colour, linestyle=line, label=f"chain {chain + 1}")
+            axis.axvline(printed_number(f"table4.{name}.Mean"), color=PAPER_COLOUR, linewidth=1.2, label=_MEAN)
+            axis.set(xlabel=f"{name} (log odds)", ylabel="Density")
+        _legend_above(drawn.figure, drawn.axis, 5)
+    return drawn.figure
+
+
+def ranks(draws: xr.Dataset, bins: int = 20) -> Figure:
+    """Rank histograms by chain (Vehtari et al. 2021): flat, within the band, when all chains have one distribution."""
+    with canvas(3, 2, height=3.8, sharey=True) as drawn:
+        for axis, name in zip(drawn.axes, KEY_PARAMETERS, strict=True):
+            values = draws[name].transpose("chain", "draw").to_numpy()
+            places = stats.rankdata(values).reshape(values.shape) / values.size
+            for chain, (own, (colour, line)) in enumerate(zip(places, _CHAINS, strict=False), 1):
+                counts, edges = np.histogram(own, bins=bins, range=(0, 1))
+                axis.stairs(counts / own.size * bins, edges, color=colour, linestyle=line, label=f"chain {chain}")
+            noise = 1.96 * np.sqrt((bins - 1) / values.shape[1])
+            axis.axhspan(1 - noise, 1 + noise, color=GREY, alpha=0.15)
+            axis.set(xlabel=name, ylim=(0, 2))
+        for axis in drawn.axes[::3]:
+            axis.set(ylabel="Relative frequency")
+        _legend_above(drawn.figure, drawn.axis, 5)
+    return drawn.figure
+
+
+def sampler_settings(comparison: pd.DataFrame) -> Figure:
+    """How far Table 4's time-series SEs lie from runs of each sampler and thinning, beside the runs' own spread."""
+    with canvas(height=3.0) as drawn:
+        axis = drawn.axis
+        for sampler, label, colour, marker in (
+            ("slice", "JAGS, default samplers", BLUE, "o"),
+            ("glm", "JAGS, glm module", VERMILION, "s"),
+        ):
+            distance = comparison.loc[sampler]["distance"]
+            axis.plot(distance.index, distance, marker=marker, color=colour, label=label)
+        own = comparison["typical"].groupby("thinning").mean()
+        axis.plot(own.index, own, color=GREY, linestyle=":", label="distance of such runs from one another")
+        axis.set(yscale="log", xlabel="Thinning: one draw kept of every ...")
+        axis.set(ylabel="Squared distance of Table 4's\ntime-series SEs")
+        axis.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    return drawn.figure
+
+
+def paper_among_runs(runs: pd.DataFrame) -> Figure:
+    """Three numbers of Tables 5 and 6 among runs of the sampler that fits Table 4."""
+    intercept = runs[runs["parameter"] == "b_intercept"]
+    largest = runs.filter(like="geweke_").abs().max(axis=1).groupby(runs["run"]).max()
+    panels = (
+        (intercept["psrf"], printed_number("table5.b_intercept.point"), "PSRF of b_intercept"),
+        (intercept["upper"], printed_number("table5.b_intercept.upper"), "its upper limit"),
+        (largest, _geweke_scores().max(), "largest |Geweke z| of 36"),
+    )
+    with canvas(3, height=2.4) as drawn:
+        for axis, (values, printed, label) in zip(drawn.axes, panels, strict=True):
+            sns.histplot(x=values, ax=axis, color=BLUE, alpha=0.5, edgecolor="white", bins=16)
+            axis.axvline(printed, color=PAPER_COLOUR, linewidth=1.5, label="printed")
+            axis.set(xlabel=label, ylabel="Runs")
+        drawn.axis.legend()
+    return drawn.figure
+
+
+def _geweke_scores() -> FloatArray:
+    """Absolute z-scores of Table 6, in order of size."""
+    return np.sort([abs(float(entry.printed)) for entry in entries_of("Table 6")])
+
+
+def geweke_scores() -> Figure:
+    """The 36 z-scores of Table 6 in order of size, beside what 36 standard normal scores would do."""
+    scores = _geweke_scores()
+    order = np.arange(1, scores.size + 1)
+    # The k-th smallest of n uniform probabilities has a beta distribution; |z| is a monotone function of it.
+    smallest = stats.beta(order, scores.size + 1 - order)
+    low, middle, high = (stats.norm.ppf((1 + smallest.ppf(p)) / 2) for p in (0.025, 0.5, 0.975))
+    with canvas(height=3.0, width=5.4) as drawn:
+        axis = drawn.axis
+        axis.fill_between(middle, low, high, color=BLUE, alpha=0.15, label="95 % of 36 standard normal scores")
+        axis.plot(middle, middle, color=BLUE, linewidth=1)
+        axis.plot(middle, scores, "o", color=PAPER_COLOUR, markersize=4, label="Table 6")
+        axis.axhline(2, color=PURPLE, linestyle="--", label="2, the paper's limit")
+        axis.set(xlabel="Expected |z| of that rank", ylabel="|z| in Table 6")
+        axis.legend(loc="upper left")
+    return drawn.figure
+
+
+def effect_densities(actual: FloatArray, predicted: Mapping[str, FloatArray]) -> Figure:
+    """Figure 2 of the paper: distribution over the patients of actual and predicted CATEs (log odds ratios).
+
+    `actual`: true effects, shape (patients,). `predicted`: posterior means of them by computation.
+    """
+    with canvas(height=3.2) as drawn:
+        axis = drawn.axis
+        sns.kdeplot(x=actual, ax=axis, color=GREY, fill=True, alpha=0.3, linewidth=0)
+        axis.fill([], [], color=GREY, alpha=0.3, label=f"actual, mean {actual.mean():+.2f}")
+        axis.axvline(actual.mean(), color=GREY, linewidth=1.2)
+        for (label, values), (colour, line) in zip(predicted.items(), _COMPUTATIONS, strict=False):
+            name = f"predicted, {label}, mean {values.mean():+.2f}"
+            sns.kdeplot(x=values, ax=axis, color=colour, linestyle=line, linewidth=1.8, label=name)
+            axis.axvline(values.mean(), color=colour, linestyle=line, linewidth=1.2)
+        axis.axvline(0, color="black", linewidth=0.6, linestyle=":")
+        axis.set(xlabel=f"CATE, log odds ratio\n{DIRECTION}", ylabel="Density over patients")
+        drawn.figure.legend(*axis.get_legend_handles_labels(), loc="outside upper left", ncols=1)
+    return drawn.figure
+
+
+def intervals(actual: FloatArray, summaries: Mapping[str, xr.Dataset]) -> Figure:
+    """Credible intervals of some patients' CATEs (log odds ratios), patients in the order of their true effects.
+
+    `actual`: true effects, shape (patients,). `summaries`: by computation, of `hte_utils.effects.cate.cate`.
+    """
+    order = np.argsort(actual, kind="stable")
+    shown = order[np.linspace(0, order.size - 1, SHOWN_PATIENTS).astype(int)]
+    place, true = np.arange(shown.size), actual[shown]
+    with canvas(len(summaries), height=3.4, sharey=True) as drawn:
+        for axis, (label, summary) in zip(drawn.axes, summaries.items(), strict=True):
+            lower, upper = (summary[end].to_numpy()[shown] for end in ("lower", "upper"))
+            holds = (lower <= true) & (true <= upper)
+            axis.axhline(0, color="black", linewidth=0.6, linestyle=":")
+            for own, name, colour, width in (
+                (holds, "interval holds the truth", to_rgba(BLUE, 0.55), 1.5),
+                (~holds, "interval misses it", to_rgba(VERMILION), 2.0),
+            ):
+                axis.vlines(place[own], lower[own], upper[own], color=colour, linewidth=width, label=name)
+            axis.plot(place, true, ".", color="black", markersize=4, label="actual CATE")
+            axis.set_xticks([])
+            axis.set_title(f"{label}\nmean width {float((summary['upper'] - summary['lower']).mean()):.2f}")
+            axis.set(xlabel="Patients, by actual CATE")
+        drawn.axis.set(ylabel=f"CATE, log odds ratio\n{DIRECTION}")
+        _legend_above(drawn.figure, drawn.axes[-1], 3)
+    return drawn.figure
+
+
+def calibration(actual: FloatArray, predicted: Mapping[str, FloatArray]) -> Figure:
+    """What Figure 4 of the paper may have been meant to show: actual against predicted CATE, with the calibration line.
+
+    `actual`: true log odds ratios, shape (patients,). `predicted`: posterior means of them by computation.
+    """
+    everything = np.concatenate([actual, *predicted.values()])
+    limits = float(everything.min()) - 0.1, float(everything.max()) + 0.1
+    with canvas(len(predicted), height=3.9, sharey=True) as drawn:
+        for axis, (label, values) in zip(drawn.axes, predicted.items(), strict=True):
+            found = point_metrics(values, actual)
+            ends = np.array([values.min(), values.max()])
+            line = found.calibration_intercept + found.calibration_slope * ends
+            axis.hexbin(values, actual, gridsize=34, extent=(*limits, *limits), mincnt=1, cmap="Blues", bins="log")
+            axis.plot(limits, limits, color=GREY, linestyle=":", label="predicted = actual")
+            axis.plot(ends, line, color=VERMILION, linewidth=2, label="least squares")
+            axis.axhline(0, color="black", linewidth=0.5)
+            axis.axvline(0, color="black", linewidth=0.5)
+            axis.set_title(f"{label}\nslope {found.calibration_slope:.2f}, mean error {found.bias:+.2f}")
+            axis.set(xlabel=f"Predicted CATE, log odds ratio\n{DIRECTION}", xlim=limits, ylim=limits, aspect="equal")
+        drawn.axis.set(ylabel=f"Actual CATE, log odds ratio\n{DIRECTION}")
+        _legend_above(drawn.figure, drawn.axis, 2)
+    return drawn.figure
+
+
+def predicted_and_observed_risk(observed: Mapping[str, pd.DataFrame]) -> Figure:
+    """Mean predicted baseline risk by quintile, and the event rate of each arm with its 95 % interval (Wilson).
+
+    `observed`: by computation, what `hte_utils.effects.strata.observed_by_stratum` returns; in the panel of the first,
+    the paper's, stands the column ``mean_risk`` of Table 8.
+    """
+    with canvas(len(observed), height=3.5, sharey=True) as drawn:
+        for number, (axis, (label, table)) in enumerate(zip(drawn.axes, observed.items(), strict=True)):
+            place, (colour, _) = np.arange(len(table)), _COMPUTATIONS[number]
+            predicted = 100 * table["mean_risk"]
+            axis.plot(place, predicted, "D-", color=colour, markersize=5, label=f"predicted, {label}")
+            if number == 0:
+                paper = [100 * printed_number(f"table8.{row}.mean_risk") for row in table.index]
+                axis.plot(place, paper, "x", color=PAPER_COLOUR, markersize=9, label="mean_risk in Table 8")
+            for arm, name, marker, shift in (("control", "Control", "o", -0.17), ("treated", "Treatment", "s", 0.17)):
+                ends = proportion_confint(table[f"events_{arm}"], table[f"n_{arm}"], method="wilson")
+                rates = (100 * each for each in (table[f"rate_{arm}"], *ends))
+                look = {"fmt": marker, "color": ARM_COLOURS[name], "label": f"observed, {name.lower()} arm"}
+                dots_with_intervals(axis, place + shift, rates, look)
+            axis.set_xticks(place, table.index)
+            axis.set(xlabel=_QUINTILE, ylim=(0, None))
+            axis.legend(loc="upper left")
+        drawn.axis.set(ylabel="Risk of a major bleed (%)")
+    return drawn.figure
+
+
+def effects_by_stratum(actual: FloatArray, predicted: Mapping[str, tuple[RiskStrata, FloatArray]]) -> Figure:
+    """Figure 3 of the paper: distribution of the CATE over the patients of each quintile, predicted and actual.
+
+    `actual`: true log odds ratios, shape (patients,). `predicted`: by computation, the quintiles and the posterior
+    means of the log odds ratios.
+    """
+    box: dict[str, Any] = {"flierprops": {"markersize": 1.5}, "medianprops": {"color": "black"}}
+    with canvas(len(predicted), height=3.6, sharey=True) as drawn:
+        for axis, (label, (strata, values)), (colour, _) in zip(
+            drawn.axes, predicted.items(), _COMPUTATIONS, strict=False
+        ):
+            axis.axhline(0, color="black", linewidth=0.7, linestyle=":")
+            place = np.arange(len(strata.table))
+            for shift, each, face, name in ((-0.2, values, colour, "predicted"), (0.2, actual, "lightgrey", "actual")):
+                groups = [each[strata.group == group] for group in place + 1]
+                boxes = axis.boxplot(groups, positions=place + shift, widths=0.36, patch_artist=True, **box)
+                for drawn_box in boxes["boxes"]:
+                    drawn_box.set(facecolor=face)
+                boxes["boxes"][0].set_label(name)
+            axis.set_xticks(place, strata.table.index)
+            axis.set_title(label)
+            axis.set(xlabel=_QUINTILE)
+            axis.legend(loc="upper left")
+        drawn.axis.set(ylabel=f"CATE, log odds ratio\n{DIRECTION}")
+    return drawn.figure
+
+
+def risk_differences_by_stratum(predicted: pd.DataFrame, observed: pd.DataFrame, true: pd.Series) -> Figure:
+    """Predicted, observed and true risk difference in each quintile, in percentage points.
+
+    `predicted`: table of `hte_utils.effects.strata.RiskStrata` made from risk differences, the posterior of each
+    group's average. `observed`: of `observed_by_stratum`, for the same groups. `true`: mean true risk difference by
+    group.
+    """
+    place = np.arange(len(predicted))
+    of_average = ("mean_te", "average_lower", "average_upper")
+    of_arms = ("rate_difference", "difference_lower", "difference_upper")
+    with canvas(height=3.4) as drawn:
+        axis = drawn.axis
+        axis.axhline(0, color="black", linewidth=0.7, linestyle=":")
+        for shift, table, columns, marker, colour, label in (
+            (-0.15, predicted, of_average, "D", BLUE, "predicted, 95 % credible interval"),
+            (0.15, observed, of_arms, "o", GREY, "observed, 95 % confidence interval"),
+        ):
+            points = (100 * table[name] for name in columns)
+            dots_with_intervals(axis, place + shift, points, {"fmt": marker, "color": colour, "label": label})
+        axis.hlines(100 * true, place - 0.32, place + 0.32, color=VERMILION, linewidth=2.5, label="true")
+        axis.set_xticks(place, predicted.index)
+        axis.set(xlabel=_QUINTILE, ylabel=f"Risk difference (percentage points)\n{DIRECTION}")
+        axis.legend(loc="upper left")
+    return drawn.figure
+
+
+def _legend_above(figure: Figure, axis: Axes, columns: int) -> None:
+    figure.legend(*axis.get_legend_handles_labels(), loc="outside upper center", ncols=columns)
