@@ -30,7 +30,7 @@ def real_imports() -> dict[str, dict[str, list[str]]]:
     for module in graph.modules - {"hte_utils"}:
         room = module.split(".")[1]
         for imported in graph.find_modules_directly_imported_by(module):
-            other = (imported.split(".") + [""])[1]
+            other = imported.partition(".")[2].partition(".")[0]
             if other != room:
                 found[room][other].append(f"{module} → {imported}")
     return found

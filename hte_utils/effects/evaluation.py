@@ -7,7 +7,6 @@ comes with its Monte Carlo standard error, found as `monte_carlo` describes.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -77,7 +76,7 @@ def point_metrics(predicted: npt.ArrayLike, truth: npt.ArrayLike) -> PointMetric
     """Compare predicted with true effects, both of shape (patients,)."""
     predicted = one_per_patient("predicted", predicted)
     truth = one_per_patient("truth", truth, predicted.size)
-    return PointMetrics(**{name: float(metric(predicted[None], truth)[0]) for name, metric in _POINT.items()})
+    return PointMetrics(**{name: float(values[0]) for name, values in _agreement(predicted[None], truth).items()})
 
 
 def evaluate_cate(
@@ -102,35 +101,27 @@ def evaluate_cate(
     multipliers = standard_multipliers(edges, n_replicates, seed)
     summaries = jackknife_summaries(matrix, interval, edges)
     mean, lower, upper = (summaries[name].replicates(multipliers) for name in ("mean", "lower", "upper"))
-    found = {name: metric(mean, truth) for name, metric in _POINT.items()}
+    found = _agreement(mean, truth)
     found["coverage"] = ((lower <= truth) & (truth <= upper)).mean(axis=1)
     return CateEvaluation(**{name: Metric(float(each[0]), float(each[1:].std(ddof=1))) for name, each in found.items()})
 
 
-# Each of these takes predictions of shape (replicates, patients) and the truth (patients,), and returns (replicates,).
-def _correlation(predicted: FloatArray, truth: FloatArray) -> FloatArray:
+def _agreement(predicted: FloatArray, truth: FloatArray) -> dict[str, FloatArray]:
+    """The metrics of `PointMetrics`, each of shape (replicates,), of predictions of shape (replicates, patients)."""
+    error = predicted - truth
+    bias, mean_square = error.mean(axis=1), np.square(error).mean(axis=1)
     x, y = _centred(predicted), _centred(truth)
-    return _ratio(x @ y, np.sqrt(np.square(x).sum(axis=1) * np.square(y).sum()))
-
-
-def _calibration_slope(predicted: FloatArray, truth: FloatArray) -> FloatArray:
-    x = _centred(predicted)
-    return _ratio(x @ _centred(truth), np.square(x).sum(axis=1))
-
-
-_POINT: dict[str, Callable[[FloatArray, FloatArray], FloatArray]] = {
-    "correlation": _correlation,
-    "rmse": lambda predicted, truth: np.sqrt(np.square(predicted - truth).mean(axis=1)),
-    "mae": lambda predicted, truth: np.abs(predicted - truth).mean(axis=1),
-    "bias": lambda predicted, truth: (predicted - truth).mean(axis=1),
-    "bias_share": lambda predicted, truth: _ratio(
-        np.square((predicted - truth).mean(axis=1)), np.square(predicted - truth).mean(axis=1)
-    ),
-    "calibration_slope": _calibration_slope,
-    "calibration_intercept": lambda predicted, truth: (
-        truth.mean() - _calibration_slope(predicted, truth) * predicted.mean(axis=1)
-    ),
-}
+    products, squares = x @ y, np.square(x).sum(axis=1)
+    slope = _ratio(products, squares)
+    return {
+        "correlation": _ratio(products, np.sqrt(squares * np.square(y).sum())),
+        "rmse": np.sqrt(mean_square),
+        "mae": np.abs(error).mean(axis=1),
+        "bias": bias,
+        "bias_share": _ratio(np.square(bias), mean_square),
+        "calibration_slope": slope,
+        "calibration_intercept": truth.mean() - slope * predicted.mean(axis=1),
+    }
 
 
 def _centred(values: FloatArray) -> FloatArray:

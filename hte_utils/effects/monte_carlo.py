@@ -1,20 +1,18 @@
 """Monte Carlo standard errors (MCSE) of numbers computed from autocorrelated posterior draws.
 
-Two steps lead from the draws of each patient's effect to the MCSE of any number made of them (a correlation, a
-coverage, an entry of Table 8):
-
 1. *Batches.* The chains are cut into about forty batches, long against the autocorrelation. Leaving out one batch at a
    time (the grouped jackknife; Efron 1982, ch. 3) gives how much each batch moves a patient's posterior mean or
    quantile; the root of the sum of squares of these influences is the patient's MCSE. For a mean this is the method of
-   batch means (Flegal & Jones 2010). Autocorrelation, and chains that disagree, are counted in.
+   batch means (Flegal & Jones 2010).
 2. *Multipliers.* The influences, multiplied by independent standard normal numbers and added up, give replicates of
-   all patients' summaries with the very covariance that the jackknife found. The number of interest is recomputed for
-   each replicate, patients are ranked and put into quintiles anew; its standard deviation is its MCSE. Unlike a
-   plain jackknife, this moves the summaries as far as a new run would, so it also holds for counts and ranks.
+   all patients' summaries with the very covariance that the jackknife found. A number made of them (a correlation, a
+   coverage, an entry of Table 8) is recomputed for each replicate, patients are ranked anew; its standard deviation is
+   its MCSE. Unlike a plain jackknife, this moves the summaries as far as a new run would, so it also holds for counts
+   and ranks.
 
-With 40 batches an MCSE is itself known to about one part in nine (1 / sqrt(2 * 39)). That of a 2.5 % quantile is some
-15 % too large, which is the safe side. All of this supposes that a batch is long against the autocorrelation: for
-chains that hardly mix (JAGS without its glm module mixes the intercept that badly) it tells too small an error.
+With 40 batches an MCSE is itself known to about one part in nine (1 / sqrt(2 * 39)); that of a 2.5 % quantile is some
+15 % too large, which is the safe side. For chains that hardly mix (JAGS without its glm module mixes the intercept that
+badly) batches are too short, and it tells too small an error.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import xarray as xr
+from scipy.stats import rankdata
 from statsmodels.stats.proportion import confint_proportions_2indep
 
 from hte_utils.effects.cate import EffectScale, GroupEffects, baseline_risk_draws, cate_draws
@@ -84,18 +85,12 @@ def tied_ranks(values: FloatArray) -> tuple[IntArray, IntArray]:
     """Ranks from 0 of the first and of the last patient with each patient's value, along the last axis."""
     order = np.argsort(values, axis=-1)
     ordered = np.take_along_axis(values, order, axis=-1)
-    size = values.shape[-1]
     same = _SAME * np.abs(values).max(axis=-1, keepdims=True)
-    starts = np.diff(ordered, axis=-1, prepend=ordered[..., :1] - 1.0) > same
-    starts[..., 0] = True
-    place = np.arange(size)
-    first = np.maximum.accumulate(np.where(starts, place, 0), axis=-1)
-    ends = np.roll(starts, -1, axis=-1)
-    last = np.flip(np.minimum.accumulate(np.flip(np.where(ends, place, size), axis=-1), axis=-1), axis=-1)
-    ranks = np.empty((2, *values.shape), dtype=np.int64)
-    for row, each in zip(ranks, (first, last), strict=True):
-        np.put_along_axis(row, order, each, axis=-1)
-    return ranks[0], ranks[1]
+    starts = np.diff(ordered, axis=-1, prepend=-np.inf) > same
+    equal = np.empty_like(ordered)  # nearly equal values, made equal
+    np.put_along_axis(equal, order, np.maximum.accumulate(np.where(starts, ordered, -np.inf), axis=-1), axis=-1)
+    first, last = (rankdata(equal, method=method, axis=-1).astype(np.int64) - 1 for method in ("min", "max"))
+    return first, last
 
 
 def ntile(values: npt.ArrayLike, n_groups: int) -> IntArray:
@@ -105,11 +100,9 @@ def ntile(values: npt.ArrayLike, n_groups: int) -> IntArray:
     ones. Ties are broken by position, so equal values may end up in different groups and a sorted table gives other
     groups than a shuffled one: take `quantile_groups`.
     """
-    ranked = np.asarray(values)
-    size, larger = divmod(ranked.size, n_groups)
-    groups = np.empty(ranked.size, dtype=np.int64)
-    sizes = [size + (number < larger) for number in range(n_groups)]
-    groups[np.argsort(ranked, kind="stable")] = np.repeat(np.arange(1, n_groups + 1), sizes)
+    groups = np.empty(np.size(values), dtype=np.int64)
+    for number, members in enumerate(np.array_split(np.argsort(values, kind="stable"), n_groups), start=1):
+        groups[members] = number
     return groups
 
 
@@ -218,19 +211,21 @@ def observed_by_stratum(design: TrialDesign, strata: RiskStrata) -> pd.DataFrame
         `rate_difference` = treated minus control (a probability; positive = harm), with its 95 % confidence interval
         by Newcombe's method, `difference_lower` and `difference_upper`. NaN where an arm is empty.
     """
-    columns: dict[str, FloatArray | IntArray] = {"mean_risk": strata.table["mean_risk"].to_numpy()}
-    n_groups = len(strata.table)
+    table = strata.table[["mean_risk"]].copy()
     for arm, value in (("control", 0.0), ("treated", 1.0)):
         here = design.treatment == value
-        n = np.bincount(strata.group[here] - 1, minlength=n_groups)
-        events = np.bincount(strata.group[here] - 1, design.outcome[here], minlength=n_groups).astype(np.int64)
+        n = np.bincount(strata.group[here] - 1, minlength=len(table))
+        events = np.bincount(strata.group[here] - 1, design.outcome[here], minlength=len(table)).astype(np.int64)
         rate = np.where(n > 0, events / np.maximum(n, 1), np.nan)
-        columns |= {f"n_{arm}": n, f"events_{arm}": events, f"rate_{arm}": rate}
-    table = pd.DataFrame(columns, index=strata.table.index)
-    table["rate_difference"] = table["rate_treated"] - table["rate_control"]
-    counts = table[["events_treated", "n_treated", "events_control", "n_control"]].to_numpy()
-    ends = np.array([_newcombe(*row) for row in counts.tolist()])
-    return table.assign(difference_lower=ends[:, 0], difference_upper=ends[:, 1])
+        table = table.assign(**{f"n_{arm}": n, f"events_{arm}": events, f"rate_{arm}": rate})
+    counts = table[["events_treated", "n_treated", "events_control", "n_control"]].to_numpy(np.int64).tolist()
+    ends = [
+        confint_proportions_2indep(*row, method="newcomb", compare="diff") if row[1] and row[3] else (np.nan, np.nan)
+        for row in counts
+    ]
+    difference = table["rate_treated"] - table["rate_control"]
+    lower, upper = np.transpose(ends)
+    return table.assign(rate_difference=difference, difference_lower=lower, difference_upper=upper)
 
 
 def _patient_columns(
@@ -301,10 +296,3 @@ def _weights(members: FloatArray) -> FloatArray:
     """Averaging weights of each group; NaN where ties leave a group empty."""
     sizes = members.sum(axis=-1, keepdims=True)
     return np.asarray(members / np.where(sizes > 0.0, sizes, np.nan))
-
-
-def _newcombe(events: int, n: int, events_control: int, n_control: int) -> tuple[float, float]:
-    if n == 0 or n_control == 0:
-        return np.nan, np.nan
-    low, high = confint_proportions_2indep(events, n, events_control, n_control, method="newcomb", compare="diff")
-    return float(low), float(high)
