@@ -7,8 +7,7 @@ from functools import cache
 import pandas as pd
 import xarray as xr
 
-from hte_utils.audit.described_fit import fit_described
-from hte_utils.audit.described_model import Reading, paper_subgroups
+from hte_utils.audit.described_model import Reading, fit_described, paper_subgroups
 from hte_utils.model.spec import PAPER_SPEC, TrialDesign
 from hte_utils.trial import BaselineCoefficients, ListingCoefficients, simulate_trial
 

@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
-from audit_cases import paper_case, reversed_case
+from audit_worlds import paper_case, reversed_case
 
+from hte_utils import simulate_trial
+from hte_utils.audit.case import HAS_BLED, UNCOVERED_ITEMS, table_8_by_reading, truth_by_quintile
 from hte_utils.model.listing_2 import table4_draws
 from hte_utils.paper import printed, printed_number
 
@@ -35,3 +37,29 @@ def test_what_is_true_of_a_quintile_is_the_mean_over_its_patients():
     in_q5 = case.as_implied.group == 5
     assert case.as_implied.true.loc["Q5", "risk_difference"] == pytest.approx(case.truth.risk_difference[in_q5].mean())
     np.testing.assert_allclose(case.as_implied.cate, paper_case().as_implied.cate)
+
+
+def test_table_8_by_reading_begins_with_the_printed_numbers():
+    table = table_8_by_reading(paper_case())
+    assert table.loc["Q5", ("mean effect", "printed")] == printed_number("table8.Q5.mean_te")
+    gap = (table["mean risk"]["gender effects left out"] - table["mean risk"]["printed"]).abs()
+    assert gap.max() < 0.01
+    assert (table["mean risk"]["gender effects in"] < table["mean risk"]["printed"] / 2).all()
+
+
+def test_truth_by_quintile_is_in_percentage_points():
+    case, table = paper_case(), truth_by_quintile(paper_case())
+    true = 100 * case.truth.risk_difference
+    assert table["true difference"].mean() == pytest.approx(true.mean())
+    assert table["predicted difference"].mean() == pytest.approx(100 * case.as_implied.risk_difference.mean())
+    in_q5 = case.as_computed.group == 5  # the patients of Table 8, in every column
+    assert table.loc["Q5", "true difference"] == pytest.approx(true[in_q5].mean())
+    assert table.loc["Q5", "predicted difference"] == pytest.approx(100 * case.as_implied.risk_difference[in_q5].mean())
+    assert table["truly harmed (%)"].mean() == pytest.approx(100 * np.mean(true > 0))
+
+
+def test_the_score_has_nine_items_and_its_columns_exist():
+    assert len(HAS_BLED) == 9
+    covered = {column for column in HAS_BLED.values() if column}
+    assert covered <= set(simulate_trial(5).columns)
+    assert len(UNCOVERED_ITEMS) == 9 - len(covered)

@@ -152,15 +152,15 @@ def test_the_command_line_fails_when_a_value_is_lost(copied_project, monkeypatch
 
 
 def test_two_cells_that_judge_one_statement_are_refused(copied_project):
-    shutil.copy(PROJECT.text_notebook("07-audit"), copied_project.text_notebook("00-twin"))
-    shutil.copy(PROJECT.recording("07-audit"), copied_project.recording("00-twin"))
+    shutil.copy(PROJECT.text_notebook("07-statements"), copied_project.text_notebook("00-twin"))
+    shutil.copy(PROJECT.recording("07-statements"), copied_project.recording("00-twin"))
     with pytest.raises(ValueError, match=r"statement\.[a-z0-9-]+ is recorded twice; a statement has one cell"):
         statement_ledger(copied_project)
 
 
 def test_the_command_line_fails_when_a_statement_lacks_its_entry(copied_project, monkeypatch, capsys):
     monkeypatch.setattr(Project, "find", lambda: copied_project)
-    copied_project.recording("07-audit").unlink()
+    copied_project.recording("07-statements").unlink()
     assert main([]) == 1
     assert f"{len(statements())} no value" in capsys.readouterr().out
 

@@ -86,7 +86,7 @@ CHANGES = {
         "scale.age.sd",
     ),
     "a number that statements rest on": (
-        "07-audit",
+        "07-statements",
         Change("paper/table_8.csv", ",-0.359,", ",0.359,"),
         "statement.average-and-subgroup",
     ),

@@ -8,43 +8,54 @@ Effects are log odds ratios of bleeding: a positive effect is harm.
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from enum import StrEnum
-from functools import reduce
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pandas as pd
-from threadpoolctl import threadpool_limits
 
+from hte_utils.audit.case import rows
 from hte_utils.effects.cate import EffectScale, GroupEffects, baseline_risk_draws, cate_draws
 from hte_utils.effects.evaluation import Metric, evaluate_cate
-from hte_utils.effects.monte_carlo import draws_matrix, jackknife_mean, standard_multipliers
-from hte_utils.effects.strata import quantile_groups
+from hte_utils.effects.monte_carlo import draws_matrix, jackknife_mean
+from hte_utils.effects.strata import stratify_by_risk
 from hte_utils.effects.truth import true_cate
 from hte_utils.ledger.entries import Reproduced, slug
-from hte_utils.model.candidates import ALL_MODIFIERS_MODEL, PAPER_MODEL
-from hte_utils.model.fit import IndependenceSettings, Settings
-from hte_utils.model.listing_2 import Priors
-from hte_utils.model.spec import Covariate, TrialSpec
+from hte_utils.model.candidates import ALL_MODIFIERS_MODEL, PAPER_MODEL, SBP_MODEL, CandidateModel
+from hte_utils.model.fit import IndependenceSettings
 from hte_utils.model.store import fit_or_load
+from hte_utils.style import BLACK, BLUE, GREY, ORANGE, VERMILION, canvas
 from hte_utils.trial import TrialTruth, trial_table
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
-    import xarray as xr
-
-    from hte_utils.model.spec import TrialDesign
-
-ABLATION_SETTINGS: Final = IndependenceSettings(draws=750, chains=4, seed=20241107)
+_SETTINGS: Final = IndependenceSettings(draws=750, chains=4, seed=20241107)
 """As many draws as the paper kept (but nearly independent ones): the whole table takes seconds."""
+_REPLICATES: Final = 60  # a Monte Carlo error known to one part in eleven is known well enough
+_MORE_MODIFIERS: Final = (*PAPER_MODEL.spec.modifiers, "bmi", "prior")
+_RARE_EVENT: Final = replace(
+    PAPER_MODEL.priors,
+    intercept_mean=ALL_MODIFIERS_MODEL.priors.intercept_mean,
+    intercept_sd=ALL_MODIFIERS_MODEL.priors.intercept_sd,
+)
+_MORE_INTERACTIONS_MODEL: Final = replace(PAPER_MODEL, spec=replace(PAPER_MODEL.spec, modifiers=_MORE_MODIFIERS))
+_CHANGED_MODEL: Final = replace(SBP_MODEL, spec=replace(SBP_MODEL.spec, modifiers=_MORE_MODIFIERS), priors=_RARE_EVENT)
+
+ANALYSES: Final[dict[str, tuple[CandidateModel, GroupEffects]]] = {
+    "as in the paper": (PAPER_MODEL, GroupEffects.LEFT_OUT),
+    "gender effects put back in": (PAPER_MODEL, GroupEffects.INCLUDED),
+    "systolic pressure added": (SBP_MODEL, GroupEffects.LEFT_OUT),
+    "interactions with BMI and prior bleeding added": (_MORE_INTERACTIONS_MODEL, GroupEffects.LEFT_OUT),
+    "intercept prior for a rare event": (replace(PAPER_MODEL, priors=_RARE_EVENT), GroupEffects.LEFT_OUT),
+    "all of these together": (_CHANGED_MODEL, GroupEffects.INCLUDED),
+    ALL_MODIFIERS_MODEL.label: (ALL_MODIFIERS_MODEL, GroupEffects.INCLUDED),
+}
+"""The rows of the ablation table, by label: the model, and whether a patient's effect and risk have the gender's."""
 
 OBSERVED_RISK: Final = "observed_control_rate"
 QUINTILE_COLUMNS: Final = tuple(f"effect_Q{number}" for number in range(1, 6))
-_METRICS: Final = ("correlation", "rmse", "bias", "mae", "coverage", "bias_share")
-_REPLICATES: Final = 60  # a Monte Carlo error known to one part in eleven is known well enough
 _HEADINGS: Final = {
     "correlation": "correlation",
     "rmse": "RMSE",
@@ -52,55 +63,11 @@ _HEADINGS: Final = {
     "mae": "MAE",
     "coverage": "coverage",
     "bias_share": "bias² / MSE",
-    "mean_risk": "risk, predicted",
     OBSERVED_RISK: "risk, observed",
+    "mean_risk": "risk, predicted",
 } | {name: name.removeprefix("effect_") for name in QUINTILE_COLUMNS}
 _PERCENTAGES: Final = {"bias_share": 0, "mean_risk": 1, OBSERVED_RISK: 1}
-
-
-class Choice(StrEnum):
-    """A choice of the paper's analysis; the value says what is done instead when it is undone."""
-
-    GENDER_LEFT_OUT = "gender effects put back in"
-    SBP_OMITTED = "systolic pressure added"
-    INTERACTIONS_OMITTED = "interactions with BMI and prior bleeding added"
-    INTERCEPT_PRIOR = "intercept prior for a rare event"
-
-
-@dataclass(frozen=True, slots=True)
-class Analysis:
-    """An analysis of the trial, from the columns that are used to the effects that are reported."""
-
-    spec: TrialSpec
-    priors: Priors
-    group_effects: GroupEffects  # whether the gender effects enter a patient's effect and risk
-
-    def without(self, choice: Choice) -> Analysis:
-        """Undo one choice of the paper."""
-        match Choice(choice):
-            case Choice.GENDER_LEFT_OUT:
-                return replace(self, group_effects=GroupEffects.INCLUDED)
-            case Choice.SBP_OMITTED:
-                pressure = Covariate("sbp", "sbp", standardise=True)
-                return replace(self, spec=replace(self.spec, prognostic=(*self.spec.prognostic, pressure)))
-            case Choice.INTERACTIONS_OMITTED:
-                return replace(self, spec=replace(self.spec, modifiers=(*self.spec.modifiers, "bmi", "prior")))
-            case Choice.INTERCEPT_PRIOR:
-                rare = ALL_MODIFIERS_MODEL.priors
-                prior = replace(self.priors, intercept_mean=rare.intercept_mean, intercept_sd=rare.intercept_sd)
-                return replace(self, priors=prior)
-
-
-PAPER_ANALYSIS: Final = Analysis(PAPER_MODEL.spec, PAPER_MODEL.priors, GroupEffects.LEFT_OUT)
-"""What gives Tables 7 and 8."""
-
-ANALYSES: Final[Mapping[str, Analysis]] = (
-    {"as in the paper": PAPER_ANALYSIS}
-    | {choice.value: PAPER_ANALYSIS.without(choice) for choice in Choice}
-    | {"all of these together": reduce(Analysis.without, Choice, PAPER_ANALYSIS)}
-    | {ALL_MODIFIERS_MODEL.label: Analysis(ALL_MODIFIERS_MODEL.spec, ALL_MODIFIERS_MODEL.priors, GroupEffects.INCLUDED)}
-)
-"""The rows of the ablation table, by label."""
+_JUDGED: Final = {"correlation": -1.0, "rmse": 1.0, "coverage": -1.0}  # times this, larger is worse
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -133,89 +100,75 @@ class AblationTable:
         standard error; rows that share draws have less). A change not larger than twice it says "not told apart".
         """
         text = {}
-        for name in ("correlation", "rmse", "coverage"):
+        for name in _JUDGED:
             values, errors = self.estimates[name].to_numpy(), self.mcse[name].to_numpy()
             pairs = zip(values[1:] - values[0], np.hypot(errors[1:], errors[0]), strict=True)
             text[_HEADINGS[name]] = [_change(gap, error) for gap, error in pairs]
         return pd.DataFrame(text, index=self.estimates.index[1:])
 
-    def worst_in(self, analysis: str) -> list[str]:
+    def rising(self) -> int:
+        """Count the analyses in which the effect in Q5 is above that in Q1 by more than twice the Monte Carlo error."""
+        gap = self.estimates["effect_Q5"] - self.estimates["effect_Q1"]
+        return int((gap > 2 * np.hypot(self.mcse["effect_Q5"], self.mcse["effect_Q1"])).sum())
+
+    def worst_in(self, analysis: str) -> str:
         """Name the measures among correlation, RMSE and coverage in which an analysis is the worst of the table.
 
         Each by more than twice the Monte Carlo error of its difference from the next.
         """
         found = []
-        for name, badness in (("correlation", -1.0), ("rmse", 1.0), ("coverage", -1.0)):
-            values = (badness * self.estimates[name]).to_dict()
-            errors = self.mcse[name].to_dict()
+        for name, badness in _JUDGED.items():
+            values, errors = (badness * self.estimates[name]).to_dict(), self.mcse[name].to_dict()
             next_worst = max((label for label in values if label != analysis), key=lambda label: values[label])
             if values[analysis] - values[next_worst] > 2 * np.hypot(errors[analysis], errors[next_worst]):
                 found.append(_HEADINGS[name])
-        return found
+        *most, last = found or ["nothing"]
+        return f"{', '.join(most)} and {last}" if most else last
 
     def guarded(self) -> dict[str, Reproduced]:
         """Return the numbers with their Monte Carlo errors, as `hte_utils.ledger.guard` takes them.
 
         A coverage of exactly 1 in all replicates is left out: its error is not known to be 0.
         """
-        rows = zip(self.estimates.index, self.estimates.to_numpy(), self.mcse.to_numpy(), strict=True)
+        values, errors = rows(self.estimates), rows(self.mcse)
         return {
-            f"ablation.{slug(analysis)}.{column}": Reproduced(float(value), float(error))
-            for analysis, values, errors in rows
-            for column, value, error in zip(self.estimates.columns, values, errors, strict=True)
-            if column != "coverage" or error > 0.0
+            f"ablation.{slug(analysis)}.{column}": Reproduced(value, errors[analysis][column])
+            for analysis, row in values.items()
+            for column, value in row.items()
+            if column != "coverage" or errors[analysis][column] > 0.0
         }
 
 
-def ablation_table(truth: TrialTruth, *, settings: Settings = ABLATION_SETTINGS, threads: int = 2) -> AblationTable:
-    """Analyse the paper's trial as the paper did, with each of its choices undone, and with all of them undone.
-
-    The result does not depend on `threads`; the fits go through the posterior store.
-    """
-    # Two analyses may be two readings of one posterior.
-    fits = dict.fromkeys((analysis.spec, analysis.priors) for analysis in ANALYSES.values())
-
-    def posterior_of(spec: TrialSpec, priors: Priors) -> tuple[TrialDesign, xr.DataTree]:
-        design = spec.design(trial_table(truth))
-        return design, fit_or_load(design, priors=priors, settings=settings, cores=1)
-
-    def row_of(analysis: Analysis) -> dict[str, Metric]:
-        return _measured(*posteriors[analysis.spec, analysis.priors], analysis.group_effects, truth)
-
-    # One BLAS thread for each of our own: the products are small.
-    with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(threads) as pool:
-        posteriors = dict(zip(fits, pool.map(lambda key: posterior_of(*key), fits), strict=True))
-        rows = list(pool.map(row_of, ANALYSES.values()))
-    index = pd.Index(ANALYSES, name="analysis")
-    estimates = pd.DataFrame([{name: found.value for name, found in row.items()} for row in rows], index)
-    mcse = pd.DataFrame([{name: found.mcse for name, found in row.items()} for row in rows], index)
+def ablation_table(truth: TrialTruth) -> AblationTable:
+    """Analyse the paper's trial as the paper did, with each of its choices undone, and with all of them undone."""
+    trial = trial_table(truth)
+    measured = {label: _measured(trial, truth, *analysis) for label, analysis in ANALYSES.items()}
+    estimates, mcse = (
+        pd.DataFrame.from_dict(
+            {label: {name: getattr(found, part) for name, found in row.items()} for label, row in measured.items()},
+            orient="index",
+        ).rename_axis("analysis")
+        for part in ("value", "mcse")
+    )
     return AblationTable(estimates, mcse)
 
 
 def _measured(
-    design: TrialDesign, posterior: xr.DataTree, group_effects: GroupEffects, truth: TrialTruth
+    trial: pd.DataFrame, truth: TrialTruth, model: CandidateModel, group_effects: GroupEffects
 ) -> dict[str, Metric]:
-    scale = EffectScale.LOG_ODDS_RATIO
+    design, scale = model.design(trial), EffectScale.LOG_ODDS_RATIO
+    posterior = fit_or_load(design, priors=model.priors, settings=_SETTINGS)
     effects = cate_draws(posterior, design, scale=scale, group_effects=group_effects)
     risks = baseline_risk_draws(posterior, design, group_effects=group_effects)
-    evaluation = evaluate_cate(effects, true_cate(truth, scale), n_replicates=_REPLICATES).metrics()
-    observed = Metric(float(design.outcome[design.treatment == 0].mean()), 0.0)
-    return {name: evaluation[name] for name in _METRICS} | {OBSERVED_RISK: observed} | _by_risk(risks, effects)
-
-
-def _by_risk(risks: xr.DataArray, effects: xr.DataArray) -> dict[str, Metric]:
-    """Mean risk, and mean effect by quintile of risk; as `strata.stratify_by_risk`, without its other columns."""
-    risk_draws, edges = draws_matrix(risks)
-    effect_draws, _ = draws_matrix(effects)
-    multipliers = standard_multipliers(edges, _REPLICATES, seed=1)  # row 0: the estimate itself
-    risk = jackknife_mean(risk_draws, edges).replicates(multipliers)
-    effect = jackknife_mean(effect_draws, edges).replicates(multipliers)
-    columns = {"mean_risk": risk.mean(axis=1)}
-    # Ranked anew in every replicate: who belongs to which quintile is random too.
-    groups = np.array([quantile_groups(each, len(QUINTILE_COLUMNS)) for each in risk])
-    for number, name in enumerate(QUINTILE_COLUMNS, start=1):
-        columns[name] = np.average(effect, axis=1, weights=groups == number)
-    return {name: Metric(float(each[0]), float(each[1:].std(ddof=1))) for name, each in columns.items()}
+    found = evaluate_cate(effects, true_cate(truth, scale), n_replicates=_REPLICATES).metrics()
+    found[OBSERVED_RISK] = Metric(float(design.outcome[design.treatment == 0].mean()), 0.0)
+    matrix, edges = draws_matrix(risks)
+    mean_risk = jackknife_mean(matrix.mean(axis=1, keepdims=True), edges)
+    found["mean_risk"] = Metric(float(mean_risk.estimate[0]), float(mean_risk.mcse()[0]))
+    strata = stratify_by_risk(risks, effects, n_replicates=_REPLICATES)
+    for name, value, error in zip(QUINTILE_COLUMNS, strata.table["mean_te"], strata.mcse["mean_te"], strict=True):
+        found[name] = Metric(value, error)
+    return {name: found[name] for name in _HEADINGS}
 
 
 def _as_text(column: pd.Series[float]) -> pd.Series[str]:
@@ -231,3 +184,41 @@ def _as_text(column: pd.Series[float]) -> pd.Series[str]:
 def _change(gap: float, error: float) -> str:
     told_apart = "" if abs(gap) > 2 * error else ", not told apart"
     return f"{gap:+.3f} ± {error:.3f}".replace("-", "−") + told_apart
+
+
+_SHADES: Final = ("0.92", "0.72", "0.5", "0.3", "0.0")  # lightest to darkest: lowest to highest risk
+
+
+def ablation_figure(table: AblationTable) -> Figure:
+    """Draw the ablation table: correlation, squared error and its bias, predicted risk, and effects by quintile."""
+    rows, place = table.estimates, np.arange(len(table.estimates))
+    with canvas(4, width=9.6, height=0.9 + 0.36 * len(rows), sharey=True) as drawn:
+        correlation, error, risk, effect = drawn.axes
+        reach = 2 * table.mcse["correlation"]
+        correlation.errorbar(rows["correlation"], place, xerr=reach, fmt="o", color=BLUE, markersize=5)
+        correlation.set(title="Correlation with\nthe true effects", xlim=(0, 1))
+        bias = np.square(rows["bias"])
+        rest = np.square(rows["rmse"]) - bias
+        error.barh(place, bias, color=VERMILION, height=0.6, label="bias²")
+        error.barh(place, rest, left=bias, color=ORANGE, hatch="///", edgecolor="white", height=0.6, label="the rest")
+        error.set(title="Squared error\n(log odds ratio)")
+        risk.plot(100 * rows["mean_risk"], place, "D", color=BLUE, markersize=5, label="predicted risk")
+        risk.plot(100 * rows[OBSERVED_RISK], place, "|", color=BLACK, markersize=12, label="observed risk, control arm")
+        risk.set(title="Mean risk (%)\nwithout treatment", xlim=(0, None))
+        _quintiles(effect, rows[list(QUINTILE_COLUMNS)], place)
+        correlation.set_yticks(place, rows.index.tolist())
+        correlation.invert_yaxis()
+        for axis in drawn.axes:
+            axis.grid(axis="y", color="lightgrey", linewidth=0.5)
+            axis.set_axisbelow(True)
+        drawn.figure.legend(loc="outside lower center", ncols=9, columnspacing=1.2)
+    return drawn.figure
+
+
+def _quintiles(axis: Axes, effects: pd.DataFrame, place: np.ndarray) -> None:
+    axis.axvline(0, color=BLACK, linewidth=0.7, linestyle=":")
+    axis.hlines(place, effects.min(axis=1), effects.max(axis=1), color=GREY, linewidth=0.8)
+    for column, shade in zip(QUINTILE_COLUMNS, _SHADES, strict=True):
+        label = column.removeprefix("effect_")
+        axis.plot(effects[column], place, "o", markerfacecolor=shade, markeredgecolor=BLACK, markersize=6, label=label)
+    axis.set(title="Mean effect by\nquintile of risk", xlabel="log odds ratio\n← fewer | more bleeds →")

@@ -1,8 +1,6 @@
-"""Everything that the statements are about: the trial, its truth, and the two readings of the paper's posterior.
+"""Everything that the statements are about, and the facts on which several of them rest.
 
 The event is bleeding: a log odds ratio or risk difference above 0 is harm.
-
-Facts on which several statements rest, so that each of them has one verdict wherever the paper says it.
 """
 
 from __future__ import annotations
@@ -11,8 +9,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+import pandas as pd
 from scipy.special import expit, logit
 
+from hte_utils.audit.experiments import (
+    TABLE_1,
+    bleeds_by_rule,
+    confounding_by_allocation,
+    laws_of_table_2,
+    tables_by_variant,
+)
+from hte_utils.audit.listings import listing_1_code, listing_1_trial, listing_2_model, listing_2_posterior
 from hte_utils.effects.cate import EffectScale, GroupEffects, baseline_risk_draws, cate_draws
 from hte_utils.effects.evaluation import PointMetrics, point_metrics
 from hte_utils.effects.strata import stratify_by_risk
@@ -25,104 +32,20 @@ from hte_utils.trial import TrialVariant
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    import pandas as pd
     import xarray as xr
-    from numpy.typing import NDArray
 
-    from hte_utils.audit.experiments import Allocation
     from hte_utils.audit.listings import JagsModel
+    from hte_utils.model.analysis import Analysis
+    from hte_utils.model.checks import FloatArray, IntArray
     from hte_utils.model.spec import TrialDesign
     from hte_utils.trial import TrialTruth
-
-
-TABLE_1, TABLE_3, TABLE_4 = "Table 1 (of 90)", "Table 3 (of 60)", "means of Table 4 (of 12)"
-"""Columns of the table of variants: how many printed numbers come out."""
-_THINNING: Final = 10  # of the book's 20 000 draws: no verdict hangs on the Monte Carlo error that is left
-_REPLICATES: Final = 20  # of the Monte Carlo errors, which are not used here
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Reading:
-    """Effects and risks of the trial's patients, by one way of computing them from the posterior of Listing 2."""
-
-    cate: NDArray[np.float64]  # posterior mean of each patient's effect, log odds ratio
-    risk_difference: NDArray[np.float64]  # the same as difference of probabilities
-    risk: NDArray[np.float64]  # posterior mean probability of bleeding without treatment
-    group: NDArray[np.int64]  # risk quintile, 1 = lowest
-    log_odds: pd.DataFrame  # Table 8 by `strata.stratify_by_risk`, effects as log odds ratios
-    points: pd.DataFrame  # the same, effects as risk differences
-    true: pd.DataFrame  # of the patients of each quintile, by `true_effects.true_effects_by_stratum`
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Proofs:
-    """The computations that several statements rest on, gathered once by the chapter that shows them."""
-
-    variants: pd.DataFrame  # data_variants.tables_by_variant
-    laws: pd.DataFrame  # table_2_laws.against_the_trial
-    code: Mapping[str, tuple[str, ...]]  # listings.listing_1_code
-    r_trial: pd.DataFrame  # listings.listing_1_trial: what R made with it
-    jags: JagsModel  # listings.listing_2_model
-    jags_posterior: pd.DataFrame  # listings.listing_2_posterior
-    bleeds: pd.DataFrame  # decisions.bleeds_by_rule
-    randomised: Allocation  # these three: the functions of `confounding`
-    by_risk: Allocation
-    by_hidden_factor: Allocation
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Case:
-    """The paper's analysis, with the truth beside it.
-
-    The posterior (a tenth of the book's draws) is moved to the means and SDs that Table 4 prints. So what is computed
-    from it is the paper's up to the rounding of its Table 4, without the Monte Carlo error of its run.
-    """
-
-    trial: pd.DataFrame
-    truth: TrialTruth  # what Listing 1 knows of the patients
-    design: TrialDesign  # what Listing 2 sees of them
-    posterior: xr.DataTree
-    as_computed: Reading  # the gender effects left out: how the paper made Tables 7 and 8
-    as_implied: Reading  # the gender effects in: what the paper's model says
-
-    def metrics_of_table_4(self, *, gender_effects: bool) -> PointMetrics:
-        """Compare true effects with those computed from the means that Table 4 prints; no draw is involved."""
-        predicted = cate_of_table_4(self.design, gender_effects=gender_effects)
-        return point_metrics(predicted, self.truth.treatment_effect)
-
-
-def assemble(trial: pd.DataFrame, truth: TrialTruth, design: TrialDesign, posterior: xr.DataTree) -> Case:
-    """Compute both readings of the posterior."""
-    draws = at_table_4_margins(posterior.isel(draw=slice(None, None, _THINNING)), design)
-    computed, implied = (_read(draws, design, truth, how) for how in (GroupEffects.LEFT_OUT, GroupEffects.INCLUDED))
-    return Case(trial, truth, design, draws, computed, implied)
-
-
-def _read(draws: xr.DataTree, design: TrialDesign, truth: TrialTruth, how: GroupEffects) -> Reading:
-    risk = baseline_risk_draws(draws, design, group_effects=how)
-    cate = cate_draws(draws, design, scale=EffectScale.LOG_ODDS_RATIO, group_effects=how)
-    difference = cate_draws(draws, design, scale=EffectScale.RISK_DIFFERENCE, group_effects=how)
-    strata = stratify_by_risk(risk, cate, n_replicates=_REPLICATES)
-    return Reading(
-        cate=_mean(cate),
-        risk_difference=_mean(difference),
-        risk=_mean(risk),
-        group=strata.group,
-        log_odds=strata.table,
-        points=stratify_by_risk(risk, difference, n_replicates=_REPLICATES).table,
-        true=true_effects_by_stratum(truth, strata),
-    )
-
-
-def _mean(draws: xr.DataArray) -> NDArray[np.float64]:
-    return np.asarray(draws.mean(["chain", "draw"]))
-
 
 FLOAT_NOISE: Final = 1e-9
 """Two ways of computing the same number may differ by this much."""
 QUINTILES: Final = tuple(f"Q{number}" for number in range(1, 6))
-STRONG: Final = 0.7
-"""From here on a correlation is called strong (Schober, Boer and Schwarte 2018, Anesth Analg 126:1763)."""
+_THINNING: Final = 10  # of the book's 20 000 draws: no verdict hangs on the Monte Carlo error that is left
+_REPLICATES: Final = 20  # of the Monte Carlo errors, which are not used here
+_STRONG: Final = 0.7  # from here on a correlation is called strong (Schober et al. 2018, Anesth Analg 126:1763)
 
 HAS_BLED: Final = {
     "hypertension (systolic pressure above 160)": "sbp",
@@ -137,8 +60,148 @@ HAS_BLED: Final = {
 }
 """Items of the score that guidelines name for major bleeding under anticoagulants (Pisters et al. 2010, *Chest*
 138:1093), a list made by others of what is "known clinically"; and the trial's column that speaks of each."""
+UNCOVERED_ITEMS: Final = tuple(item for item, column in HAS_BLED.items() if column is None)
 
-AS_IMPLIED: Final = "the effects of the paper's model give it"
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reading:
+    """Effects and risks of the trial's patients, by one way of computing them from the posterior of Listing 2."""
+
+    cate: FloatArray  # posterior mean of each patient's effect, log odds ratio
+    risk_difference: FloatArray  # the same as difference of probabilities
+    risk: FloatArray  # posterior mean probability of bleeding without treatment
+    group: IntArray  # risk quintile, 1 = lowest
+    log_odds: pd.DataFrame  # Table 8 by `strata.stratify_by_risk`, effects as log odds ratios
+    points: pd.DataFrame  # the same, effects as risk differences
+    true: pd.DataFrame  # of the patients of each quintile, by `truth.true_effects_by_stratum`
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Case:
+    """The paper's analysis with the truth beside it, and the computations that several statements rest on.
+
+    The posterior (a tenth of the book's draws) is moved to the means and SDs that Table 4 prints. So what is computed
+    from it is the paper's up to the rounding of its Table 4, without the Monte Carlo error of its run.
+    """
+
+    trial: pd.DataFrame
+    truth: TrialTruth  # what Listing 1 knows of the patients
+    design: TrialDesign  # what Listing 2 sees of them
+    posterior: xr.DataTree
+    as_computed: Reading  # the gender effects left out: how the paper made Tables 7 and 8
+    as_implied: Reading  # the gender effects in: what the paper's model says
+    variants: pd.DataFrame  # experiments.tables_by_variant
+    laws: pd.DataFrame  # experiments.laws_of_table_2
+    confounding: pd.DataFrame  # experiments.confounding_by_allocation
+    bleeds: pd.DataFrame  # experiments.bleeds_by_rule
+    code: Mapping[str, tuple[str, ...]]  # listings.listing_1_code
+    r_trial: pd.DataFrame  # listings.listing_1_trial: what R made with it
+    jags: JagsModel  # listings.listing_2_model
+    jags_posterior: pd.DataFrame  # listings.listing_2_posterior
+
+    def metrics_of_table_4(self, *, gender_effects: bool) -> PointMetrics:
+        """Compare true effects with those computed from the means that Table 4 prints; no draw is involved."""
+        predicted = cate_of_table_4(self.design, gender_effects=gender_effects)
+        return point_metrics(predicted, self.truth.treatment_effect)
+
+
+def gather_case(paper: Analysis) -> Case:
+    """Compute all that the statements rest on: both readings of the posterior, the experiments, and the listings."""
+    draws = at_table_4_margins(paper.posterior.isel(draw=slice(None, None, _THINNING)), paper.design)
+    computed, implied = (
+        read_posterior(draws, paper.design, paper.truth, how) for how in (GroupEffects.LEFT_OUT, GroupEffects.INCLUDED)
+    )
+    return Case(
+        paper.trial,
+        paper.truth,
+        paper.design,
+        draws,
+        as_computed=computed,
+        as_implied=implied,
+        variants=tables_by_variant(),
+        laws=laws_of_table_2(paper.truth.covariates),
+        confounding=confounding_by_allocation(paper.trial, paper.truth),
+        bleeds=bleeds_by_rule(paper.truth, computed.group, implied.risk_difference),
+        code=listing_1_code(),
+        r_trial=listing_1_trial(),
+        jags=listing_2_model(),
+        jags_posterior=listing_2_posterior(),
+    )
+
+
+def read_posterior(draws: xr.DataTree, design: TrialDesign, truth: TrialTruth, how: GroupEffects) -> Reading:
+    """Compute effects and risks with the gender effects left out or in."""
+    risk = baseline_risk_draws(draws, design, group_effects=how)
+    cate = cate_draws(draws, design, scale=EffectScale.LOG_ODDS_RATIO, group_effects=how)
+    difference = cate_draws(draws, design, scale=EffectScale.RISK_DIFFERENCE, group_effects=how)
+    strata = stratify_by_risk(risk, cate, n_replicates=_REPLICATES)
+    mean_cate, mean_difference, mean_risk = (
+        np.asarray(each.mean(["chain", "draw"])) for each in (cate, difference, risk)
+    )
+    return Reading(
+        mean_cate,
+        mean_difference,
+        mean_risk,
+        group=strata.group,
+        log_odds=strata.table,
+        points=stratify_by_risk(risk, difference, n_replicates=_REPLICATES).table,
+        true=true_effects_by_stratum(truth, strata),
+    )
+
+
+def table_8_by_reading(case: Case) -> pd.DataFrame:
+    """Lay the risk and the effect of Table 8 beside both readings of the posterior.
+
+    Index: quintile. Columns (two levels): mean risk (a probability) and mean effect (log odds ratio of bleeding),
+    each as printed, without and with the gender effects.
+    """
+    columns = {}
+    for label, name in (("mean risk", "mean_risk"), ("mean effect", "mean_te")):
+        columns[label, "printed"] = table_8(name)
+        columns[label, "gender effects left out"] = case.as_computed.log_odds[name].to_numpy()
+        columns[label, "gender effects in"] = case.as_implied.log_odds[name].to_numpy()
+    return pd.DataFrame(columns, index=list(QUINTILES))
+
+
+def truth_by_quintile(case: Case) -> pd.DataFrame:
+    """Lay what the model says of the patients of each group of Table 8 (gender effects in) beside what is true.
+
+    Index: quintile. Predicted and true risk difference (percentage points, positive = more bleeds), and the share
+    of patients (%) whose risk treatment truly raises.
+    """
+    predicted = pd.Series(case.as_implied.risk_difference).groupby(case.as_computed.group).mean()
+    true = case.as_computed.true
+    return pd.DataFrame(
+        {
+            "Table 8 (log odds ratio)": table_8("mean_te"),
+            "predicted difference": 100 * predicted.to_numpy(),
+            "true difference": 100 * true["risk_difference"].to_numpy(),
+            "truly harmed (%)": 100 * true["share_harmed"].to_numpy(),
+        },
+        index=list(QUINTILES),
+    )
+
+
+def table_8(column: str) -> FloatArray:
+    """Return a column of the paper's Table 8 as printed numbers, Q1 to Q5."""
+    return np.array([printed_number(f"table8.{quintile}.{column}") for quintile in QUINTILES])
+
+
+def rows(table: pd.DataFrame) -> dict[str, dict[str, Any]]:
+    """Return a table's cells as plain values, by row and column."""
+    return {str(label): {str(k): v for k, v in cells.items()} for label, cells in table.to_dict("index").items()}
+
+
+def linear_form(values: FloatArray, terms: Mapping[str, Any]) -> tuple[dict[str, float], FloatArray]:
+    """Fit a constant and these terms by least squares: coefficients (also of `constant`), and what remains."""
+    columns = {"constant": np.ones(values.size)} | {name: np.asarray(each) for name, each in terms.items()}
+    matrix = np.column_stack(list(columns.values()))
+    found = np.linalg.lstsq(matrix, values)[0]
+    return dict(zip(columns, found.tolist(), strict=True)), values - matrix @ found
+
+
+# Facts that the paper states more than once: one function each, so that each has one verdict.
+_AS_IMPLIED: Final = "the effects of the paper's model give it"
 
 
 def printed_metric(case: Case, name: str, printed: str) -> Finding:
@@ -146,7 +209,7 @@ def printed_metric(case: Case, name: str, printed: str) -> Finding:
     decimals = len(printed.partition(".")[2])
     without, own = (getattr(case.metrics_of_table_4(gender_effects=included), name) for included in (False, True))
     return Finding(
-        {AS_IMPLIED: f"{own:.{decimals}f}" == printed},
+        {_AS_IMPLIED: f"{own:.{decimals}f}" == printed},
         f"From the means of Table 4, compared with the true effects: {own:.3f}. With the gender effects left out, as "
         f"in Table 7, {without:.3f}.",
     )
@@ -157,7 +220,7 @@ def printed_mean(case: Case, quintile: str) -> Finding:
     shown = printed_number(f"table8.{quintile}.mean_te")
     implied, computed = (rows(reading.log_odds)[quintile]["mean_te"] for reading in (case.as_implied, case.as_computed))
     return Finding(
-        {AS_IMPLIED: abs(implied - shown) < 0.01},
+        {_AS_IMPLIED: abs(implied - shown) < 0.01},
         f"From Table 4's means and SDs: {implied:.3f}. With the gender effects left out of effects and risks, as in "
         f"Table 8, {computed:.3f}; printed {shown:.3f} (log odds ratio of bleeding).",
     )
@@ -168,7 +231,7 @@ def strong_correlation(case: Case) -> Finding:
     own = case.metrics_of_table_4(gender_effects=True).correlation
     age_alone = float(np.corrcoef(case.trial["age"], case.truth.treatment_effect)[0, 1])
     return Finding(
-        {f"that of the model's own effects is at least {STRONG}, by custom a strong one": own >= STRONG},
+        {f"that of the model's own effects is at least {_STRONG}, by custom a strong one": own >= _STRONG},
         f"Correlation with the true effects {own:.2f}; of age alone, without any model, {age_alone:.2f}.",
     )
 
@@ -194,39 +257,40 @@ def effects_are_the_model_s(case: Case) -> Finding:
     )
 
 
-def outcome_is_drawn(proofs: Proofs) -> Finding:
+def outcome_is_drawn(case: Case) -> Finding:
     """Whether the outcome is 0 or 1, drawn with a probability of baseline risk and effect."""
-    trial, code = proofs.r_trial, proofs.code
+    trial, drawn = case.r_trial, case.code["event"]
     probability = expit(logit(trial["baseline_risk"]) + trial["treatment"] * trial["true_te"])
     gap = float(np.abs(probability - trial["event_prob"]).max())
+    as_a_coin = drawn == ("rbinom(n_subjects, 1, event_prob)",)
     return Finding(
         {
             "it is a draw of 0 or 1 whose log odds are the baseline's plus, when treated, the effect": (
-                code["event"] == ("rbinom(n_subjects, 1, event_prob)",) and gap < FLOAT_NOISE
+                as_a_coin and gap < FLOAT_NOISE
             )
         },
-        f"The R code draws {code['event'][0]}; R's probabilities of the {len(trial)} events differ from that sum's by "
+        f"The R code draws {drawn[0]}; R's probabilities of the {len(trial)} events differ from that sum's by "
         f"{gap:.0e} at most.",
     )
 
 
-def truncated(proofs: Proofs, *names: str) -> bool:
-    """Whether Table 2's limits cut values off; a law truncated there puts nobody exactly on them."""
-    return not any(rows(proofs.laws)[name]["at_limit"] for name in names)
-
-
-def only_simulated(proofs: Proofs) -> Finding:
+def only_simulated(case: Case) -> Finding:
     """Whether the output of Listing 1 is all the data there are."""
-    numbers = numbers_of_table(proofs, TABLE_1)
+    numbers = numbers_of_table(case, TABLE_1)
     return Finding(
         {"Listing 1 alone gives Table 1": numbers == 90},
         f"{numbers} of its 90 numbers, to the last digit, with seed 123.",
     )
 
 
-def numbers_of_table(proofs: Proofs, table: str) -> int:
+def truncated(case: Case, *names: str) -> bool:
+    """Whether Table 2's limits cut values off; a law truncated there puts nobody exactly on them."""
+    return not any(rows(case.laws)[name]["at_limit"] for name in names)
+
+
+def numbers_of_table(case: Case, table: str) -> int:
     """How many printed numbers of `TABLE_1` or `TABLE_3` Listing 1 gives as it is printed."""
-    return int(rows(proofs.variants)[TrialVariant.AS_PRINTED][table])
+    return int(rows(case.variants)[TrialVariant.AS_PRINTED][table])
 
 
 def figure_without_numbers(chapter: str) -> Finding:
@@ -234,18 +298,3 @@ def figure_without_numbers(chapter: str) -> Finding:
     return Finding.not_checkable(
         f"the figure shows no numbers with which another could be compared; it is rebuilt in the chapter {chapter}"
     )
-
-
-def table_8(column: str) -> np.ndarray:
-    """Return a column of the paper's Table 8 as printed numbers, Q1 to Q5."""
-    return np.array([printed_number(f"table8.{quintile}.{column}") for quintile in QUINTILES])
-
-
-def rows(table: pd.DataFrame) -> dict[str, dict[str, Any]]:
-    """Return a table's cells as plain values, by row and column."""
-    return {str(label): {str(k): v for k, v in cells.items()} for label, cells in table.to_dict("index").items()}
-
-
-def uncovered_items() -> tuple[str, ...]:
-    """Names of the items of HAS-BLED on which the trial has no covariate."""
-    return tuple(name for name, column in HAS_BLED.items() if column is None)

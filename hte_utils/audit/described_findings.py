@@ -1,4 +1,4 @@
-"""What the described model makes of a trial: what is known of sigma_eta, and effects beside Listing 2's and the truth.
+"""What the described model makes of a trial: sigma_eta, and effects beside Listing 2's and the truth; with figures.
 
 All effects are log odds ratios of bleeding unless a name says otherwise: positive is harm.
 
@@ -24,17 +24,19 @@ from scipy import special, stats
 from statsmodels.genmod.families import Binomial
 from statsmodels.genmod.generalized_linear_model import GLM
 
-from hte_utils.audit.described_fit import DescribedDensity
-from hte_utils.audit.described_model import DescribedPriors, Layout, Reading, layout_of
+from hte_utils.audit.described_model import OLDER_FROM, DescribedDensity, DescribedPriors, Layout, Reading, layout_of
 from hte_utils.effects.cate import EffectScale, GroupEffects, baseline_risk_draws, cate_draws
 from hte_utils.effects.evaluation import CateEvaluation, evaluate_cate, point_metrics
-from hte_utils.effects.monte_carlo import draws_matrix, jackknife_mean
-from hte_utils.effects.strata import quantile_groups
-from hte_utils.effects.truth import true_cate
+from hte_utils.effects.strata import stratify_by_risk
+from hte_utils.effects.truth import true_cate, true_effects_by_stratum
 from hte_utils.ledger.entries import Reproduced, slug
+from hte_utils.style import BLACK, BLUE, DIRECTION, GREEN, GREY, ORANGE, VERMILION, canvas
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
     from hte_utils.model.checks import FloatArray
     from hte_utils.model.spec import TrialDesign
@@ -198,26 +200,28 @@ def effects_by_subgroup(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EffectsCompared:
-    """How well several sets of effects, by label, agree with the true ones."""
+    """How well several sets of effects, by label, agree with the true ones.
+
+    `widths`: mean width of the patients' 95 % credible intervals; `spreads`: SD over the patients of the posterior
+    mean effects.
+    """
 
     evaluations: dict[str, CateEvaluation]
     widths: dict[str, float]
-    """Mean width of the 95 % credible intervals."""
     spreads: dict[str, float]
-    """SD over the patients of the posterior mean effects."""
 
     def shown(self) -> pd.DataFrame:
         """Return the table for readers: value and Monte Carlo standard error."""
-        rows = {}
+        table = {}
         for label, evaluation in self.evaluations.items():
-            metrics = evaluation.metrics()
-            rows[label] = {
-                title: f"{found.value:.2f} ± {found.mcse:.3f}".replace("-", "−") if np.isfinite(found.value) else "none"
-                for title, found in ((title, metrics[name]) for name, title in _SHOWN.items())
+            found = ((title, evaluation.metrics()[name]) for name, title in _SHOWN.items())
+            table[label] = {
+                title: f"{each.value:.2f} ± {each.mcse:.3f}".replace("-", "−") if np.isfinite(each.value) else "none"
+                for title, each in found
             }
-            rows[label]["SD of effects"] = f"{self.spreads[label]:.2f}"
-            rows[label]["interval width"] = f"{self.widths[label]:.2f}"
-        return pd.DataFrame.from_dict(rows, orient="index")
+            table[label] |= {"SD of effects": f"{self.spreads[label]:.2f}"}
+            table[label] |= {"interval width": f"{self.widths[label]:.2f}"}
+        return pd.DataFrame.from_dict(table, orient="index")
 
     def guarded(self, name: str) -> dict[str, Reproduced]:
         """Return the numbers with their Monte Carlo errors, as `hte_utils.ledger.guard` takes them."""
@@ -225,9 +229,8 @@ class EffectsCompared:
             f"{name}.{slug(label)}.{metric}": Reproduced(found.value, found.mcse)
             for label, evaluation in self.evaluations.items()
             for metric, found in evaluation.metrics().items()
-            if metric in _SHOWN
-            and np.isfinite(found.value)
-            and found.mcse > 0.0  # a coverage of 1 has an unknown error
+            # A coverage of 1 has an unknown error.
+            if metric in _SHOWN and np.isfinite(found.value) and found.mcse > 0.0
         }
 
 
@@ -271,16 +274,96 @@ def effects_by_risk(posterior: xr.DataTree, design: TrialDesign, truth: TrialTru
     ratios; ``true_points``: the true risk difference in percentage points.
     """
     included = GroupEffects.INCLUDED
-    risk = baseline_risk_draws(posterior, design, group_effects=included).mean(["chain", "draw"])
+    risk = baseline_risk_draws(posterior, design, group_effects=included)
     effects = cate_draws(posterior, design, scale=EffectScale.LOG_ODDS_RATIO, group_effects=included)
-    member = np.eye(5)[quantile_groups(risk.to_numpy(), 5) - 1]
-    member /= member.sum(axis=0)
-    matrix, edges = draws_matrix(effects)
-    predicted = jackknife_mean(matrix @ member, edges)
-    columns = {
-        "predicted": predicted.estimate,
-        "mcse": predicted.mcse(),
-        "true": true_cate(truth, EffectScale.LOG_ODDS_RATIO) @ member,
-        "true_points": 100.0 * truth.risk_difference @ member,
-    }
-    return pd.DataFrame(columns, pd.Index(["Q1", "Q2", "Q3", "Q4", "Q5"], name="risk_group"))
+    strata = stratify_by_risk(risk, effects, n_replicates=_REPLICATES)
+    true = true_effects_by_stratum(truth, strata)
+    return pd.DataFrame(
+        {
+            "predicted": strata.table["mean_te"],
+            "mcse": strata.mcse["mean_te"],
+            "true": true["log_odds_ratio"],
+            "true_points": 100.0 * true["risk_difference"],
+        }
+    )
+
+
+_COLOURS, _LINES = (ORANGE, BLUE, GREEN), ("--", "-", ":")
+_AGE_BIN: Final = 5.0
+LIKELIHOOD_DROP: Final = float(stats.chi2.ppf(0.95, 1) / 2.0)
+"""By how much the log-likelihood falls from its maximum to the end of a 95 % likelihood interval."""
+
+
+def identification_figure(
+    profile: pd.DataFrame, posteriors: Mapping[str, xr.DataTree], priors: DescribedPriors
+) -> Figure:
+    """Draw what the data say about sigma_eta: the profile likelihood, and the prior beside the posteriors.
+
+    `posteriors`: of `fit_described`, by label, in the order of the profile's first columns.
+    """
+    with canvas(2, height=3.6) as drawn:
+        likelihood, density = drawn.axes
+        for (label, column), colour, line in zip(profile.items(), _COLOURS, _LINES, strict=False):
+            likelihood.plot(profile.index, column, color=colour, linestyle=line, linewidth=2, label=str(label))
+        likelihood.axhline(-LIKELIHOOD_DROP, color=GREY, linewidth=0.8, linestyle=(0, (1, 3)))
+        likelihood.annotate("95 % limit", (0.0, -LIKELIHOOD_DROP), (4, 3), textcoords="offset points", color=GREY)
+        likelihood.set(title="Profile log-likelihood", ylabel="relative to $\\sigma_\\eta = 0$", ylim=(-5, 1))
+        likelihood.legend(loc="lower left")
+        grid = np.linspace(0.0, float(profile.index.max()), 300)
+        density.fill_between(
+            grid, stats.halfnorm.pdf(grid, scale=priors.individual_scale), color=GREY, alpha=0.3, label="prior"
+        )
+        for (label, posterior), colour, line in zip(posteriors.items(), _COLOURS, _LINES, strict=False):
+            values = _density_from_zero(posterior["posterior"]["sigma_eta"].to_numpy().ravel(), grid)
+            density.plot(grid, values, color=colour, linestyle=line, linewidth=2, label=f"posterior, {label}")
+        density.set(title="Prior and posterior", ylabel="density", ylim=(0, None))
+        density.legend(loc="upper right")
+        for axis in drawn.axes:
+            axis.set(xlabel="$\\sigma_\\eta$, SD of individual deviations (log odds)", xlim=(0, None))
+    return drawn.figure
+
+
+def effects_by_age_figure(
+    trial: pd.DataFrame, actual: FloatArray, described: xr.DataArray, listing: xr.DataArray
+) -> Figure:
+    """Draw true effects against age, with what the described model and Listing 2 make of them.
+
+    `actual`: true log odds ratios, shape (patients,); `described`, `listing`: draws of the patients' effects, dims
+    (chain, draw, patient), the first of them constant in each subgroup.
+    """
+    age, drug = trial["age"].to_numpy(), trial["anticoagulant"].to_numpy()
+    mean = listing.mean(["chain", "draw"]).to_numpy()
+    with canvas(2, height=3.8, sharey=True) as drawn:
+        for axis, answer in zip(drawn.axes, ("No", "Yes"), strict=True):
+            here = drug == answer
+            axis.axhline(0, color=BLACK, linewidth=0.7, linestyle=":")
+            axis.plot(age[here], actual[here], ".", color=GREY, markersize=2, alpha=0.6, label="true, each patient")
+            for older in (False, True):
+                _step(axis, age, described, here & ((age >= OLDER_FROM) == older), label=not older)
+            _binned_line(axis, age[here], mean[here])
+            axis.set(xlabel="Age (years)", title=f"anticoagulant: {answer.lower()}")
+        drawn.axis.set(ylabel=f"Effect, log odds ratio\n{DIRECTION}")
+        drawn.figure.legend(*drawn.axis.get_legend_handles_labels(), loc="outside upper center", ncols=3)
+    return drawn.figure
+
+
+def _step(axis: Axes, age: FloatArray, effects: xr.DataArray, members: np.ndarray, *, label: bool) -> None:
+    draws = effects.isel(patient=int(np.flatnonzero(members)[0])).to_numpy()
+    ends = [age[members].min(), age[members].max()]
+    name = "described model, subgroup mean and 95 % interval" if label else None
+    lower, upper = np.quantile(draws, (0.025, 0.975))
+    axis.fill_between(ends, 2 * [lower], 2 * [upper], color=BLUE, alpha=0.15, linewidth=0)
+    axis.plot(ends, 2 * [draws.mean()], color=BLUE, linewidth=2.5, label=name)
+
+
+def _binned_line(axis: Axes, age: FloatArray, mean: FloatArray) -> None:
+    bins = pd.DataFrame({"age": age, "mean": mean}).groupby(np.floor(age / _AGE_BIN)).mean()
+    axis.plot(
+        bins["age"], bins["mean"], color=VERMILION, linestyle="--", linewidth=1.8, label="Listing 2, gender effects in"
+    )
+
+
+def _density_from_zero(draws: FloatArray, grid: FloatArray) -> FloatArray:
+    """Kernel density of a quantity that cannot be negative: reflected at zero, so that nothing leaks below it."""
+    kernel = stats.gaussian_kde(np.concatenate([draws, -draws]))
+    return np.asarray(2.0 * kernel(grid))

@@ -1,4 +1,4 @@
-"""The paper's model as its text describes it: equations (5) to (10), with subgroups and individual deviations.
+"""The paper's model as its text describes it, equations (5) to (10), and draws from its posterior.
 
 The equations are (k = subgroup, i = patient, T = 1 if treated, X = covariates)::
 
@@ -8,30 +8,44 @@ The equations are (k = subgroup, i = patient, T = 1 if treated, X = covariates):
     (8)  logit P_i = beta_0 + beta_1 T_i + sum_j beta_j X_ij + tau_k[i] + eta_i
     (10) beta_j ~ Normal(0, 1)
 
-They leave things open, and each is decided here by name:
+What they leave open is decided here by name: `Reading` (whom tau and eta concern), `paper_subgroups`, and
+`DescribedPriors`.
+Covariates are those of Listing 2, coded as there. Effects are log odds ratios of bleeding: positive is harm.
 
-- *Whom tau and eta concern.* Equation (8) adds them to the log odds of every patient, treated or not, while the text
-  calls them effects of the treatment: see `Reading`.
-- *Which subgroups.* The text has "e.g. age >= 60 or anticoagulant use". Each patient has one k[i], so the subgroups may
-  not overlap: `paper_subgroups` crosses the two.
-- *Priors of mu_tau, sigma_tau, sigma_eta.* There are none in the paper: see `DescribedPriors`.
-- *Which covariates.* Those of Listing 2, coded as there.
+A patient has one outcome, so the deviation epsilon_i ~ Normal(0, sigma_eta²) can be integrated out patient by patient:
 
-Effects are log odds ratios of bleeding: positive is harm. Listing 2, the model that was run, is
-`hte_utils.model.listing_2`.
+    P(y_i) = E[expit(s_i (m_i + sigma_eta e))],   e ~ Normal(0, 1),   s_i = 2 y_i - 1,
+
+by the midpoint rule, which for a smooth integrand on the whole line converges exponentially (Trefethen & Weideman
+2014) and for sigma_eta above 1 beats Gauss-Hermite quadrature with as many nodes. What is left has a dozen
+coordinates instead of two thousand, each on the scale on which its prior is Normal(0, 1).
+
+Given the two SDs, the other coordinates have a posterior that is log-concave and close to normal. The SDs are another
+matter (a subgroup SD near zero squeezes the subgroups together: a funnel), and so the proposal has two parts: the SDs,
+in normal scores, from a multivariate t fitted by importance sampling, and the rest given them from a t around the
+normal approximation, which is found by Newton's method at a few values of sigma_eta and interpolated. An independence
+Metropolis-Hastings chain makes it exact; the tails of both parts are heavier than the posterior's, so that the
+importance weights are bounded.
 """
 
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
+import xarray as xr
+from arviz_stats.base import array_stats  # type: ignore[attr-defined]
+from scipy import linalg, special
+from threadpoolctl import threadpool_limits
 
 from hte_utils.model.checks import FloatArray, complete_column
+from hte_utils.model.fit import FitWarning, pareto_k
+from hte_utils.model.sampler import metropolis_path
 
 if TYPE_CHECKING:
     import pymc as pm
@@ -71,7 +85,8 @@ class DescribedPriors:
 def paper_subgroups(trial: pd.DataFrame) -> pd.Categorical[str]:
     """Cross "age >= 60" with "anticoagulant use": each patient's subgroup, one of four, shape (patients,).
 
-    Raises ``ValueError`` if an age or the use of anticoagulants is missing, or a subgroup has no patients.
+    The text has "e.g." the one or the other; but each patient has one k[i], so that subgroups may not overlap. Raises
+    ``ValueError`` if an age or the use of anticoagulants is missing, or a subgroup has no patients.
     """
     older = complete_column(trial, "age").to_numpy() >= OLDER_FROM
     anticoagulated = complete_column(trial, "anticoagulant").to_numpy() == "Yes"
@@ -84,50 +99,13 @@ def paper_subgroups(trial: pd.DataFrame) -> pd.Categorical[str]:
     return subgroups
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Layout:
-    """A reading of equation (8) as a linear predictor: ``sums[k[i]]`` + ``fixed`` . row + ``deviates`` * epsilon_i.
-
-    The deviations epsilon_i = eta_i - tau_k[i] are Normal(0, sigma_eta²). The data see the *sums* of the shared effect
-    and the subgroups' parts alone, ``sums[k] = shared + tau_weight * sigma_tau * z_k`` with z_k ~ Normal(0, 1): for the
-    charitable reading beta_1 + tau_k, for the literal one beta_0 + 2 tau_k.
-    """
-
-    rows: FloatArray
-    """Shape (patients, subgroups + fixed): what multiplies the sums and the fixed effects."""
-    deviates: np.ndarray
-    """Boolean, shape (patients,): whose log odds hold an epsilon_i."""
-    shared_sd: float
-    """Prior SD of the shared part."""
-    tau_weight: float
-    """How often tau_k counts."""
-    n_subgroups: int
-    fixed_labels: tuple[str, ...]
-    """Names of the fixed effects, in the order of their columns."""
-
-
-def layout_of(design: TrialDesign, subgroups: pd.Categorical[str], reading: Reading, priors: DescribedPriors) -> Layout:
-    """Lay out a trial for one reading of equation (8); ``ValueError`` if there is no such reading."""
-    member = np.eye(len(subgroups.categories))[subgroups.codes]
-    treated, one = design.treatment[:, None], np.ones((design.n_patients, 1))
-    if Reading(reading) is Reading.CHARITABLE:
-        rows = np.hstack([member * treated, one, design.prognostic])
-        deviates, tau_weight, first = design.treatment == 1.0, 1.0, "intercept"
-    else:
-        rows = np.hstack([member, treated, design.prognostic])
-        deviates, tau_weight, first = np.ones(design.n_patients, dtype=bool), 2.0, "treatment"
-    shared_sd = math.hypot(priors.fixed_sd, tau_weight * priors.mean_sd)
-    return Layout(rows, deviates, shared_sd, tau_weight, member.shape[1], (first, *design.prognostic_labels))
-
-
 def described_model(
     design: TrialDesign, subgroups: pd.Categorical[str], reading: Reading, priors: DescribedPriors | None = None
 ) -> pm.Model:
     """Write equations (5) to (10) down in PyMC, every individual deviation a parameter of its own.
 
-    This is the model for readers, and for the test that holds the posterior of `hte_utils.audit.described_fit`, which
-    has the
-    deviations integrated out, against NUTS. It has more parameters than patients.
+    It is there for readers, and for the test that holds `fit_described` against NUTS: it has more parameters than
+    patients.
     """
     import pymc as pm
 
@@ -147,3 +125,286 @@ def described_model(
         deviation = design.treatment * eta if charitable else tau[subgroups.codes] + eta
         pm.Bernoulli("y", logit_p=population + deviation, observed=design.outcome)  # equations (8) and (9)
     return model
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Layout:
+    """A reading of equation (8) as a linear predictor: ``sums[k[i]]`` + ``fixed`` . row + ``deviates`` * epsilon_i.
+
+    The deviations epsilon_i = eta_i - tau_k[i] are Normal(0, sigma_eta²). The data see the *sums* of the shared effect
+    and the subgroups' parts alone, ``sums[k] = shared + tau_weight * sigma_tau * z_k`` with z_k ~ Normal(0, 1): for the
+    charitable reading beta_1 + tau_k, for the literal one beta_0 + 2 tau_k.
+    """
+
+    rows: FloatArray  # what multiplies the sums and the fixed effects, shape (patients, subgroups + fixed)
+    deviates: np.ndarray  # whose log odds hold an epsilon_i, shape (patients,)
+    shared_sd: float  # prior SD of the shared part
+    tau_weight: float  # how often tau_k counts
+    n_subgroups: int
+    fixed_labels: tuple[str, ...]  # of the fixed effects, in the order of their columns
+
+
+def layout_of(design: TrialDesign, subgroups: pd.Categorical[str], reading: Reading, priors: DescribedPriors) -> Layout:
+    """Lay out a trial for one reading of equation (8); ``ValueError`` if there is no such reading."""
+    member = np.eye(len(subgroups.categories))[subgroups.codes]
+    treated, one = design.treatment[:, None], np.ones((design.n_patients, 1))
+    if Reading(reading) is Reading.CHARITABLE:
+        rows = np.hstack([member * treated, one, design.prognostic])
+        deviates, tau_weight, first = design.treatment == 1.0, 1.0, "intercept"
+    else:
+        rows = np.hstack([member, treated, design.prognostic])
+        deviates, tau_weight, first = np.ones(design.n_patients, dtype=bool), 2.0, "treatment"
+    shared_sd = math.hypot(priors.fixed_sd, tau_weight * priors.mean_sd)
+    return Layout(rows, deviates, shared_sd, tau_weight, member.shape[1], (first, *design.prognostic_labels))
+
+
+_STATISTICS: Any = array_stats  # ArviZ has no type hints
+NODES: Final = 0.5 * (np.arange(14) + 0.5)
+"""Nodes above 0 of the midpoint rule: ±0.25, ±0.75, ... ±6.75 have a relative error below 1e-7 up to sigma = 2, 2e-5
+at 3, 4e-4 at 4."""
+WEIGHTS: Final = np.exp(-0.5 * np.square(NODES)) / (2.0 * np.exp(-0.5 * np.square(NODES)).sum())
+"""Their weights: those of all nodes, ±, add up to 1."""
+_NEWTON_STEPS, _CONVERGED = 50, 1e-6
+_POINT_BLOCK: Final = 64  # with a thousand patients, arrays that stay in a core's cache
+_SCORES: Final = np.linspace(-2.0, 3.0, 6)  # of sigma_eta: from a fortieth to three times its prior's scale
+_DEGREES_OF_FREEDOM: Final = 8.0
+_PILOT_ROUNDS, _PILOT_SIZE = 2, 1000
+_PILOT_CUT: Final = 20  # the largest pilot weights are cut to the 20th largest, so that no single point decides
+_SCORE_SCALE: Final = 1.2  # wider than the pilot found: too narrow costs more than too wide
+_CHAINS: Final = 4
+
+
+class DescribedDensity:
+    """Unnormalised log posterior of a trial laid out, with its `outcome` (0/1); call it with points.
+
+    Points have shape (points, `size`): the shared part, the subgroups, the fixed effects, and the scores of the two
+    SDs. Coefficients are sums and fixed effects, shape (points, subgroups + fixed).
+    """
+
+    def __init__(self, layout: Layout, outcome: FloatArray, priors: DescribedPriors) -> None:
+        signed = layout.rows * (1.0 - 2.0 * outcome)[:, None]
+        self._plain, self._mixed = signed[~layout.deviates], signed[layout.deviates]
+        self.layout, self.priors, self.size = layout, priors, layout.rows.shape[1] + 3
+
+    def parameters(self, points: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Translate points to coefficients, sigma_tau and sigma_eta."""
+        shared, z = points[:, :1], points[:, 1 : 1 + self.layout.n_subgroups]
+        sigma_tau = self.priors.subgroup_scale * half_normal_quantile(points[:, -2])
+        sums = self.layout.shared_sd * shared + self.layout.tau_weight * sigma_tau[:, None] * z
+        fixed = self.priors.fixed_sd * points[:, 1 + self.layout.n_subgroups : -2]
+        sigma_eta = self.priors.individual_scale * half_normal_quantile(points[:, -1])
+        return np.hstack([sums, fixed]), sigma_tau, sigma_eta
+
+    def __call__(self, points: FloatArray) -> FloatArray:
+        """Evaluate the log density, shape (points,)."""
+        coefficients, _, sigma_eta = self.parameters(points)
+        return self.log_likelihood(coefficients, sigma_eta) - 0.5 * np.square(points).sum(axis=1)
+
+    def log_likelihood(self, coefficients: FloatArray, sigma_eta: FloatArray) -> FloatArray:
+        """Log-likelihood at coefficients and sigma_eta, shape (points,)."""
+        total = np.empty(len(coefficients))
+        for first in range(0, len(coefficients), _POINT_BLOCK):
+            some = slice(first, first + _POINT_BLOCK)
+            columns = np.ascontiguousarray(coefficients[some].T)
+            total[some] = -np.log1p(np.exp(self._plain @ columns)).sum(axis=0)
+            total[some] += np.log(mean_expit(self._mixed @ columns, sigma_eta[some])).sum(axis=0)
+        return total
+
+    def maximum(self, sigma_eta: float, pull: FloatArray | None = None) -> FloatArray:
+        """Maximise the log-likelihood given sigma_eta by Newton's method: coefficients, shape (subgroups + fixed,).
+
+        `pull` is the precision matrix of a normal prior around 0, for the mode of a posterior. If None, one so wide
+        (SD 1000) that it only helps where there is no maximum.
+        """
+        b = np.zeros(self.layout.rows.shape[1])
+        pull = 1e-6 * np.eye(b.size) if pull is None else pull
+        for _ in range(_NEWTON_STEPS):
+            gradient, information = self._derivatives(b, sigma_eta)
+            step = linalg.solve(information + pull, gradient - pull @ b, assume_a="pos")
+            b += step / max(1.0, np.abs(step).max())
+            if np.abs(step).max() < _CONVERGED:
+                break
+        return b
+
+    def expansion(self, score: float) -> tuple[FloatArray, FloatArray]:
+        """Linear term and information of the log-likelihood, ``linear @ b - 0.5 * b @ information @ b`` + constant.
+
+        It is expanded at the posterior mode of the coefficients b, given a score of sigma_eta and median sigma_tau.
+        """
+        scores = np.array([[0.0, score]])
+        to_coefficients = self.jacobian(scores)[0]
+        pull = linalg.inv(to_coefficients @ to_coefficients.T)  # the coordinates are Normal(0, 1) a priori
+        sigma_eta = float(self.priors.individual_scale * half_normal_quantile(scores[:, 1])[0])
+        b = self.maximum(sigma_eta, pull)
+        gradient, information = self._derivatives(b, sigma_eta)
+        return gradient + information @ b, information
+
+    def jacobian(self, scores: FloatArray) -> FloatArray:
+        """Coefficients as linear functions of the other coordinates, given scores of the two SDs, shape (points, 2).
+
+        Shape (points, subgroups + fixed, `size` - 2).
+        """
+        columns = self.size - 2
+        points = np.hstack([np.tile(np.eye(columns), (len(scores), 1)), np.repeat(scores, columns, axis=0)])
+        return np.swapaxes(self.parameters(points)[0].reshape(len(scores), columns, -1), 1, 2)
+
+    def _derivatives(self, b: FloatArray, sigma_eta: float) -> tuple[FloatArray, FloatArray]:
+        gradient, information = np.zeros(b.size), np.zeros((b.size, b.size))
+        for rows, sigma in ((self._plain, 0.0), (self._mixed, sigma_eta)):
+            first, second = log_mean_expit_derivatives(-(rows @ b), sigma)
+            gradient -= first @ rows
+            information -= (rows * second[:, None]).T @ rows
+        return gradient, information
+
+
+def mean_expit(negated: FloatArray, sigma: FloatArray) -> FloatArray:
+    """Mean of expit(m + sigma e) over e ~ Normal(0, 1), shape (patients, points).
+
+    `negated` is minus m, shape (patients, points), below some 300 in absolute value; `sigma` has shape (points,). With
+    a = exp(-m) and c = 2 cosh(sigma x), the nodes ±x together contribute (2 + a c) / (1 + a c + a²): one exponential
+    for each patient, one for each node, and none for their combinations.
+    """
+    odds_against = np.exp(negated)
+    one_and_square = 1.0 + np.square(odds_against)
+    total, both, below = np.zeros_like(odds_against), np.empty_like(odds_against), np.empty_like(odds_against)
+    for node, weight in zip(NODES, WEIGHTS, strict=True):
+        np.multiply(odds_against, 2.0 * np.cosh(sigma * node), out=both)
+        np.add(one_and_square, both, out=below)
+        both += 2.0
+        both /= below
+        both *= weight
+        total += both
+    return total
+
+
+def log_mean_expit_derivatives(m: FloatArray, sigma: float) -> tuple[FloatArray, FloatArray]:
+    """First and second derivative of ``log(mean_expit)`` by m, each of the shape (patients,) of `m`."""
+    probability = special.expit(m[:, None] + sigma * np.concatenate([-NODES, NODES]))
+    slope = probability * (1.0 - probability)
+    weights = np.concatenate([WEIGHTS, WEIGHTS])
+    mean, first, second = (each @ weights for each in (probability, slope, slope * (1.0 - 2.0 * probability)))
+    return first / mean, second / mean - np.square(first / mean)
+
+
+def half_normal_quantile(u: FloatArray) -> FloatArray:
+    """Standard half-normal quantile of Phi(u): normal scores to SDs, never 0."""
+    return np.asarray(np.maximum(-special.ndtri(0.5 * special.ndtr(-u)), 1e-16))
+
+
+class _Proposal:
+    """Where points are proposed: the scores of the SDs, and the other coordinates given them."""
+
+    def __init__(self, density: DescribedDensity, rng: np.random.Generator) -> None:
+        self._density = density
+        linear, information = zip(*(density.expansion(float(score)) for score in _SCORES), strict=True)
+        self._linear, self._information = np.array(linear), np.array(information)
+        self._centre, self._factor = np.zeros(2), np.eye(2)  # of the scores: their prior
+        for _ in range(_PILOT_ROUNDS):  # then their posterior mean and covariance, by truncated importance sampling
+            points, log_weights = self.draw(_PILOT_SIZE, rng)
+            weights = np.exp(np.minimum(log_weights - np.sort(log_weights)[-_PILOT_CUT], 0.0))
+            scores = points[:, -2:]
+            self._centre = np.average(scores, axis=0, weights=weights)
+            self._factor = np.linalg.cholesky(_SCORE_SCALE**2 * np.cov(scores, rowvar=False, aweights=weights))
+
+    def draw(self, size: int, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
+        """Draw points, shape (size, coordinates), with the logarithms of their importance weights, shape (size,)."""
+        scores, log_scores = _t_draws(size, 2, rng)
+        scores = self._centre + scores @ self._factor.T
+        standard, log_standard = _t_draws(size, self._density.size - 2, rng)
+        mean, factor = self._given(scores)
+        # precision = F F', so F'⁻¹ z has the covariance of the normal approximation.
+        rest = mean + np.linalg.solve(np.swapaxes(factor, 1, 2), standard[..., None])[..., 0]
+        log_volume = np.log(np.diagonal(factor, axis1=1, axis2=2)).sum(axis=1)
+        points = np.hstack([rest, scores])
+        return points, self._density(points) - (log_scores + log_standard + log_volume)
+
+    def _given(self, scores: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Mean, and Cholesky factor of the precision, of the other coordinates given the scores of the SDs."""
+        # Where each point stands between the expansions: linear interpolation, constant beyond the ends.
+        place = np.clip((scores[:, 1] - _SCORES[0]) / (_SCORES[1] - _SCORES[0]), 0.0, _SCORES.size - 1.0)
+        weight = np.maximum(1.0 - np.abs(place[:, None] - np.arange(_SCORES.size)), 0.0)
+        linear, information = weight @ self._linear, np.tensordot(weight, self._information, axes=1)
+        to_coefficients = self._density.jacobian(scores)
+        transposed = np.swapaxes(to_coefficients, 1, 2)
+        precision = transposed @ information @ to_coefficients + np.eye(to_coefficients.shape[2])
+        mean = np.linalg.solve(precision, transposed @ linear[..., None])[..., 0]
+        return mean, np.linalg.cholesky(precision)
+
+
+def _t_draws(size: int, dimension: int, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
+    """Standard multivariate t, with unnormalised log densities."""
+    df = _DEGREES_OF_FREEDOM
+    draws = rng.standard_normal((size, dimension)) / np.sqrt(rng.chisquare(df, size) / df)[:, None]
+    return draws, -0.5 * (df + dimension) * np.log1p(np.square(draws).sum(axis=1) / df)
+
+
+def fit_described(
+    design: TrialDesign,
+    subgroups: pd.Categorical[str],
+    reading: Reading,
+    *,
+    priors: DescribedPriors | None = None,
+    draws: int = 500,
+    proposals_per_draw: int = 3,
+    seed: int = 123,
+) -> xr.DataTree:
+    """Draw from the posterior of the described model, four chains of `draws` draws.
+
+    Returns
+    -------
+    xarray.DataTree
+        Group `posterior`, dims (chain, draw): ``sums`` (subgroup), ``fixed`` (coefficient), ``sigma_tau`` and
+        ``sigma_eta``; `Layout` says what the sums are. Log odds (ratios) of bleeding, positive = more.
+        Attributes: ``reading``, ``pareto_k``, ``acceptance_rate``, ``worst_rhat``, ``least_ess``.
+
+    Warns
+    -----
+    FitWarning
+        If Pareto k is 0.7 or more, an R-hat 1.01 or more, or an effective sample size below 100 a chain.
+    """
+    priors = priors or DescribedPriors()
+    layout = layout_of(design, subgroups, reading, priors)
+    density = DescribedDensity(layout, design.outcome, priors)
+    pilot, *seeds = (np.random.default_rng(each) for each in np.random.SeedSequence(seed).spawn(_CHAINS + 1))
+    # Many small products: a second BLAS thread costs more than it brings.
+    with threadpool_limits(limits=1, user_api="blas"):
+        proposal = _Proposal(density, pilot)
+        chains = [_run_chain(proposal, draws, proposals_per_draw, rng) for rng in seeds]
+    points, acceptance, log_weights = (np.stack(each) for each in zip(*chains, strict=True))
+    coefficients, *scales = density.parameters(points.reshape(-1, density.size))
+    coefficients = coefficients.reshape(_CHAINS, draws, -1)
+    sigma_tau, sigma_eta = (scale.reshape(_CHAINS, draws) for scale in scales)
+    scalars = np.concatenate([coefficients, np.log(np.stack([sigma_tau, sigma_eta], axis=2))], axis=2).transpose(
+        2, 0, 1
+    )
+    checks = {
+        "pareto_k": pareto_k(log_weights),
+        "acceptance_rate": float(acceptance.mean()),
+        "worst_rhat": float(np.max(_STATISTICS.rhat(scalars))),
+        "least_ess": float(np.min(_STATISTICS.ess(scalars, method="bulk"))),
+    }
+    if not (checks["pareto_k"] < 0.7 and checks["worst_rhat"] < 1.01 and checks["least_ess"] >= 100 * _CHAINS):
+        warnings.warn(f"this posterior must not be reported: {checks}. Take more draws", FitWarning, stacklevel=2)
+    posterior = xr.Dataset(
+        {
+            "sums": (("chain", "draw", "subgroup"), coefficients[..., : layout.n_subgroups]),
+            "fixed": (("chain", "draw", "coefficient"), coefficients[..., layout.n_subgroups :]),
+            "sigma_tau": (("chain", "draw"), sigma_tau),
+            "sigma_eta": (("chain", "draw"), sigma_eta),
+        },
+        coords={"subgroup": list(subgroups.categories), "coefficient": list(layout.fixed_labels)},
+        attrs={"reading": str(reading), **checks},
+    )
+    return xr.DataTree.from_dict({"posterior": posterior})
+
+
+def _run_chain(
+    proposal: _Proposal, draws: int, stride: int, rng: np.random.Generator
+) -> tuple[FloatArray, float, FloatArray]:
+    """Kept points, acceptance rate, and the log weights of all proposals."""
+    # The first tenth is burn-in: an independence chain forgets where it began as soon as it has moved.
+    burn_in = draws // 10 + 1
+    points, log_weights = proposal.draw((draws + burn_in) * stride, rng)
+    path = metropolis_path(log_weights, np.log1p(-rng.random(log_weights.size)))
+    kept = path[stride - 1 :: stride][burn_in:]
+    return points[kept], float(np.mean(np.diff(path) != 0)), log_weights

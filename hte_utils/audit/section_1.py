@@ -1,15 +1,17 @@
-"""Findings on the statements of the abstract and of section 1."""
+"""Findings on the abstract and on section 1."""
 
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
+from scipy.special import logit
 
 from hte_utils.audit.case import (
     FLOAT_NOISE,
     QUINTILES,
+    linear_form,
     only_simulated,
     outcome_is_drawn,
     printed_mean,
@@ -24,9 +26,7 @@ from hte_utils.ledger.report import Finding
 from hte_utils.paper import entries_of, printed_number
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from hte_utils.audit.case import Case, Proofs
+    from hte_utils.audit.case import Case
 
 _EFFECTS_OF_TREATMENT: Final = (
     "b_trt",
@@ -38,13 +38,13 @@ _EFFECTS_OF_TREATMENT: Final = (
 )
 
 
-def abstract(case: Case, proofs: Proofs) -> dict[str, Finding]:
+def abstract(case: Case) -> dict[str, Finding]:
     """Findings on the abstract."""
-    return _abstract_methods(case, proofs) | _abstract_accuracy(case) | _abstract_quintiles(case, proofs)
+    return _abstract_methods(case) | _abstract_accuracy(case) | _abstract_quintiles(case)
 
 
-def _abstract_methods(case: Case, proofs: Proofs) -> dict[str, Finding]:
-    jags = proofs.jags
+def _abstract_methods(case: Case) -> dict[str, Finding]:
+    jags = case.jags
     of_effect, of_risk = (jags.covariates(of_effect=which) for which in (True, False))
     largest = _largest_change(case)
     return {
@@ -62,20 +62,19 @@ def _abstract_methods(case: Case, proofs: Proofs) -> dict[str, Finding]:
             "Largest change of the true log odds of bleeding, treated or not, by one year of age, the other gender, "
             f"and an earlier bleed: {', '.join(f'{change:.2f}' for change in largest.values())}.",
         ),
-        "statement.binary-outcome": outcome_is_drawn(proofs),
-        "statement.abstract-simulated": only_simulated(proofs),
+        "statement.binary-outcome": outcome_is_drawn(case),
+        "statement.abstract-simulated": only_simulated(case),
     }
 
 
 def _largest_change(case: Case) -> dict[str, float]:
     """The slopes of the true log odds in both arms, the other covariates held; the larger of the two."""
     truth, x = case.truth, case.truth.covariates
-    columns: dict[str, NDArray[Any]] = {"age": x.age, "gender": x.gender, "earlier bleeding": x.prior_bleeding}
-    given: list[NDArray[Any]] = [np.ones(x.age.size), *columns.values(), x.anticoagulant, x.diabetes, x.sbp, x.bmi > 30]
-    untreated = np.log(truth.baseline_risk / (1 - truth.baseline_risk))
-    arms = np.column_stack([untreated, untreated + truth.treatment_effect])
-    slopes = np.linalg.lstsq(np.column_stack(given), arms)[0][1 : 1 + len(columns)]
-    return dict(zip(columns, np.abs(slopes).max(axis=1).tolist(), strict=True))
+    varied = {"age": x.age, "gender": x.gender, "earlier bleeding": x.prior_bleeding}
+    held = {"anticoagulant": x.anticoagulant, "diabetes": x.diabetes, "sbp": x.sbp, "obese": x.bmi > 30}
+    untreated = logit(truth.baseline_risk)
+    arms = [linear_form(log_odds, varied | held)[0] for log_odds in (untreated, untreated + truth.treatment_effect)]
+    return {name: max(abs(slopes[name]) for slopes in arms) for name in varied}
 
 
 def _abstract_accuracy(case: Case) -> dict[str, Finding]:
@@ -96,17 +95,16 @@ def _abstract_accuracy(case: Case) -> dict[str, Finding]:
     }
 
 
-def _abstract_quintiles(case: Case, proofs: Proofs) -> dict[str, Finding]:
+def _abstract_quintiles(case: Case) -> dict[str, Finding]:
     true, of_model = rows(case.as_computed.true), rows(case.as_implied.true)
     effects = case.as_computed.true["log_odds_ratio"]
-    bleeds = {rule: found["bleeds"] for rule, found in rows(proofs.bleeds).items()}
+    bleeds = {rule: found["bleeds"] for rule, found in rows(case.bleeds).items()}
     without = min(bleeds[TREAT_NOBODY], bleeds[TREAT_ALL])
+    farthest = str(effects.abs().idxmax())
     return {
         "statement.most-pronounced": Finding(
             {
-                "on the paper's scale, log odds ratios, the true effect in Q5 is the farthest from none": str(
-                    effects.abs().idxmax()
-                )
+                "on the paper's scale, log odds ratios, the true effect in Q5 is the farthest from none": farthest
                 == "Q5"
             },
             f"True effects of the patients of Table 8's Q1 and Q5: log odds ratios {effects['Q1']:+.2f} and "
@@ -131,13 +129,13 @@ def _abstract_quintiles(case: Case, proofs: Proofs) -> dict[str, Finding]:
     }
 
 
-def introduction(case: Case, proofs: Proofs) -> dict[str, Finding]:
+def introduction(case: Case) -> dict[str, Finding]:
     """Findings on sections 1.1 and 1.2."""
     effect, difference = case.truth.treatment_effect, case.truth.risk_difference
     older = case.truth.covariates.age > 65
     groups = {"older": float(effect[older].mean()), "younger": float(effect[~older].mean())}
     harmed = float(np.mean(difference > 0))
-    jags = proofs.jags
+    jags = case.jags
     return {
         "statement.ate-not-full-story": Finding(
             {"the average hides patients helped and patients harmed": 0.1 < harmed < 0.9},
@@ -157,7 +155,7 @@ def introduction(case: Case, proofs: Proofs) -> dict[str, Finding]:
             f"By the JAGS text {len(jags.fixed_effects)} fixed effects, and the random effects "
             f"{' and '.join(jags.random_effects)}.",
         ),
-        "statement.frequentist-alternative": _two_methods(proofs),
+        "statement.frequentist-alternative": _two_methods(case),
     }
 
 
@@ -175,9 +173,9 @@ def _average_and_subgroups(case: Case) -> Finding:
     )
 
 
-def _two_methods(proofs: Proofs) -> Finding:
+def _two_methods(case: Case) -> Finding:
     """Whether any table lays a second method beside Listing 2."""
-    of_listing_2 = set(proofs.jags_posterior.index)
+    of_listing_2 = set(case.jags_posterior.index)
     others = {entry.row for entry in entries_of("Table 4")} - of_listing_2
     metrics = Counter(entry.row for entry in entries_of("Table 7"))
     groups = Counter((entry.row, entry.column) for entry in entries_of("Table 8"))

@@ -1,8 +1,6 @@
-"""Findings on section 3, from its second paragraph on: the effects, their evaluation, and the risk groups.
+"""Findings on section 3: convergence and Tables 4 to 6, the effects and their evaluation, and the risk groups.
 
 Effects are log odds ratios of bleeding unless they say otherwise; positive is harm.
-
-Findings on the first paragraph of section 3 and the captions of Tables 4 to 6.
 """
 
 from __future__ import annotations
@@ -31,8 +29,8 @@ from hte_utils.ledger.report import Finding
 from hte_utils.model.listing_2 import listing2_draws
 from hte_utils.paper import entries_of, printed_number
 from hte_utils.paper.statements import statement
-from hte_utils.reproduction import table_1 as baseline
-from hte_utils.reproduction import tables_5_6
+from hte_utils.reproduction.table_1 import COVARIATES
+from hte_utils.reproduction.tables_5_6 import implied_ess, recorded_runs, table_5
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,6 +39,73 @@ if TYPE_CHECKING:
 
 
 LOW, HIGH = ["Q1", "Q2"], ["Q4", "Q5"]
+OLD_LIMIT: Final = 1.1
+"""Limit of the scale reduction factor that was customary for long: close to 1."""
+NEW_LIMIT: Final = 1.01
+"""The limit of Vehtari et al. (2021): converged."""
+GEWEKE_LIMIT: Final = 2.0
+
+
+def diagnostics(case: Case) -> dict[str, Finding]:
+    """Findings on Tables 4 to 6."""
+    return _convergence() | _captions(case)
+
+
+def _convergence() -> dict[str, Finding]:
+    points, uppers = (
+        {entry.row: float(entry.printed) for entry in entries_of("Table 5") if entry.column == column}
+        for column in ("Point est.", "Upper C.I.")
+    )
+    together = printed_number("table5.multivariate")
+    worst = max(points, key=lambda name: points[name])
+    draws = implied_ess()
+    scores = {(e.row, e.column): float(e.printed) for e in entries_of("Table 6")}
+    largest = max(*points.values(), *uppers.values())
+    beyond = {where: z for where, z in scores.items() if abs(z) > GEWEKE_LIMIT}
+    within = sum(value <= NEW_LIMIT for value in points.values())
+    return {
+        "statement.all-converged": Finding(
+            {f"no scale reduction factor is above {NEW_LIMIT}": within == len(points)},
+            f"{within} of {len(points)} are at most that. {worst}: {points[worst]:.3f}, and by Table 4 "
+            f"{draws[worst]:.0f} effective draws of 3000. By the older limit, {OLD_LIMIT}, all would have converged.",
+        ),
+        "statement.psrf-close-to-1": Finding(
+            {
+                f"of each parameter, point and upper limit are below {OLD_LIMIT}": largest < OLD_LIMIT,
+                f"the multivariate is below {OLD_LIMIT}": together < OLD_LIMIT,
+            },
+            f"Largest point {points[worst]:.3f} ({worst}), upper limit {max(uppers.values()):.3f}; multivariate "
+            f"{together:.2f}.",
+        ),
+        "statement.geweke-within-2": Finding(
+            {"all are": not beyond},
+            f"{len(beyond)} of {len(scores)} are not: "
+            + ", ".join(f"{row} {z:+.3f}" for (row, _), z in beyond.items())
+            + ". (Some should be beyond 2 by chance.)",
+        ),
+    }
+
+
+def _captions(case: Case) -> dict[str, Finding]:
+    found = table_5(recorded_runs())["table5.multivariate"]
+    return {
+        "statement.caption-table-4": _all_parameters(case, "Table 4"),
+        "statement.caption-table-5": Finding(
+            {"1.04 is such as runs of JAGS print": not judge("table5.multivariate", found).fails},
+            f"In recorded runs of JAGS the multivariate factor is {found.value:.2f} (median; {found.note}).",
+        ),
+        "statement.caption-table-6": _all_parameters(case, "Table 6"),
+    }
+
+
+def _all_parameters(case: Case, table: str) -> Finding:
+    """Whether a table shows each parameter of the model."""
+    names = {str(name) for name in listing2_draws(case.posterior).data_vars}
+    shown = {entry.row for entry in entries_of(table)}
+    return Finding(
+        {"each parameter of Listing 2 is there": names <= shown},
+        f"{len(names & shown)} of {len(names)} are; absent: {', '.join(sorted(names - shown))}.",
+    )
 
 
 def results(case: Case) -> dict[str, Finding]:
@@ -58,7 +123,7 @@ def moving_covariates(case: Case) -> dict[str, bool]:
         return np.asarray(cate_draws(one_draw, patients, scale=EffectScale.LOG_ODDS_RATIO, group_effects=how))
 
     before = cate(case.trial)
-    changed = {name: case.trial.assign(**{name: _other(case.trial[name])}) for name in baseline.COVARIATES}
+    changed = {name: case.trial.assign(**{name: _other(case.trial[name])}) for name in COVARIATES}
     return {name: bool(np.abs(cate(trial) - before).max() > FLOAT_NOISE) for name, trial in changed.items()}
 
 
@@ -118,6 +183,7 @@ def _groups(case: Case) -> dict[str, Finding]:
     reproduced = np.abs(case.as_computed.log_odds["mean_risk"].to_numpy() - printed_risk).max()
     control = case.design.outcome[case.design.treatment == 0]
     control_rate = float(control.mean())
+    ratio = float(printed_risk.mean()) / control_rate
     true = rows(case.as_computed.true)
     above = _share_of_draws_in_which_the_last_group_is_above_the_first(case)
     true_te, true_risk = (case.as_computed.true[name].to_numpy() for name in ("log_odds_ratio", "baseline_risk"))
@@ -126,11 +192,7 @@ def _groups(case: Case) -> dict[str, Finding]:
             {"they are": len(set(sizes)) == 1}, f"Table 8: {', '.join(f'{size:.0f}' for size in sizes)} patients."
         ),
         "statement.predicted-baseline-risk": Finding(
-            {
-                "Table 8's risks are this trial's within a factor of two": bool(
-                    0.5 < printed_risk.mean() / control_rate < 2
-                )
-            },
+            {"Table 8's risks are this trial's within a factor of two": 0.5 < ratio < 2},
             f"Table 8's risks average {printed_risk.mean():.1%}; in the control arm {control_rate:.1%} bled. Without "
             f"the gender effects they are reproduced to {reproduced:.3f}. A right risk fails this with probability "
             f"{chance_of_a_factor_of_two(control.size, float(case.truth.baseline_risk.mean())):.0e}.",
@@ -212,74 +274,3 @@ def _harmed(true: dict[str, dict[str, float]]) -> str:
 
 def _points(true: dict[str, dict[str, float]], quintiles: list[str]) -> str:
     return ", ".join(f"{100 * true[quintile]['risk_difference']:+.1f}" for quintile in quintiles)
-
-
-OLD_LIMIT: Final = 1.1
-"""Limit of the scale reduction factor that was customary for long: close to 1."""
-NEW_LIMIT: Final = 1.01
-"""The limit of Vehtari et al. (2021): converged."""
-GEWEKE_LIMIT: Final = 2.0
-
-
-def diagnostics(case: Case) -> dict[str, Finding]:
-    """Findings on Tables 4 to 6."""
-    return _convergence() | _captions(case)
-
-
-def _convergence() -> dict[str, Finding]:
-    points, uppers = (
-        {entry.row: float(entry.printed) for entry in entries_of("Table 5") if entry.column == column}
-        for column in ("Point est.", "Upper C.I.")
-    )
-    together = printed_number("table5.multivariate")
-    worst = max(points, key=lambda name: points[name])
-    draws = tables_5_6.implied_ess()
-    scores = {(e.row, e.column): float(e.printed) for e in entries_of("Table 6")}
-    beyond = {where: z for where, z in scores.items() if abs(z) > GEWEKE_LIMIT}
-    within = sum(value <= NEW_LIMIT for value in points.values())
-    return {
-        "statement.all-converged": Finding(
-            {f"no scale reduction factor is above {NEW_LIMIT}": within == len(points)},
-            f"{within} of {len(points)} are at most that. {worst}: {points[worst]:.3f}, and by Table 4 "
-            f"{draws[worst]:.0f} effective draws of 3000. By the older limit, {OLD_LIMIT}, all would have converged.",
-        ),
-        "statement.psrf-close-to-1": Finding(
-            {
-                f"of each parameter, point and upper limit are below {OLD_LIMIT}": max(
-                    *points.values(), *uppers.values()
-                )
-                < OLD_LIMIT,
-                f"the multivariate is below {OLD_LIMIT}": together < OLD_LIMIT,
-            },
-            f"Largest point {points[worst]:.3f} ({worst}), upper limit {max(uppers.values()):.3f}; multivariate "
-            f"{together:.2f}.",
-        ),
-        "statement.geweke-within-2": Finding(
-            {"all are": not beyond},
-            f"{len(beyond)} of {len(scores)} are not: "
-            + ", ".join(f"{row} {z:+.3f}" for (row, _), z in beyond.items())
-            + ". (Some should be beyond 2 by chance.)",
-        ),
-    }
-
-
-def _captions(case: Case) -> dict[str, Finding]:
-    found = tables_5_6.table_5(tables_5_6.recorded_runs())["table5.multivariate"]
-    return {
-        "statement.caption-table-4": _all_parameters(case, "Table 4"),
-        "statement.caption-table-5": Finding(
-            {"1.04 is such as runs of JAGS print": not judge("table5.multivariate", found).fails},
-            f"In recorded runs of JAGS the multivariate factor is {found.value:.2f} (median; {found.note}).",
-        ),
-        "statement.caption-table-6": _all_parameters(case, "Table 6"),
-    }
-
-
-def _all_parameters(case: Case, table: str) -> Finding:
-    """Whether a table shows each parameter of the model."""
-    names = {str(name) for name in listing2_draws(case.posterior).data_vars}
-    shown = {entry.row for entry in entries_of(table)}
-    return Finding(
-        {"each parameter of Listing 2 is there": names <= shown},
-        f"{len(names & shown)} of {len(names)} are; absent: {', '.join(sorted(names - shown))}.",
-    )

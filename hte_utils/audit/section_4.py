@@ -9,26 +9,26 @@ import numpy as np
 from hte_utils.audit.case import (
     HAS_BLED,
     QUINTILES,
+    UNCOVERED_ITEMS,
     effects_are_the_model_s,
     figure_without_numbers,
     only_simulated,
     rows,
     table_7_compares,
     table_8,
-    uncovered_items,
 )
 from hte_utils.audit.experiments import BY_SIGN, HIGH_QUINTILES, TREAT_ALL, TREAT_NOBODY
 from hte_utils.ledger.report import Finding
 from hte_utils.paper import printed_number
-from hte_utils.reproduction import table_1 as baseline
+from hte_utils.reproduction.table_1 import COVARIATES
 
 if TYPE_CHECKING:
-    from hte_utils.audit.case import Case, Proofs
+    from hte_utils.audit.case import Case
 
 
-def discussion(case: Case, proofs: Proofs) -> dict[str, Finding]:
+def discussion(case: Case) -> dict[str, Finding]:
     """Findings on section 4.1."""
-    return _effects(case) | _decisions(case, proofs)
+    return _effects(case) | _decisions(case)
 
 
 def _effects(case: Case) -> dict[str, Finding]:
@@ -75,8 +75,8 @@ def _spread_by_quintile(case: Case) -> np.ndarray:
     return np.array([effect[group == number].std(ddof=1) for number in range(1, 6)])
 
 
-def _decisions(case: Case, proofs: Proofs) -> dict[str, Finding]:
-    bleeds = {rule: found["bleeds"] for rule, found in rows(proofs.bleeds).items()}
+def _decisions(case: Case) -> dict[str, Finding]:
+    bleeds = {rule: found["bleeds"] for rule, found in rows(case.bleeds).items()}
     without = min(bleeds[TREAT_NOBODY], bleeds[TREAT_ALL])
     helped = {quintile: 1 - found["share_harmed"] for quintile, found in rows(case.as_computed.true).items()}
     counts = (
@@ -101,15 +101,15 @@ def _decisions(case: Case, proofs: Proofs) -> dict[str, Finding]:
     }
 
 
-def limitations(case: Case, proofs: Proofs) -> dict[str, Finding]:
+def limitations(case: Case) -> dict[str, Finding]:
     """Findings on section 4.2."""
-    trial, columns = case.trial, list(baseline.COVARIATES)
+    trial = case.trial
     related = float(np.corrcoef(trial["age"], trial["sbp"])[0, 1])
     missing = int(trial.isna().to_numpy().sum())
     times = [name for name in trial.columns if any(word in name for word in ("time", "day", "date", "follow"))]
     known = int(np.isfinite(trial["true_te"]).sum())
     return {
-        "statement.solely-simulated": only_simulated(proofs),
+        "statement.solely-simulated": only_simulated(case),
         "statement.ground-truth": Finding(
             {"every patient's true effect is known": known == len(trial)},
             f"Of {known} of {len(trial)} patients, in the column true_te.",
@@ -121,8 +121,8 @@ def limitations(case: Case, proofs: Proofs) -> dict[str, Finding]:
         ),
         "statement.further-validation": Finding.not_checkable("a recommendation; it claims nothing about this study"),
         "statement.limited-covariates": Finding(
-            {"items of a clinical bleeding score (HAS-BLED) have no covariate": bool(uncovered_items())},
-            f"{len(columns)} covariates; {len(uncovered_items())} of the score's {len(HAS_BLED)} items have none.",
+            {"items of a clinical bleeding score (HAS-BLED) have no covariate": bool(UNCOVERED_ITEMS)},
+            f"{len(COVARIATES)} covariates; {len(UNCOVERED_ITEMS)} of the score's {len(HAS_BLED)} items have none.",
         ),
         "statement.no-time-to-event": Finding(
             {"no column of the data holds a time": not times},

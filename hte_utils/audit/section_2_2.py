@@ -1,4 +1,4 @@
-"""Findings on section 2.2 and Listing 2: the model as described, against the text that JAGS was given."""
+"""Findings on section 2.2 and Appendix B: the model as described, against the text that JAGS was given."""
 
 from __future__ import annotations
 
@@ -9,33 +9,31 @@ from hte_utils.audit.listings import INDIVIDUAL, POPULATION, SUBGROUP
 from hte_utils.ledger.entries import Reproduced, judge
 from hte_utils.ledger.report import Finding
 from hte_utils.paper import entries_of, printed_number
-from hte_utils.reproduction import table_1 as baseline
-from hte_utils.reproduction import tables_5_6
+from hte_utils.reproduction.table_1 import COVARIATES
+from hte_utils.reproduction.tables_5_6 import TABLES, joint_test, recorded_runs
 
 if TYPE_CHECKING:
-    from hte_utils.audit.case import Case, Proofs
+    from hte_utils.audit.case import Case
     from hte_utils.audit.listings import JagsModel
 
 LEVEL: Final = 0.01
 """Of the joint test of a table of diagnostics: so often a run of JAGS is taken for another sampler's."""
 
 
-def model(case: Case, proofs: Proofs) -> dict[str, Finding]:
+def model(case: Case) -> dict[str, Finding]:
     """Findings on section 2.2."""
-    return _run(proofs) | _levels(proofs) | _parameters(case, proofs) | _equations(proofs) | _priors(proofs)
+    return _run(case) | _levels(case) | _parameters(case) | _equations(case) | _priors(case)
 
 
-def listing_2(case: Case, proofs: Proofs) -> dict[str, Finding]:
+def listing_2(case: Case) -> dict[str, Finding]:
     """Findings on Appendix B."""
     average = float(case.as_implied.cate[case.design.group == 0].mean())
     printed = printed_number("table4.te_gender[1].Mean")
-    posterior = proofs.jags_posterior
+    posterior = case.jags_posterior
+    quantities = {name.partition("[")[0] for name in posterior.index}
     return {
         "statement.caption-listing-2": Finding(
-            {
-                "JAGS runs it": set(proofs.jags.nodes.index) - {"y"}
-                <= {name.partition("[")[0] for name in posterior.index}
-            },
+            {"JAGS runs it": set(case.jags.nodes.index) - {"y"} <= quantities},
             f"JAGS's run of it is recorded with its script: {len(posterior)} quantities, at least "
             f"{posterior['ess'].min():.0f} effective draws.",
         ),
@@ -47,10 +45,10 @@ def listing_2(case: Case, proofs: Proofs) -> dict[str, Finding]:
     }
 
 
-def _run(proofs: Proofs) -> dict[str, Finding]:
-    runs = tables_5_6.recorded_runs()
-    found = {table: tables_5_6.joint_test(table, runs) for table in tables_5_6.TABLES}
-    means = _means_of_jags(proofs)
+def _run(case: Case) -> dict[str, Finding]:
+    runs = recorded_runs()
+    found = {table: joint_test(table, runs) for table in TABLES}
+    means = _means_of_jags(case)
     return {
         "statement.implemented-in-jags": Finding(
             {"Tables 5 and 6 are such as runs of JAGS print": min(found.values()) >= LEVEL},
@@ -65,24 +63,24 @@ def _run(proofs: Proofs) -> dict[str, Finding]:
     }
 
 
-def _means_of_jags(proofs: Proofs) -> dict[str, bool]:
+def _means_of_jags(case: Case) -> dict[str, bool]:
     """Whether each mean of Table 4 is that of the long run of JAGS, by the ledger's rule."""
     agrees = {}
     for entry in entries_of("Table 4"):
         if entry.quantity == "Mean":
-            own = rows(proofs.jags_posterior)[entry.row]
+            own = rows(case.jags_posterior)[entry.row]
             error = printed_number(f"table4.{entry.row}.Time.series.SE")
             found = Reproduced(own["mean"], mcse=own["mcse_mean"], printed_mcse=error)
             agrees[entry.row] = not judge(entry.id, found).fails
     return agrees
 
 
-def _levels(proofs: Proofs) -> dict[str, Finding]:
-    jags = proofs.jags
+def _levels(case: Case) -> dict[str, Finding]:
+    jags = case.jags
     there = {level: jags.at_level(level) for level in (POPULATION, SUBGROUP, INDIVIDUAL)}
     named = ", ".join(f"{level}: {' '.join(nodes) or 'none'}" for level, nodes in there.items())
     columns = set(jags.covariates(of_effect=True)) | set(jags.covariates(of_effect=False))
-    absent = [name for name in baseline.COVARIATES if not {name, name.removesuffix("ulant")} & columns]
+    absent = [name for name in COVARIATES if not {name, name.removesuffix("ulant")} & columns]
     groups = _groups_of_effects(jags)
     return {
         "statement.three-levels": Finding(
@@ -113,16 +111,11 @@ def _groups_of_effects(jags: JagsModel) -> set[str]:
     return set().union(*with_treatment) - set(jags.nodes.index) - {"treatment"}
 
 
-def _fixed_modifiers(jags: JagsModel) -> set[str]:
-    """The columns by which the effect of treatment differs without a random effect."""
-    return set(jags.covariates(of_effect=True)) - _groups_of_effects(jags)
-
-
-def _parameters(case: Case, proofs: Proofs) -> dict[str, Finding]:
+def _parameters(case: Case) -> dict[str, Finding]:
     """The descriptions of equation (6)'s and (7)'s parameters."""
-    jags, average = proofs.jags, float(case.as_implied.cate.mean())
+    jags, average = case.jags, float(case.as_implied.cate.mean())
     printed = printed_number("table4.b_trt.Mean")
-    beside = sorted(_fixed_modifiers(jags))
+    beside = sorted(set(jags.covariates(of_effect=True)) - _groups_of_effects(jags))
     return {
         "statement.mu-tau": Finding(
             {"the mean of the subgroups' effects, b_trt, is the average effect": abs(average - printed) < 0.01},
@@ -143,14 +136,13 @@ def _parameters(case: Case, proofs: Proofs) -> dict[str, Finding]:
     }
 
 
-def _equations(proofs: Proofs) -> dict[str, Finding]:
-    jags = proofs.jags
+def _equations(case: Case) -> dict[str, Finding]:
+    jags = case.jags
     without_treatment = sum("treatment" not in term for term in jags.terms)
     interactions = [term for term in jags.terms if "treatment" in term and len(term) > 2 and "re_trt" not in term]
     as_printed = bool(jags.at_level(INDIVIDUAL)) and not interactions
-    own_effect = (
-        jags.have_law(["re_trt"], "dnorm", "0", "tau_re_trt") and jags.sums.get("te_gender") == "b_trt + re_trt"
-    )
+    about_the_mean = jags.have_law(["re_trt"], "dnorm", "0", "tau_re_trt")
+    own_effect = about_the_mean and jags.sums.get("te_gender") == "b_trt + re_trt"
     estimated = jags.have_law(["b_trt"], "dnorm", "0", "1") and "tau_re_trt" in jags.nodes.index
     return {
         "statement.equation-5": Finding(
@@ -184,9 +176,10 @@ def _law(jags: JagsModel, name: str) -> str:
     return f"{node['law']}({', '.join(filter(None, (node['first'], node['second'])))})"
 
 
-def _priors(proofs: Proofs) -> dict[str, Finding]:
-    jags = proofs.jags
-    both = [f"tau_{name}" for name in ("re", "re_trt")]
+def _priors(case: Case) -> dict[str, Finding]:
+    jags = case.jags
+    effects = ("re", "re_trt")
+    precisions = [f"tau_{name}" for name in effects]
     return {
         "statement.equation-10": Finding(
             {"every fixed effect of Listing 2 has it": jags.have_law(jags.fixed_effects, "dnorm", "0", "1")},
@@ -195,13 +188,14 @@ def _priors(proofs: Proofs) -> dict[str, Finding]:
         ),
         "statement.equation-11": Finding(
             {
-                "both random effects of Listing 2 have it": jags.have_law(["re"], "dnorm", "0", "tau_re")
-                and jags.have_law(["re_trt"], "dnorm", "0", "tau_re_trt")
+                "both random effects of Listing 2 have it": all(
+                    jags.have_law([name], "dnorm", "0", f"tau_{name}") for name in effects
+                )
             },
             f"re[k] ~ {_law(jags, 're')}, re_trt[k] ~ {_law(jags, 're_trt')}; dnorm's second argument is a precision.",
         ),
         "statement.hyperpriors": Finding(
-            {"both precisions of Listing 2 have it": jags.have_law(both, "dgamma", "2", "2")},
-            ", ".join(f"{name} ~ {_law(jags, name)}" for name in both) + "; shape and rate.",
+            {"both precisions of Listing 2 have it": jags.have_law(precisions, "dgamma", "2", "2")},
+            ", ".join(f"{name} ~ {_law(jags, name)}" for name in precisions) + "; shape and rate.",
         ),
     }

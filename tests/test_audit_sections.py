@@ -6,84 +6,51 @@ from functools import cache
 
 import numpy as np
 import pytest
-from audit_alterations import paper_with_other_numbers, paper_without_gender, with_effects, worlds
-from audit_cases import paper_case, paper_proofs, reversed_case
+from audit_worlds import (
+    paper_case,
+    paper_with_other_numbers,
+    paper_without_gender,
+    reversed_case,
+    with_effects,
+    worlds,
+)
 from reference_values import REFERENCE
 
-from hte_utils.audit import (
-    experiments as decisions,
-)
-from hte_utils.audit import (
-    section_1 as about_introduction,
-)
-from hte_utils.audit import (
-    section_2_data as about_data,
-)
-from hte_utils.audit import (
-    section_2_equations as about_equations,
-)
-from hte_utils.audit import (
-    section_2_model as about_model,
-)
-from hte_utils.audit import (
-    section_3 as about_diagnostics,
-)
-from hte_utils.audit import (
-    section_3 as about_results,
-)
-from hte_utils.audit import (
-    section_4 as about_discussion,
-)
-from hte_utils.audit.case import Case, Proofs, printed_metric, rows
+from hte_utils.audit import findings_by_part, section_2_1, section_2_2, section_3, section_4
+from hte_utils.audit.case import Case, printed_metric, rows
 from hte_utils.audit.experiments import TABLE_1
 from hte_utils.audit.listings import listing_2_model
-from hte_utils.audit.section_3 import chance_of_a_factor_of_two
 from hte_utils.ledger import Finding, Verdict
 from hte_utils.paper.statements import statement, statements
 from hte_utils.trial import TrialVariant
 
 
-def all_findings(case: Case, proofs: Proofs, *, of_case_alone: bool = True) -> list[dict[str, Finding]]:
-    """The findings by part; those that the proofs have no part in only if asked."""
-    of_both = [
-        about_introduction.abstract(case, proofs),
-        about_introduction.introduction(case, proofs),
-        about_data.data(case, proofs),
-        about_equations.equations(case, proofs),
-        about_equations.listing_1(case, proofs),
-        about_model.model(case, proofs),
-        about_model.listing_2(case, proofs),
-        about_discussion.discussion(case, proofs),
-        about_discussion.limitations(case, proofs),
-        about_discussion.traces_and_densities(),
-    ]
-    return of_both + ([about_diagnostics.diagnostics(case), about_results.results(case)] if of_case_alone else [])
+def all_findings(case: Case) -> dict[str, Finding]:
+    return {name: found for part in findings_by_part(case).values() for name, found in part.items()}
 
 
 @cache
+def parts() -> dict[str, dict[str, Finding]]:
+    return findings_by_part(paper_case())
+
+
 def findings() -> dict[str, Finding]:
-    return {name: found for part in all_findings(paper_case(), paper_proofs()) for name, found in part.items()}
+    return {name: found for part in parts().values() for name, found in part.items()}
 
 
-def verdicts(case: Case) -> dict[str, Verdict]:
-    proofs = replace(paper_proofs(), bleeds=decisions.bleeds_by_rule(case))
-    return {name: found.verdict for part in all_findings(case, proofs) for name, found in part.items()}
-
-
-def with_truth(**effect: float) -> Case:
-    """The paper's case, had Listing 1 other coefficients of the effect."""
-    return replace(paper_case(), truth=with_effects(**effect))
+def verdicts(found: dict[str, Finding]) -> dict[str, Verdict]:
+    return {name: finding.verdict for name, finding in found.items()}
 
 
 def test_each_statement_has_one_finding():
-    names = [name for part in all_findings(paper_case(), paper_proofs()) for name in part]
+    names = [name for part in parts().values() for name in part]
     assert sorted(names) == sorted(one.id for one in statements())
 
 
 def test_findings_stand_with_their_part_of_the_paper():
-    parts = [{statement(name).item for name in part} for part in all_findings(paper_case(), paper_proofs())]
-    assert parts[1] == {"Section 1.1", "Section 1.2"}
-    assert all(len(part) == 1 for part in parts[:1] + parts[2:])
+    items = {title: {statement(name).item for name in part} for title, part in parts().items()}
+    assert items.pop("Section 1") == {"Section 1.1", "Section 1.2"}
+    assert all(found == {title.partition(",")[0]} for title, found in items.items())
 
 
 @pytest.mark.parametrize(
@@ -137,7 +104,7 @@ def test_what_is_said_twice_in_parts_has_the_same_answers():
 
 
 def test_with_the_true_effects_reversed_the_reading_would_have_been_right():
-    ours, other = verdicts(paper_case()), verdicts(reversed_case())
+    ours, other = verdicts(findings()), verdicts(all_findings(reversed_case()))
     for name in ("high-risk-benefit", "low-risk-harmed", "low-risk-no-benefit", "q1-harmful", "efficacy-increases"):
         assert ours[f"statement.{name}"] != Verdict.HOLDS
         assert other[f"statement.{name}"] in {Verdict.HOLDS, Verdict.HOLDS_IN_PART} - {ours[f"statement.{name}"]}
@@ -149,46 +116,49 @@ def test_with_the_true_effects_reversed_the_reading_would_have_been_right():
 def test_every_claim_can_be_true_and_can_be_false(monkeypatch):
     answers = defaultdict(set)
 
-    def ask(case, proofs, of_case_alone=True):
-        for part in all_findings(case, proofs, of_case_alone=of_case_alone):
-            for name, found in part.items():
-                for claim, holds in found.claims.items():
-                    answers[name, claim].add(holds)
+    def ask(case):
+        for name, found in all_findings(case).items():
+            for claim, holds in found.claims.items():
+                answers[name, claim].add(holds)
 
-    for case, proofs in worlds().values():
-        ask(case, proofs, of_case_alone=proofs is paper_proofs() or case is not paper_case())
+    for case in worlds().values():
+        ask(case)
     for another in (paper_with_other_numbers, paper_without_gender):
         with another(monkeypatch):
-            ask(paper_case(), paper_proofs())
+            ask(paper_case())
     assert [claim for claim, given in answers.items() if len(given) == 1] == []
 
 
+def with_coefficients(**effect: float) -> Case:
+    return replace(paper_case(), truth=with_effects(**effect))
+
+
 def test_a_described_sign_makes_its_statement_hold():
-    found = about_equations.equations(with_truth(obese=0.5, diabetes=0.0), paper_proofs())["statement.gamma-3"]
+    found = section_2_1.equations(with_coefficients(obese=0.5, diabetes=0.0))["statement.gamma-3"]
     assert found.verdict == Verdict.HOLDS
-    base = about_equations.equations(with_truth(base=0.4), paper_proofs())["statement.gamma-0"]
+    base = section_2_1.equations(with_coefficients(base=0.4))["statement.gamma-0"]
     assert base.claims == {"it is an increase": True, "it is the average": False}
 
 
 def test_a_formula_without_the_other_modifiers_still_lacks_the_step_at_65():
     def verdict(**effect):
-        return about_equations.equations(with_truth(**effect), paper_proofs())["statement.equation-3"].verdict
+        return section_2_1.equations(with_coefficients(**effect))["statement.equation-3"].verdict
 
     assert verdict(diabetes=0.0, prior_bleeding=0.0) == Verdict.DOES_NOT_HOLD
     assert verdict(diabetes=0.0, prior_bleeding=0.0, age_per_decade=0.0) == Verdict.HOLDS
 
 
 def test_one_patient_whose_risk_is_not_logistic_is_noticed():
-    other = paper_proofs().r_trial.copy()
+    other = paper_case().r_trial.copy()
     other.loc[7, "baseline_risk"] += 1e-6
-    found = about_equations.equations(paper_case(), replace(paper_proofs(), r_trial=other))
+    found = section_2_1.equations(replace(paper_case(), r_trial=other))
     for name in ("equation-1", "equation-2", "probabilistic-event"):
         assert found[f"statement.{name}"].verdict == Verdict.DOES_NOT_HOLD
 
 
 def test_a_coin_that_asks_the_patient_is_noticed():
-    code = {**paper_proofs().code, "second_draw": ("rbinom(n_subjects, 1, 0.4 + 0.2 * (age > 65))",)}
-    found = about_data.data(paper_case(), replace(paper_proofs(), code=code))
+    code = {**paper_case().code, "second_draw": ("rbinom(n_subjects, 1, 0.4 + 0.2 * (age > 65))",)}
+    found = section_2_1.data(replace(paper_case(), code=code))
     assert found["statement.exchangeability"].verdict == Verdict.DOES_NOT_HOLD
 
 
@@ -197,28 +167,28 @@ def test_a_right_risk_is_seldom_off_by_a_factor_of_two():
     patients, risk, rng = 200, 0.05, np.random.default_rng(5)
     rates = rng.binomial(patients, risk, 200_000) / patients
     outside = np.mean(~((risk / rates.clip(1e-9) > 0.5) & (risk / rates.clip(1e-9) < 2)))
-    expected = chance_of_a_factor_of_two(patients, risk)
+    expected = section_3.chance_of_a_factor_of_two(patients, risk)
     assert outside == pytest.approx(expected, abs=4 * np.sqrt(expected / 200_000))
-    assert chance_of_a_factor_of_two(1016, float(paper_case().truth.baseline_risk.mean())) < 1e-3
+    assert section_3.chance_of_a_factor_of_two(1016, float(paper_case().truth.baseline_risk.mean())) < 1e-3
 
 
 def test_a_number_of_table_1_that_is_lost_is_noticed():
-    variants = paper_proofs().variants.copy()
+    variants = paper_case().variants.copy()
     variants.loc[TrialVariant.AS_PRINTED, TABLE_1] = 89
-    found = about_discussion.limitations(paper_case(), replace(paper_proofs(), variants=variants))
+    found = section_4.limitations(replace(paper_case(), variants=variants))
     assert found["statement.solely-simulated"].verdict == Verdict.DOES_NOT_HOLD
 
 
 def test_a_prior_that_is_another_is_noticed():
     text = (REFERENCE / "jags_listing2.txt").read_text(encoding="utf-8")
     text = text.replace("b_trt ~ dnorm(0, 1)", "b_trt ~ dnorm(0, 4)")
-    found = about_model.model(paper_case(), replace(paper_proofs(), jags=listing_2_model(text)))
+    found = section_2_2.model(replace(paper_case(), jags=listing_2_model(text)))
     assert found["statement.equation-10"].verdict == Verdict.DOES_NOT_HOLD
     assert found["statement.hyperpriors"].verdict == Verdict.HOLDS
 
 
 def test_only_the_modifiers_of_listing_2_move_an_effect():
-    moved = about_results.moving_covariates(paper_case())
+    moved = section_3.moving_covariates(paper_case())
     assert {name for name, moves in moved.items() if moves} == {"age", "anticoagulant", "diabetes"}
     assert len(moved) == 10
 
@@ -230,4 +200,4 @@ def test_a_number_of_the_prose_is_compared_with_its_own_decimals():
 
 
 def test_rows_are_plain_values():
-    assert rows(paper_proofs().variants)[str(TrialVariant.AS_PRINTED)][TABLE_1] == 90
+    assert rows(paper_case().variants)[str(TrialVariant.AS_PRINTED)][TABLE_1] == 90

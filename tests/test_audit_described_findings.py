@@ -6,10 +6,12 @@ held against closed forms and quadrature, tables against the functions that they
 
 from __future__ import annotations
 
+import matplotlib as mpl
 import numpy as np
 import pytest
 import xarray as xr
 from described_fits import paper_fit, paper_trial
+from matplotlib.colors import to_hex
 from paper_fits import paper_design, paper_posterior
 from scipy import integrate, optimize, special, stats
 
@@ -19,8 +21,10 @@ from hte_utils.audit.described_findings import (
     compare_effects,
     correlation_without_chance,
     deviations_given_outcome,
+    effects_by_age_figure,
     effects_by_risk,
     effects_by_subgroup,
+    identification_figure,
     layouts_to_profile,
     listing_effects,
     mean_effect_draws,
@@ -30,13 +34,13 @@ from hte_utils.audit.described_findings import (
     profile_likelihood,
     slopes_by_sigma,
 )
-from hte_utils.audit.described_fit import DescribedDensity
-from hte_utils.audit.described_model import DescribedPriors, Reading
+from hte_utils.audit.described_model import DescribedDensity, DescribedPriors, Reading
 from hte_utils.effects.cate import EffectScale, GroupEffects, baseline_risk_draws, cate_draws
 from hte_utils.effects.evaluation import evaluate_cate
 from hte_utils.effects.strata import stratify_by_risk
 from hte_utils.model.spec import PAPER_SPEC
-from hte_utils.trial import EffectCoefficients, ListingCoefficients, simulate_truth, trial_table
+from hte_utils.style import BLUE
+from hte_utils.trial import EffectCoefficients, ListingCoefficients, simulate_trial, simulate_truth, trial_table
 from hte_utils.trial.as_described import LOG_ODDS_EFFECTS, simulate_truth_as_described
 
 TRUTH = simulate_truth(2000, 123)
@@ -233,3 +237,40 @@ def test_without_chance_a_true_form_is_found_exactly():
     assert 0.95 < correlation_without_chance(paper_design(), TRUTH) < 0.99
     described = simulate_truth_as_described(2000, 123)
     assert correlation_without_chance(PAPER_SPEC.design(trial_table(described)), described) < 0.5
+
+
+@pytest.fixture
+def no_screen():
+    with mpl.rc_context({"backend": "agg"}):
+        yield
+
+
+@pytest.mark.usefixtures("no_screen")
+def test_profile_and_densities():
+    design, subgroups = paper_trial()
+    profile = profile_likelihood(layouts_to_profile(design, subgroups), design.outcome, (0.0, 1.0, 3.0))
+    posteriors = {str(reading): paper_fit(reading) for reading in Reading}
+    figure = identification_figure(profile, posteriors, DescribedPriors())
+    likelihood, density = figure.axes
+    lines = {line.get_label(): line for line in likelihood.lines}
+    for label in profile:
+        np.testing.assert_allclose(lines[label].get_ydata(orig=False), profile[label])
+    for line in density.lines:  # reflected at zero, so nothing is lost: each curve holds one
+        x, y = line.get_xdata(orig=False), line.get_ydata(orig=False)
+        assert integrate.trapezoid(y, x) == pytest.approx(1.0, abs=0.02)
+    assert len(density.lines) == 2
+
+
+@pytest.mark.usefixtures("no_screen")
+def test_steps_are_the_subgroup_means():
+    described = mean_effect_draws(paper_fit(Reading.CHARITABLE), paper_trial()[1])
+    listing = listing_effects(paper_posterior(), paper_design())["Listing 2, gender effects in"]
+    trial, actual = simulate_trial(), simulate_truth().treatment_effect
+    figure = effects_by_age_figure(trial, actual, described, listing)
+    means = paper_fit(Reading.CHARITABLE)["posterior"]["sums"].mean(["chain", "draw"]).to_numpy()
+    drawn = [
+        line.get_ydata(orig=False)[0] for axis in figure.axes for line in axis.lines if to_hex(line.get_color()) == BLUE
+    ]
+    np.testing.assert_allclose(drawn, means[[0, 2, 1, 3]])  # without anticoagulant by age, then with
+    assert sum(axis.lines[1].get_xdata(orig=False).size for axis in figure.axes) == 2000
+    assert "more bleeds →" in figure.axes[0].get_ylabel()

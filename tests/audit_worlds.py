@@ -1,13 +1,13 @@
-"""Worlds in which the paper's statements would have other answers: another truth, model, run or table.
+"""The paper's case, and worlds in which its statements would have other answers: another truth, model, run or table.
 
-Each is a case and its proofs; `paper_with_other_numbers` and `paper_without_gender` change what the paper prints. A
-claim that has the same answer in all of them is one that cannot be false, or cannot be true.
+Each world is a case; `paper_with_other_numbers` and `paper_without_gender` change what the paper prints. A claim that
+has the same answer in all of them is one that cannot be false, or cannot be true.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
@@ -15,27 +15,17 @@ from functools import cache
 import numpy as np
 import pandas as pd
 import pytest
-from audit_cases import paper_case, paper_proofs, reversed_case
-from paper_fits import paper_design
+from paper_fits import paper_design, paper_posterior
 from reference_values import REFERENCE
 
 from hte_utils import paper
-from hte_utils.audit import (
-    experiments as decisions,
-)
-from hte_utils.audit import (
-    section_2_data as about_data,
-)
-from hte_utils.audit import (
-    section_3 as about_results,
-)
-from hte_utils.audit import (
-    section_4 as about_discussion,
-)
-from hte_utils.audit.case import Case, Proofs, assemble
+from hte_utils.audit import section_2_1, section_2_2, section_3, section_4
+from hte_utils.audit.case import Case, gather_case, read_posterior
+from hte_utils.audit.experiments import BY_COIN, BY_HIDDEN_FACTOR, CONFOUNDING, SEEN, bleeds_by_rule
 from hte_utils.audit.listings import listing_2_model
+from hte_utils.effects.cate import GroupEffects
+from hte_utils.model.analysis import BOOK_SETTINGS, Analysis
 from hte_utils.paper.statements import statement
-from hte_utils.reproduction import table_1 as baseline
 from hte_utils.trial import (
     EffectCoefficients,
     ListingCoefficients,
@@ -45,7 +35,28 @@ from hte_utils.trial import (
     simulate_truth,
 )
 
-World = tuple[Case, Proofs]
+
+@cache
+def paper_case() -> Case:
+    return gather_case(Analysis(simulate_trial(), simulate_truth(), paper_design(), paper_posterior(BOOK_SETTINGS)))
+
+
+def with_truth(truth: TrialTruth) -> Case:
+    """The same posterior, another truth."""
+    case = paper_case()
+    computed, implied = (
+        read_posterior(case.posterior, case.design, truth, how)
+        for how in (GroupEffects.LEFT_OUT, GroupEffects.INCLUDED)
+    )
+    bleeds = bleeds_by_rule(truth, computed.group, implied.risk_difference)
+    return replace(case, truth=truth, as_computed=computed, as_implied=implied, bleeds=bleeds)
+
+
+@cache
+def reversed_case() -> Case:
+    """The same trial, had every true effect the opposite sign: the sentence on benefit would then be right."""
+    truth = simulate_truth()
+    return with_truth(replace(truth, treatment_effect=-truth.treatment_effect))
 
 
 def with_effects(**effect: float) -> TrialTruth:
@@ -53,65 +64,49 @@ def with_effects(**effect: float) -> TrialTruth:
     return simulate_truth(coefficients=ListingCoefficients(effect=EffectCoefficients(**effect)))
 
 
-def world(truth: TrialTruth) -> World:
-    """The same posterior, another truth."""
-    case = assemble(simulate_trial(), truth, paper_design(), paper_case().posterior)
-    return case, replace(paper_proofs(), bleeds=decisions.bleeds_by_rule(case))
-
-
 @cache
-def worlds() -> dict[str, World]:
-    """Altered truths, models and records, by what is other in them."""
-    case, proofs = paper_case(), paper_proofs()
+def worlds() -> dict[str, Case]:
+    """Cases with altered truths, models and records, by what is other in them."""
+    case, truth = paper_case(), simulate_truth()
     nobody = dict.fromkeys(("base", "age_per_decade", "anticoagulant", "diabetes", "obese", "prior_bleeding"), 0.0)
-    truth = simulate_truth()
-    found = {
-        "the paper's": (case, proofs),
-        "effects reversed": (reversed_case(), replace(proofs, bleeds=decisions.bleeds_by_rule(reversed_case()))),
-        "one small benefit for all": world(with_effects(**nobody | {"base": -0.2})),
-        "one small harm for all": world(with_effects(**nobody | {"base": 0.2})),
-        "harm by obesity": world(with_effects(**nobody | {"base": 0.4, "obese": 0.5, "prior_bleeding": -0.3})),
-        "a step at 65": world(replace(truth, treatment_effect=0.8 * (truth.covariates.age > 65) - 0.4)),
-        "effects as the model has them": world(replace(truth, treatment_effect=case.as_implied.cate)),
-        "effects as Table 7 has them": world(replace(truth, treatment_effect=case.as_computed.cate)),
-        "gender in the effect": world(
-            replace(truth, treatment_effect=truth.treatment_effect + truth.covariates.gender)
-        ),
-        "risks upside down": world(_upside_down(truth)),
-        "no truth of age and bleeding": world(
-            replace(
-                truth,
-                treatment_effect=np.where(truth.covariates.diabetes == 1, 0.5, 0.0),
-                baseline_risk=np.full(2000, 0.05),
-            )
+    truths = {
+        "one small benefit for all": with_effects(**nobody | {"base": -0.2}),
+        "one small harm for all": with_effects(**nobody | {"base": 0.2}),
+        "harm by obesity": with_effects(**nobody | {"base": 0.4, "obese": 0.5, "prior_bleeding": -0.3}),
+        "a step at 65": replace(truth, treatment_effect=0.8 * (truth.covariates.age > 65) - 0.4),
+        "effects as the model has them": replace(truth, treatment_effect=case.as_implied.cate),
+        "effects as Table 7 has them": replace(truth, treatment_effect=case.as_computed.cate),
+        "gender in the effect": replace(truth, treatment_effect=truth.treatment_effect + truth.covariates.gender),
+        "risks upside down": _upside_down(truth),
+        "no truth of age and bleeding": replace(
+            truth,
+            treatment_effect=np.where(truth.covariates.diabetes == 1, 0.5, 0.0),
+            baseline_risk=np.full(2000, 0.05),
         ),
     }
-    found["another code"] = case, replace(proofs, code=_another_code(proofs))
-    found["another run of R"] = case, replace(proofs, r_trial=_another_run(proofs.r_trial))
-    found["a run hardly with effects"] = case, replace(proofs, r_trial=_hardly_any_effect(proofs.r_trial))
-    found |= {name: (case, replace(proofs, jags=listing_2_model(text))) for name, text in _other_models().items()}
-    posterior = proofs.jags_posterior
-    found["another posterior of JAGS"] = case, replace(proofs, jags_posterior=posterior.assign(mean=9.0))
-    found["a part of the posterior"] = case, replace(proofs, jags_posterior=posterior.drop(index="tau_re"))
-    variants, laws = proofs.variants.copy(), proofs.laws.copy()
+    found = {"the paper's": case, "effects reversed": reversed_case()}
+    found |= {name: with_truth(other) for name, other in truths.items()}
+    found |= {name: replace(case, jags=listing_2_model(text)) for name, text in _other_models().items()}
+    found["another code"] = replace(case, code=_another_code(case.code))
+    found["another run of R"] = replace(case, r_trial=_another_run(case.r_trial))
+    found["a run hardly with effects"] = replace(case, r_trial=_hardly_any_effect(case.r_trial))
+    found["another posterior of JAGS"] = replace(case, jags_posterior=case.jags_posterior.assign(mean=9.0))
+    found["a part of the posterior"] = replace(case, jags_posterior=case.jags_posterior.drop(index="tau_re"))
+    variants, laws, confounding = case.variants.copy(), case.laws.copy(), case.confounding.copy()
     variants.loc[TrialVariant.AS_PRINTED] = [89, 60, 11]
     laws[["same", "other", "at_limit"]] = 1999, 1, 0
-    lawful = proofs.laws.assign(same=2000, other=0, at_limit=0)
-    found["another trial"] = case, replace(proofs, variants=variants, laws=laws)
-    found["Table 2 obeyed"] = case, replace(proofs, laws=lawful)
-    seen = replace(proofs.by_hidden_factor, found=0.9)
-    found["allocation"] = (
-        case,
-        replace(proofs, by_hidden_factor=seen, randomised=replace(proofs.randomised, confounding=9.0)),
-    )
-    found["other rules"] = case, replace(proofs, bleeds=proofs.bleeds.assign(bleeds=proofs.bleeds["bleeds"].iloc[::-1]))
-    same = proofs.bleeds.assign(bleeds=100.0)
-    found["rules alike"] = case, replace(proofs, bleeds=same)
-    found["another table of patients"] = replace(case, trial=_another_table(case.trial)), proofs
+    found["another trial"] = replace(case, variants=variants, laws=laws)
+    found["Table 2 obeyed"] = replace(case, laws=case.laws.assign(same=2000, other=0, at_limit=0))
+    confounding.loc[BY_HIDDEN_FACTOR, SEEN] = 90.0
+    confounding.loc[BY_COIN, CONFOUNDING] = 9.0
+    found["allocation"] = replace(case, confounding=confounding)
+    found["other rules"] = replace(case, bleeds=case.bleeds.assign(bleeds=case.bleeds["bleeds"].iloc[::-1]))
+    found["rules alike"] = replace(case, bleeds=case.bleeds.assign(bleeds=100.0))
+    found["another table of patients"] = replace(case, trial=_another_table(case.trial))
     arms = np.argsort(np.argsort(truth.baseline_risk)) % 2000 >= 1000
-    found["treatment by risk"] = replace(case, design=replace(case.design, treatment=arms.astype(float))), proofs
-    found["the model's reading is Table 8's"] = replace(case, as_implied=case.as_computed), proofs
-    found["Table 8 was the model's"] = replace(case, as_computed=case.as_implied), proofs
+    found["treatment by risk"] = replace(case, design=replace(case.design, treatment=arms.astype(float)))
+    found["the model's reading is Table 8's"] = replace(case, as_implied=case.as_computed)
+    found["Table 8 was the model's"] = replace(case, as_computed=case.as_implied)
     return found
 
 
@@ -121,9 +116,9 @@ def _upside_down(truth: TrialTruth) -> TrialTruth:
     return replace(truth, baseline_risk=np.sort(truth.baseline_risk)[::-1][rank])
 
 
-def _another_code(proofs: Proofs) -> dict[str, tuple[str, ...]]:
+def _another_code(code: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
     return {
-        **proofs.code,
+        **code,
         "second_draw": ("rbinom(n_subjects, 1, plogis(age - 55))",),
         "event": ("as.numeric(event_prob > 0.5)",),
         "diabetes": ("rbinom(n_subjects, 1, 0.2)",),
@@ -213,8 +208,8 @@ def paper_with_other_numbers(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     ]
     changed.append(replace(of["Table 7"], id="table7.other", column="ridge"))
     with _printing(monkeypatch, changed) as patched:
-        for module in (about_data, about_discussion):
-            patched.setattr(module, "uncovered_items", lambda: ())
+        for module in (section_2_1, section_4):
+            patched.setattr(module, "UNCOVERED_ITEMS", ())
         yield
 
 
@@ -233,8 +228,9 @@ def paper_without_gender(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         for entry in paper.paper_entries()
     ]
     with _printing(monkeypatch, changed) as patched:
-        patched.setattr(baseline, "COVARIATES", ("age", "anticoagulant", "diabetes"))
-        patched.setattr(about_results, "statement", lambda name: replace(statement(name), quote="Calibration"))
+        for module in (section_2_2, section_3):
+            patched.setattr(module, "COVARIATES", ("age", "anticoagulant", "diabetes"))
+        patched.setattr(section_3, "statement", lambda name: replace(statement(name), quote="Calibration"))
         yield
 
 
