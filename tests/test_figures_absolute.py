@@ -12,10 +12,10 @@ from hte_utils.corrected import figures_effects as effects_absolute
 from hte_utils.corrected import figures_effects as harm
 from hte_utils.corrected import figures_effects as same_data_figures
 from hte_utils.corrected.cross_fitting import group_members
-from hte_utils.corrected.effects_report import true_table
+from hte_utils.corrected.effects_report import true_effects
 from hte_utils.corrected.same_data import RiskModel, same_data_study, summarise_study
 from hte_utils.corrected.subgroups import unadjusted_effects
-from hte_utils.effects.averages import standardised_risks, summarise_effects, true_risks
+from hte_utils.effects.averages import standardised_risks, summarise_effects
 from hte_utils.model.spec import PAPER_SPEC
 from hte_utils.style import BLUE, VERMILION
 from hte_utils.trial import simulate_truth
@@ -40,7 +40,7 @@ def observed():
 
 @pytest.fixture(scope="module")
 def true():
-    return true_table(true_risks(simulate_truth(300, 123), MEMBERS))
+    return true_effects(simulate_truth(300, 123), MEMBERS)
 
 
 def of(table: pd.DataFrame, measure: str, column: str) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The study of same-data risk groups: its parts by hand, its answer by its sign."""
+"""Same-data risk groups: the risk model against scikit-learn, the study's parts by hand, its answer by its sign."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from paper_fits import paper_design
+from sklearn.linear_model import LogisticRegression
 
 from hte_utils.corrected.cross_fitting import arm_balanced_folds, group_members, groups_within_folds
 from hte_utils.corrected.same_data import (
@@ -13,7 +14,7 @@ from hte_utils.corrected.same_data import (
     RiskModel,
     cross_fitted_risks,
     one_trial,
-    paired_differences,
+    paired_bias,
     repeated_cross_fits,
     same_data_risks,
     same_data_study,
@@ -21,8 +22,67 @@ from hte_utils.corrected.same_data import (
 )
 from hte_utils.corrected.subgroups import unadjusted_effects
 from hte_utils.effects.strata import ntile
-from hte_utils.model.spec import PAPER_SPEC
+from hte_utils.model.spec import PAPER_SPEC, TrialDesign
 from hte_utils.trial import simulate_truth
+
+
+def flipped(design: TrialDesign, rows: np.ndarray) -> TrialDesign:
+    """The same trial with the opposite outcomes of some patients."""
+    outcome = np.where(rows, 1.0 - design.outcome, design.outcome)
+    return TrialDesign(design.prognostic, design.modifiers, design.group, design.coding, outcome, design.treatment)
+
+
+@pytest.mark.parametrize("model", list(RiskModel))
+def test_predictions_are_those_of_scikit_learns_ridge(model: RiskModel) -> None:
+    design = paper_design()
+    fold = arm_balanced_folds(design.treatment, 5, 1)
+    women = design.group[:, None] == 1
+    everybody = np.hstack([design.prognostic, women])
+    modifying = np.hstack([np.ones_like(women), design.modifiers, women])
+
+    def terms(arm: np.ndarray) -> np.ndarray:
+        return np.hstack([everybody, arm[:, None] * modifying]) if model is RiskModel.WITH_EFFECTS else everybody
+
+    def theirs(used: np.ndarray) -> list[np.ndarray]:
+        if model is RiskModel.CONTROL_ARM:
+            used = used & (design.treatment == 0)
+        fitted = LogisticRegression(C=1.0, solver="newton-cholesky", tol=1e-10)
+        fitted.fit(terms(design.treatment)[used], design.outcome[used])
+        return [fitted.predict_proba(terms(np.full(2000, arm)))[:, 1] for arm in (0.0, 1.0)]
+
+    same = same_data_risks(design, model)
+    np.testing.assert_allclose(same, theirs(np.ones(2000, dtype=bool)), atol=1e-7)
+    if model is RiskModel.WITH_EFFECTS:
+        # The unpenalised intercept makes the mean prediction equal the event rate.
+        assigned = np.where(design.treatment == 1, same.treated, same.untreated)
+        assert assigned.mean() == pytest.approx(design.outcome.mean(), abs=1e-7)
+    crossed, held_out = cross_fitted_risks(design, model, fold), fold == 3
+    np.testing.assert_allclose(np.array(crossed)[:, held_out], np.array(theirs(~held_out))[:, held_out], atol=1e-7)
+
+
+@pytest.mark.parametrize("model", list(RiskModel))
+def test_a_folds_own_outcomes_do_not_reach_its_predictions(model: RiskModel) -> None:
+    design = paper_design()
+    fold = arm_balanced_folds(design.treatment, 5, 1)
+    held_out = fold == 0
+    changed = flipped(design, held_out)
+    before, after = (cross_fitted_risks(each, model, fold) for each in (design, changed))
+    np.testing.assert_allclose(before.untreated[held_out], after.untreated[held_out], atol=1e-9)
+    np.testing.assert_allclose(before.treated[held_out], after.treated[held_out], atol=1e-9)
+    assert np.abs(before.untreated - after.untreated)[~held_out].max() > 0.01
+    same, same_changed = (same_data_risks(each, model) for each in (design, changed))
+    assert np.abs(same.untreated - same_changed.untreated)[held_out].max() > 0.01
+
+
+def test_what_each_model_may_see() -> None:
+    design = paper_design()
+    treated_differ = flipped(design, design.treatment == 1)
+    control = [same_data_risks(each, RiskModel.CONTROL_ARM).untreated for each in (design, treated_differ)]
+    np.testing.assert_array_equal(*control)
+    blinded = same_data_risks(design, RiskModel.BLINDED)
+    np.testing.assert_array_equal(blinded.untreated, blinded.treated)
+    full = same_data_risks(design, RiskModel.WITH_EFFECTS)
+    assert np.abs(full.treated - full.untreated).max() > 0.01
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +115,7 @@ def test_one_trial_by_hand() -> None:
 
 def test_reusing_the_control_arm_biases_its_outer_groups(study: pd.DataFrame) -> None:
     # The sign is known from theory (Abadie, Chingos & West 2018): controls of the top group bled too often.
-    paired = paired_differences(study).loc["CONTROL_ARM"]
+    paired = paired_bias(study).loc["CONTROL_ARM"]
     assert paired.loc["Q5", "mean"] < -4 * paired.loc["Q5", "mcse"]
     assert paired.loc["Q1", "mean"] > 4 * paired.loc["Q1", "mcse"]
 
@@ -77,7 +137,7 @@ def test_a_summary_is_a_mean_over_trials(study: pd.DataFrame) -> None:
     assert row["stratification_mcse"] == pytest.approx(error.std() / np.sqrt(40))
     assert np.isnan(row["predicted_minus_true"])  # a blinded model predicts no effect
     other = study.xs(("BLINDED", "CROSS_FITTED", "Q2"), level=("model", "ranking", "risk_group"))
-    paired = paired_differences(study).loc[("BLINDED", "Q2")]
+    paired = paired_bias(study).loc[("BLINDED", "Q2")]
     difference = error - (other["observed"] - other["expected"])
     assert paired["mean"] == pytest.approx(difference.mean())
     assert paired["mcse"] == pytest.approx(difference.std() / np.sqrt(40))

@@ -71,13 +71,6 @@ SHARE_OF_SD: Final = 0.05
 _ONE_PATIENT: Final = {GROUPS: 0.0125, POLICY: 0.002, "C-for-benefit": 0.005}
 _LEVEL: Final = 0.05
 _N_PATIENTS, _N_GROUPS, _EFFECTIVE_DRAWS, _ENTROPY = 2000, 5, 1000, 20_260_824
-SUBGROUPS: Final = (
-    subgroups.ByCategory("gender", "gender"),
-    subgroups.ByThresholds("age", "age", (65,)),
-    subgroups.ByCategory("anticoagulant", "anticoagulant"),
-    subgroups.ByCategory("diabetes", "diabetes"),
-)
-"""The subgroups of chapter 9."""
 
 
 def simulated_trial(design: str, number: int) -> tuple[pd.DataFrame, Cohort]:
@@ -152,19 +145,18 @@ def _cross_fitted(trial: pd.DataFrame, cohort: Cohort, number: int) -> Iterator[
 
 
 def _contrasts(trial: pd.DataFrame, cohort: Cohort, number: int) -> Iterator[_Row]:
-    members = subgroups.memberships(trial, SUBGROUPS)
-    names = list(members.columns)
-    pairs = [(names[k], names[k + 1]) for k in range(1, len(names), 2)]
-    means = {name: cohort.risk_difference[members[name].to_numpy()].mean() for name in names}
+    members = subgroups.memberships(trial)
+    pairs = subgroups.neighbouring_levels(members)
+    means = {name: cohort.risk_difference[members[name].to_numpy()].mean() for name in members.columns}
     for model, _ in MODELS:
         design = model.design(trial)
         seed = np.random.SeedSequence((number, 0))
         posterior = quick_posterior(design, priors=model.priors, draws=_EFFECTIVE_DRAWS, seed=seed).tree()
         risks = standardised_risks(posterior, design, members)
-        table = subgroups.subgroup_contrasts(risks, pairs).xs(Measure.RISK_DIFFERENCE.name, level="measure")
-        for (first, second), row in zip(pairs, table.itertuples(), strict=True):
+        table = subgroups.subgroup_contrasts(risks, pairs)
+        for (first, second), (mean, lower, upper) in zip(pairs, table.to_numpy(), strict=True):
             true = float(means[second] - means[first])
-            yield f"{CONTRASTS}, {model.label}", second.split(":")[0], row.mean, np.nan, row.lower, row.upper, true
+            yield f"{CONTRASTS}, {model.label}", second.split(":")[0], mean, np.nan, lower, upper, true
 
 
 def bootstrapped_ici(number: int, predicted: Callable[[pd.DataFrame], EffectPredictions]) -> pd.DataFrame:

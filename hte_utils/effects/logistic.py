@@ -201,7 +201,12 @@ def delta_method_errors(gradients: FloatArray, covariance: FloatArray) -> FloatA
 
 
 def fit_replicates(
-    terms: FloatArray, outcome: FloatArray, *, offset: FloatArray | None = None, weights: FloatArray | None = None
+    terms: FloatArray,
+    outcome: FloatArray,
+    *,
+    offset: FloatArray | None = None,
+    weights: FloatArray | None = None,
+    precision: FloatArray | None = None,
 ) -> FloatArray:
     """Maximum-likelihood coefficients of logistic regressions that share their terms, all at once by Newton's method.
 
@@ -215,6 +220,8 @@ def fit_replicates(
         Part of the log odds that is known, shape (patients,); zero if None.
     weights
         How often each patient counts, shape (replicates, patients); once if None.
+    precision
+        Ridge penalty: the coefficients are posterior modes under Normal(0, 1 / precision) priors, shape (terms,).
 
     Returns
     -------
@@ -228,14 +235,16 @@ def fit_replicates(
     start = np.zeros(n_terms)
     if n_replicates > 1:  # they differ little from all data taken once: that fit is where they start
         once = outcome if outcome.ndim == 1 else np.asarray(outcome.mean(axis=0))
-        start = np.nan_to_num(fit_replicates(terms, once, offset=offset)[0])
+        start = np.nan_to_num(fit_replicates(terms, once, offset=offset, precision=precision)[0])
     beta = np.tile(start, (n_replicates, 1))
     known = 0.0 if offset is None else offset
+    penalty = np.zeros(n_terms) if precision is None else precision
     settled = np.zeros(n_replicates, dtype=bool)
     for _ in range(_STEPS):
         probability = expit_in_place(np.clip(beta @ terms.T + known, -_LARGEST_LOG_ODDS, _LARGEST_LOG_ODDS))
-        gradient = (weights * (outcome - probability)) @ terms
+        gradient = (weights * (outcome - probability)) @ terms - penalty * beta
         information = ((weights * probability * (1.0 - probability)) @ squares).reshape(-1, n_terms, n_terms)
+        information += np.diag(penalty)
         step = _newton_steps(information, gradient)
         settled = np.abs(step).max(axis=1) < _SMALL_STEP
         # A long step overshoots where the likelihood is far from quadratic; it is cut, not turned.
