@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 import pandas as pd
 
-from hte_utils.effects.averages import Measure, effect_measures, true_risks
+from hte_utils.effects.averages import EVERYBODY, Measure, effect_measures, true_risks
 from hte_utils.ledger.entries import Reproduced
 
 if TYPE_CHECKING:
@@ -97,6 +97,19 @@ def guarded_effects(prefix: str, posterior: pd.DataFrame, true: pd.DataFrame) ->
     return numbers
 
 
+def shown_value(table: pd.DataFrame, population: str = EVERYBODY, measure: str = "RISK_DIFFERENCE") -> str:
+    """One estimate of a table of effects as the text shows it (risk differences in points): ``+1.2``."""
+    _, pattern, factor = _SHOWN[Measure[measure]]
+    return signed(factor * _row(table, population, Measure[measure])["estimate"], pattern)
+
+
+def shown_interval(table: pd.DataFrame, population: str = EVERYBODY, measure: str = "RISK_DIFFERENCE") -> str:
+    """The interval of that estimate: ``−0.8 to +3.2``."""
+    _, pattern, factor = _SHOWN[Measure[measure]]
+    row = _row(table, population, Measure[measure])
+    return f"{signed(factor * row['lower'], pattern)} to {signed(factor * row['upper'], pattern)}"
+
+
 def number_needed(estimate: float, lower: float | None = None, upper: float | None = None) -> str:
     """The number needed by a risk difference (treated minus untreated) and its interval: ``NNH 34 (NNH 20 to NNH 99)``.
 
@@ -140,13 +153,10 @@ def _all_of(table: pd.DataFrame, population: str, measure: Measure) -> pd.Series
 
 
 def _cell(table: pd.DataFrame, population: str, measure: Measure) -> str:
-    if (population, measure.name) not in table.index:
+    if (population, measure.name) not in table.index or not np.isfinite(_row(table, population, measure)["estimate"]):
         return "–"
-    row, (_, pattern, factor) = _row(table, population, measure), _SHOWN[measure]
-    if not np.isfinite(row["estimate"]):
-        return "–"
-    value, *ends = (signed(factor * each, pattern) for each in row.values())
-    return f"{value} ({' to '.join(ends)})" if ends else value
+    value = shown_value(table, population, measure.name)
+    return f"{value} ({shown_interval(table, population, measure.name)})" if "lower" in table else value
 
 
 def _events(counts: pd.Series[float], arm: str) -> str:

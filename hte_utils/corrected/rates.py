@@ -46,7 +46,7 @@ from hte_utils.corrected.decisions import doubly_robust_scores, policy_differenc
 from hte_utils.corrected.effect_calibration import effects_by_predicted_group
 from hte_utils.corrected.predictions import Cohort, EffectPredictions, predict_effects
 from hte_utils.corrected.validation import NOTHING, benefit_estimates, sequential_inference, true_benefit_values
-from hte_utils.effects.averages import Measure, standardised_risks
+from hte_utils.effects.averages import standardised_risks
 from hte_utils.effects.cate import GroupEffects
 from hte_utils.effects.interaction_tests import listing_2_interactions
 from hte_utils.effects.logistic import fit_replicates
