@@ -26,7 +26,7 @@ from statsmodels.genmod.generalized_linear_model import GLM
 
 from hte_utils.audit.described_model import OLDER_FROM, DescribedDensity, DescribedPriors, Layout, Reading, layout_of
 from hte_utils.effects.cate import EffectScale, GroupEffects, baseline_risk_draws, cate_draws
-from hte_utils.effects.evaluation import CateEvaluation, evaluate_cate, point_metrics
+from hte_utils.effects.evaluation import CateEvaluation, Metric, evaluate_cate, point_metrics
 from hte_utils.effects.strata import stratify_by_risk
 from hte_utils.effects.truth import true_cate, true_effects_by_stratum
 from hte_utils.ledger.entries import Reproduced, slug
@@ -43,6 +43,9 @@ if TYPE_CHECKING:
     from hte_utils.trial import TrialTruth
 
 SIGMAS: Final = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0)
+AS_RUN, AS_IN_PAPER = "Listing 2, gender effects in", "Listing 2, as in the paper"
+CHARITABLE, OWN, LITERAL = "described, charitable", "described, with own deviation", "described, literal"
+"""Labels of sets of effects: by both ways of Listing 2, and by the described model's readings."""
 OWN_SLOPES: Final = "charitable, slopes of their own for the treated"
 _ATTENUATION: Final = 16.0 * np.sqrt(3.0) / (15.0 * np.pi)
 _QUANTILES: Final = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -167,12 +170,20 @@ def deviations_given_outcome(
 
 def listing_effects(posterior: xr.DataTree, design: TrialDesign) -> dict[str, xr.DataArray]:
     """Effects under Listing 2, without the gender effects (as in the paper) and with them."""
-    ways = {
-        "Listing 2, as in the paper": GroupEffects.LEFT_OUT,
-        "Listing 2, gender effects in": GroupEffects.INCLUDED,
-    }
+    ways = {AS_IN_PAPER: GroupEffects.LEFT_OUT, AS_RUN: GroupEffects.INCLUDED}
     scale = EffectScale.LOG_ODDS_RATIO
     return {label: cate_draws(posterior, design, scale=scale, group_effects=way) for label, way in ways.items()}
+
+
+def described_effects(
+    posteriors: Mapping[str, xr.DataTree], design: TrialDesign, subgroups: pd.Categorical[str]
+) -> dict[str, xr.DataArray]:
+    """Effects under the described model, from the posteriors of both readings."""
+    return {
+        CHARITABLE: mean_effect_draws(posteriors[Reading.CHARITABLE], subgroups),
+        OWN: own_effect_draws(posteriors[Reading.CHARITABLE], design, subgroups),
+        LITERAL: mean_effect_draws(posteriors[Reading.LITERAL], subgroups),
+    }
 
 
 def effects_by_subgroup(
@@ -242,6 +253,14 @@ def compare_effects(effects: Mapping[str, xr.DataArray], truth: TrialTruth) -> E
         {label: mean_width(draws) for label, draws in effects.items()},
         {label: float(draws.mean(["chain", "draw"]).std("patient")) for label, draws in effects.items()},
     )
+
+
+def told_apart(first: Metric, second: Metric, larger: str, smaller: str, alike: str) -> str:
+    """Choose the word for the first number beside the second; `alike` within twice the error of their difference."""
+    gap, error = first.value - second.value, np.hypot(first.mcse, second.mcse)
+    if abs(gap) <= 2 * error:
+        return alike
+    return larger if gap > 0 else smaller
 
 
 def mean_width(draws: xr.DataArray) -> float:
