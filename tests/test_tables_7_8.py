@@ -13,8 +13,8 @@ import pytest
 from paper_fits import paper_design, paper_posterior
 
 from hte_utils.effects.cate import EffectScale, GroupEffects, baseline_risk_draws, cate_draws
-from hte_utils.effects.evaluation import evaluate_cate
 from hte_utils.effects.strata import stratify_by_risk
+from hte_utils.effects.truth import evaluate
 from hte_utils.ledger.entries import LedgerEntry, Reproduced, Verdict, judge
 from hte_utils.ledger.notebooks import differences
 from hte_utils.model.fit import IndependenceSettings
@@ -210,17 +210,16 @@ def test_within_a_band_the_slope_is_the_ratio_of_the_slopes_of_age() -> None:
 
 def test_what_is_shown_is_what_was_found() -> None:
     posterior = paper_posterior(IndependenceSettings(draws=500))
-    of = {"posterior": posterior, "patients": paper_design(), "scale": EffectScale.LOG_ODDS_RATIO}
-    effects = {how: cate_draws(**of, group_effects=how) for how in GroupEffects}
-    left_out, included = (evaluate_cate(effects[how], truth()) for how in LABELS)
+    left_out, included = (evaluate(posterior, paper_design(), simulate_truth(), group_effects=how) for how in LABELS)
     table = table_7_beside_the_paper(left_out, included)
     assert table["paper"].tolist() == ["0.784", "0.529", "0.413", "0.998", "", "", "", ""]
     shown = [table.loc["correlation", "gender effects left out"], table.loc["calibration slope", "gender effects in"]]
-    values = [left_out.correlation.value, included.calibration_slope.value]
+    values = [left_out["value"]["correlation"], included["value"]["calibration_slope"]]
     assert [text.partition(" ± ")[0] for text in shown] == [f"{value:.3f}" for value in values]
 
     risk = baseline_risk_draws(posterior, paper_design(), group_effects=GroupEffects.LEFT_OUT)
-    strata = stratify_by_risk(risk, effects[GroupEffects.LEFT_OUT], n_replicates=2)
+    left_out = {"scale": EffectScale.LOG_ODDS_RATIO, "group_effects": GroupEffects.LEFT_OUT}
+    strata = stratify_by_risk(risk, cate_draws(posterior, paper_design(), **left_out), n_replicates=2)
     table = table_8_beside_the_paper(strata)
     assert table.loc["Q1", "n"] == "400 (400)"
     assert table.loc["Q5", "te_sd"] == f"{strata.table.loc['Q5', 'te_sd']:.3f} (0.502)"

@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 
 from hte_utils.effects.cate import EffectScale, GroupEffects, baseline_risk_draws, cate_draws
-from hte_utils.effects.evaluation import CateEvaluation, point_metrics
+from hte_utils.effects.evaluation import point_metrics
 from hte_utils.effects.strata import ntile
 from hte_utils.effects.truth import implied_coefficients
 from hte_utils.ledger.entries import Reproduced, print_rounding
@@ -162,16 +162,16 @@ def _carried_rounding(
     return total
 
 
-def table_7_beside_the_paper(left_out: CateEvaluation, included: CateEvaluation) -> pd.DataFrame:
+def table_7_beside_the_paper(left_out: pd.DataFrame, included: pd.DataFrame) -> pd.DataFrame:
     """Lay evaluations of the CATE (log odds ratio) without and with the gender effects beside Table 7, as text.
 
-    Below its four rows stand the measures that the paper does not give.
+    Both from `hte_utils.effects.truth.evaluate`. Below Table 7's rows stand the measures that the paper does not give.
     """
     in_paper = {entry.id.removeprefix("table7."): entry.printed for entry in entries_of("Table 7")}
-    ours = dict(zip(LABELS.values(), (left_out.metrics(), included.metrics()), strict=True))
+    ours = dict(zip(LABELS.values(), (left_out, included), strict=True))
     rows = {
         label: {"paper": in_paper.get(name, "")}
-        | {column: f"{found[name].value:.3f} ± {found[name].mcse:.3f}" for column, found in ours.items()}
+        | {column: f"{found['value'][name]:.3f} ± {found['mcse'][name]:.3f}" for column, found in ours.items()}
         for name, label in _METRICS.items()
     }
     return pd.DataFrame.from_dict(rows, orient="index")
