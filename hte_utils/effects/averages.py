@@ -60,8 +60,7 @@ def average_effects(
 ) -> pd.DataFrame:
     """Average treatment effects over the given patients, or over populations among them, on every scale.
 
-    Parameters are those of `standardised_risks` (`members`: all patients if None) and `summarise_effects`, whose table
-    is returned.
+    Parameters are those of `standardised_risks` (all patients if `members` is None); returns `summarise_effects`'.
 
     Examples
     --------
@@ -111,8 +110,7 @@ def standardised_risks(
 def bootstrapped_risks(posterior: xr.DataTree, patients: Patients, rng: np.random.Generator) -> xr.Dataset:
     """As `standardised_risks`, for the population that all the patients were drawn from (Bayesian bootstrap).
 
-    Every draw weights the patients anew by a flat Dirichlet (Rubin 1981), so that intervals also cover who
-    happened to be recruited.
+    Every draw weights the patients anew by a flat Dirichlet, so that intervals also cover who was recruited.
     """
     effects = PatientEffects.of(posterior, patients, GroupEffects.INCLUDED)
     sums = np.zeros((4, 1, effects.n_draws))
@@ -127,13 +125,10 @@ def bootstrapped_risks(posterior: xr.DataTree, patients: Patients, rng: np.rando
 
 def true_risks(truth: TrialTruth, members: pd.DataFrame) -> xr.Dataset:
     """What is true of the same populations: as `standardised_risks`, without the dims chain and draw."""
-    untreated = np.asarray(truth.baseline_risk)
-    treated = untreated + truth.risk_difference
-    values = np.stack([untreated, treated, _log_odds(treated) - _log_odds(untreated)])
-    averages = zip(_AVERAGES, values @ _weights(members).T, strict=True)
-    return xr.Dataset(
-        {name: ("population", each) for name, each in averages}, coords={"population": list(members.columns)}
-    )
+    untreated, treated = truth.baseline_risk, truth.baseline_risk + truth.risk_difference
+    values = np.stack([untreated, treated, _log_odds(treated) - _log_odds(untreated)]) @ _weights(members).T
+    averages = {name: ("population", each) for name, each in zip(_AVERAGES, values, strict=True)}
+    return xr.Dataset(averages, coords={"population": list(members.columns)})
 
 
 def effect_measures(risks: xr.Dataset) -> xr.Dataset:

@@ -16,7 +16,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple, cast
 
@@ -58,8 +57,7 @@ class _LinearPredictor(NamedTuple):
         return float(np.abs(self.terms).max(axis=0) @ np.abs(self.coefficients).max(axis=1))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class PatientEffects:
+class PatientEffects(NamedTuple):
     """Baseline log odds and CATE (log odds ratio) of given patients in every draw of a posterior."""
 
     baseline: _LinearPredictor
@@ -80,12 +78,11 @@ class PatientEffects:
         def predictor(
             constant: str, slopes: str, dim: str, labels: tuple[str, ...], covariates: FloatArray, group: str
         ) -> _LinearPredictor:
-            terms = [np.ones((patients.n_patients, 1)), covariates]
-            rows = [draws[constant].transpose("chain", "draw").values.reshape(1, -1)]
-            rows.append(_coefficients(draws[slopes], dim, labels))
+            shared = draws[constant].transpose("chain", "draw").values.reshape(1, -1)
+            terms, rows = [np.ones((patients.n_patients, 1)), covariates], [shared, _of(draws[slopes], dim, labels)]
             if groups is not None:
                 terms.append(groups)
-                rows.append(_coefficients(draws[group], "group", patients.group_labels))
+                rows.append(_of(draws[group], "group", patients.group_labels))
             return _LinearPredictor(np.hstack(terms), np.concatenate(rows))
 
         prognostic, modifiers = patients.prognostic_labels, patients.modifier_labels
@@ -131,7 +128,7 @@ class PatientEffects:
         return expit_in_place(self.baseline.values(rows))
 
 
-def _coefficients(variable: xr.DataArray, dim: str, labels: tuple[str, ...]) -> FloatArray:
+def _of(variable: xr.DataArray, dim: str, labels: tuple[str, ...]) -> FloatArray:
     """One variable's coefficients in the order of `labels`, shape (labels, chains * draws)."""
     found = [str(label) for label in variable[dim].values]
     if sorted(found) != sorted(labels):
@@ -214,7 +211,7 @@ def cate(
     posterior, patients
         As for `PatientEffects.of`.
     scale, group_effects
-        On which scale, and whether group effects count; a positive effect (a ratio above 1) is harm.
+        On which scale (positive, or a ratio above 1, is harm), and whether group effects count.
     interval, threads
         Probability of the equal-tailed credible interval; number of threads, all processors if None.
 

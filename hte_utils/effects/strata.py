@@ -123,12 +123,7 @@ def risk_strata(
 ) -> RiskStrata:
     """Group patients by the baseline risk that a posterior predicts, and summarise the effect within each group.
 
-    Parameters
-    ----------
-    posterior, patients, scale, group_effects
-        As for `hte_utils.effects.cate.cate_draws`; risk and effect are computed in the same way.
-    n_groups, interval
-        As for `stratify_by_risk`.
+    Parameters are those of `hte_utils.effects.cate.cate_draws` and `stratify_by_risk`.
 
     Examples
     --------

@@ -54,20 +54,13 @@ def evaluate(
 ) -> pd.DataFrame:
     """Hold the effects that a posterior predicts for a simulated trial's patients against the true ones.
 
-    Parameters
-    ----------
-    posterior, design, scale, group_effects
-        As for `hte_utils.effects.cate.cate_draws`; `design` is that of the trial of `truth`, patient by patient.
-    truth
-        From `hte_utils.trial.simulate_truth`.
-    interval
-        Probability of the credible intervals whose coverage is counted.
+    `design` is that of the trial of `truth`, patient by patient; `interval` the probability of the credible intervals
+    whose coverage is counted; the others are as for `hte_utils.effects.cate.cate_draws`.
 
     Returns
     -------
     pandas.DataFrame
-        Index `metric`, those of `hte_utils.effects.evaluation.CateEvaluation`; `value`, and its Monte Carlo standard
-        error `mcse`.
+        Index `metric`, those of `hte_utils.effects.evaluation.CateEvaluation`; columns `value` and `mcse`.
 
     Examples
     --------
@@ -85,13 +78,9 @@ def evaluate(
 def three_patients(posterior: xr.DataTree, design: TrialDesign, truth: TrialTruth) -> pd.DataFrame:
     """True and predicted effect of a patient at low, middle and high true risk, on three scales.
 
-    Predictions have the group effects in; with them, in brackets, the central 95 % credible interval.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Rows: the patients at the 5th, 50th and 95th percentile of the true risk without treatment (in %), and for each
-        what is true and what is predicted. Columns: odds ratio, risk difference (percentage points), risk ratio.
+    Rows: the patients at the 5th, 50th and 95th percentile of the true risk without treatment (in %), and for each what
+    is true and what is predicted, group effects in, with the central 95 % credible interval. Columns: log odds ratio,
+    risk difference (percentage points), risk ratio.
     """
     order = np.argsort(truth.baseline_risk, kind="stable")
     chosen = order[(np.array([0.05, 0.5, 0.95]) * (order.size - 1)).astype(int)]
@@ -112,12 +101,8 @@ def three_patients(posterior: xr.DataTree, design: TrialDesign, truth: TrialTrut
 def averages_beside_the_truth(posterior: xr.DataTree, design: TrialDesign, truth: TrialTruth) -> pd.DataFrame:
     """Average effect over the trial's patients: true, and predicted without and with the group effects.
 
-    Returns
-    -------
-    pandas.DataFrame
-        Index: scale and computation. Columns `true`; `mean`, `mcse`, `lower`, `upper`: posterior mean of the average,
-        its Monte Carlo standard error, and the central 95 % credible interval. Risk differences are in percentage
-        points.
+    Index: scale and computation. Columns `true`; `mean`, `mcse`, `lower`, `upper`: posterior mean of the average, its
+    Monte Carlo standard error, and the central 95 % credible interval. Risk differences are in percentage points.
     """
     true = effect_measures(true_risks(truth, everybody(design.n_patients)))
     found = {each: average_effects(posterior, design, group_effects=each) for each in GroupEffects}
@@ -149,8 +134,7 @@ def true_effects_by_stratum(truth: TrialTruth, strata: RiskStrata) -> pd.DataFra
             "share_harmed": truth.risk_difference > 0,
         }
     )
-    means = patients.groupby(strata.group).mean()
-    return means.set_axis(strata.table.index)
+    return patients.groupby(strata.group).mean().set_axis(strata.table.index)
 
 
 def true_effects_error(risk: xr.DataArray, truth: TrialTruth) -> pd.Series:
