@@ -152,8 +152,9 @@ def test_the_best_fit_is_the_truth_where_the_model_has_all_its_terms():
     """Without pressure, and without obesity and prior bleeding as modifiers, Listing 2 can be exactly right."""
     right = ListingCoefficients(BaselineCoefficients(sbp=0.0), EffectCoefficients(obese=0.0, prior_bleeding=0.0))
     design, found = best_fit_of(right, 3000, 4)
-    expected = implied_coefficients(design.coding.covariates[0].sd, right)[found.index]
-    np.testing.assert_allclose(found, expected, atol=2e-3)  # the table's ages are rounded to tenths of a year
+    expected = implied_coefficients(design.coding.covariates[0].sd, right)
+    # The table's ages are rounded to tenths of a year.
+    np.testing.assert_allclose(found[expected.index], expected, atol=2e-3)
 
 
 def test_the_best_fit_takes_up_what_the_model_lacks():

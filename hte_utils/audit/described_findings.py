@@ -21,14 +21,12 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 from scipy import special, stats
-from statsmodels.genmod.families import Binomial
-from statsmodels.genmod.generalized_linear_model import GLM
 
 from hte_utils.audit.described_model import OLDER_FROM, DescribedDensity, DescribedPriors, Layout, Reading, layout_of
 from hte_utils.effects.cate import EffectScale, GroupEffects, baseline_risk_draws, cate_draws
 from hte_utils.effects.evaluation import CateEvaluation, Metric, evaluate_cate, point_metrics
 from hte_utils.effects.strata import stratify_by_risk
-from hte_utils.effects.truth import true_cate, true_effects_by_stratum
+from hte_utils.effects.truth import best_fit, true_cate, true_effects_by_stratum
 from hte_utils.ledger.entries import Reproduced, slug
 from hte_utils.style import BLACK, BLUE, DIRECTION, GREEN, GREY, ORANGE, VERMILION, canvas
 
@@ -274,15 +272,11 @@ def mean_width(draws: xr.DataArray) -> float:
 def correlation_without_chance(design: TrialDesign, truth: TrialTruth) -> float:
     """Correlate the best effects that Listing 2's form can express with the true log odds ratios.
 
-    The form is fitted by maximum likelihood to the patients' true risks, each patient being in both arms: what a trial
-    without end would give, in which neither priors nor chance count.
+    What a trial without end would give (`best_fit`), in which neither priors nor chance count.
     """
-    group = np.eye(len(design.group_labels))[design.group]
-    prognostic, modifying = np.hstack([group, design.prognostic]), np.hstack([group, design.modifiers])
-    rows = np.block([[prognostic, np.zeros_like(modifying)], [prognostic, modifying]])
-    risks = np.concatenate([truth.baseline_risk, truth.baseline_risk + truth.risk_difference])
-    coefficients = GLM(risks, rows, family=Binomial()).fit().params
-    effects = modifying @ coefficients[prognostic.shape[1] :]
+    best = best_fit(design, truth)
+    own = best[[f"delta[{label}]" for label in design.group_labels]].to_numpy()[design.group]
+    effects = own + design.modifiers @ best[[f"b_trt_{label}" for label in design.modifier_labels]].to_numpy()
     return point_metrics(effects, true_cate(truth, EffectScale.LOG_ODDS_RATIO)).correlation
 
 

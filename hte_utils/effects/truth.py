@@ -171,15 +171,15 @@ def best_fit(design: TrialDesign, truth: TrialTruth) -> pd.Series:
 
     Every patient counts with both true risks, without and with treatment. A term of Listing 1 that Listing 2 lacks is
     taken up by those that it has, so that these "pseudo-true" coefficients are not Listing 1's (White 1982).
-    Log odds ratios of bleeding, named as in :func:`implied_coefficients`.
+    Log odds ratios of bleeding, named as in :func:`implied_coefficients`; then the sums ``alpha[g]`` and ``delta[g]``.
     """
     labels = [f"b_{label}" for label in design.prognostic_labels]
     labels += [f"b_trt_{label}" for label in design.modifier_labels]
+    labels += [f"{term}[{label}]" for term in ("alpha", "delta") for label in design.group_labels]
     groups = np.eye(len(design.group_labels))[design.group]
     arms = [np.column_stack([design.prognostic, arm * design.modifiers, groups, arm * groups]) for arm in (0, 1)]
     risks = np.concatenate([truth.baseline_risk, truth.baseline_risk + truth.risk_difference])
-    coefficients = fit_replicates(np.vstack(arms), risks)[0]
-    return pd.Series(coefficients[: len(labels)], index=labels, name="best fit")
+    return pd.Series(fit_replicates(np.vstack(arms), risks)[0], index=labels, name="best fit")
 
 
 def beside_the_truth(posterior: xr.DataTree, design: TrialDesign, truth: TrialTruth) -> pd.DataFrame:
