@@ -7,13 +7,14 @@ import pandas as pd
 
 from hte_utils.methods import METHODS
 from hte_utils.study import figures, findings
+from hte_utils.study.performance import SHOWN
 
 NAMES = ["constant", "paper_corrected"]
 
 
 def table(scenarios=("as-printed",), column="mean"):
     keys = pd.MultiIndex.from_product(
-        [scenarios, NAMES, ["trial", "population"], list(findings.SHOWN)],
+        [scenarios, NAMES, ["trial", "population"], list(SHOWN)],
         names=["scenario", "method", "population", "measure"],
     )
     values = np.random.default_rng(1).uniform(0.1, 0.9, len(keys))
@@ -42,8 +43,8 @@ def test_the_papers_value_is_a_line_in_each_histogram():
 
 def test_performance_of_each_method_in_both_places():
     one = table().xs("as-printed", level="scenario")
-    figure = figures.performance(one, list(findings.SHOWN))
-    for axis, measure in zip(figure.axes, findings.SHOWN, strict=True):
+    figure = figures.performance(one, list(SHOWN))
+    for axis, measure in zip(figure.axes, SHOWN, strict=True):
         here = one.xs(measure, level="measure")["mean"].loc[NAMES]
         own, new = points(axis)
         np.testing.assert_allclose(own[:, 0], here.xs("trial", level="population"))

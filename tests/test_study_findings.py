@@ -9,8 +9,8 @@ from study_results import results
 
 from hte_utils.paper import printed_number
 from hte_utils.study import findings
-from hte_utils.study.generate import population
-from hte_utils.study.plan import planned_replicates
+from hte_utils.study.performance import fixed_rules, performance
+from hte_utils.study.plan import METHOD_GROUPS, planned_replicates
 from hte_utils.study.scenarios import SCENARIOS
 
 
@@ -36,36 +36,10 @@ def test_failed_replicates_have_no_place():
         findings.paper_among_trials(table, "b")
 
 
-def test_performance_is_in_the_units_of_the_figures():
-    table = findings.performance(results(rd_rmse=[0.01, 0.03, 0.01, 0.03], regret=0.002, rd_coverage=0.95))
-    here = table.loc[("as-printed", "a", "trial")]
-    assert here.loc["rd_rmse", "mean"] == pytest.approx(2.0)
-    assert here.loc["rd_rmse", "mcse"] == pytest.approx(np.std([1, 3, 1, 3], ddof=1) / 2.0)
-    assert here.loc["regret", "mean"] == pytest.approx(2.0)
-    assert here.loc["rd_coverage", "mean"] == pytest.approx(95.0)
-
-
-def test_differences_are_paired():
-    easy_and_hard = np.array([0.01, 0.05, 0.09, 0.20])
-    table = joined(results(rd_rmse=easy_and_hard), results(rd_rmse=easy_and_hard + 0.01).assign(method="b"))
-    row = findings.against(table, "a").loc[("as-printed", "b", "trial", "rd_rmse")]
-    assert row["difference"] == pytest.approx(1.0)
-    assert row["mcse"] == pytest.approx(0.0, abs=1e-9)
-
-
-def test_fixed_rules_by_definition():
-    effect = population(SCENARIOS["as-printed"]).truth.risk_difference
-    rules = findings.fixed_rules(["as-printed", "no-effect", "constant-odds-ratio"])
-    assert rules.loc["as-printed", "treat all"] == pytest.approx(1000.0 * effect[effect > 0].sum() / effect.size)
-    assert rules.loc["as-printed", "treat none"] == pytest.approx(-1000.0 * effect[effect < 0].sum() / effect.size)
-    assert rules.loc["no-effect"].tolist() == [0.0, 0.0]
-    assert rules.loc["constant-odds-ratio", "treat all"] == pytest.approx(0.0, abs=1e-12)
-
-
 def test_the_better_fixed_rule_joins_the_methods():
-    table = findings.with_fixed_rules(findings.performance(results()))
+    table = findings.with_fixed_rules(performance(results()))
     row = table.loc[("as-printed", findings.BEST_FIXED_RULE, "population", "regret")]
-    assert row["mean"] == findings.fixed_rules(["as-printed"]).loc["as-printed"].min()
+    assert row["mean"] == fixed_rules(["as-printed"]).loc["as-printed"].min()
 
 
 def test_flags_and_failures_are_counted_once_a_replicate():
@@ -78,11 +52,8 @@ def test_flags_and_failures_are_counted_once_a_replicate():
 
 def test_runs_are_counted_beside_the_plan():
     table = joined(
-        *(results(3).assign(method=name) for name in findings.METHOD_GROUPS["ridge and lasso"]),
-        *(
-            results(2, error=["", "ValueError"]).assign(method=name)
-            for name in findings.METHOD_GROUPS["causal forests"]
-        ),
+        *(results(3).assign(method=name) for name in METHOD_GROUPS["ridge and lasso"]),
+        *(results(2, error=["", "ValueError"]).assign(method=name) for name in METHOD_GROUPS["causal forests"]),
     )
     here = findings.runs(table).loc[SCENARIOS["as-printed"].label]
     planned = planned_replicates()
@@ -92,7 +63,7 @@ def test_runs_are_counted_beside_the_plan():
 
 
 def test_every_planned_method_is_in_one_group():
-    grouped = [method for methods in findings.METHOD_GROUPS.values() for method in methods]
+    grouped = [method for methods in METHOD_GROUPS.values() for method in methods]
     assert sorted(grouped) == sorted({method for _, method in planned_replicates()})
 
 

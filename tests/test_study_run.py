@@ -35,10 +35,10 @@ from study_runs import (
 )
 
 from hte_utils.study.run import (
+    Block,
     OtherCodeError,
     StudyReport,
     WorkersLostError,
-    _Block,
     compute,
     run_study,
     study_client,
@@ -96,7 +96,7 @@ def test_another_seed_or_scenario_of_that_name_is_refused(store: StudyStore) -> 
 
 
 def test_workers_with_other_code_are_refused() -> None:
-    block = _Block(TINY, QUICK[0], 1, (0, 1))
+    block = Block(TINY, QUICK[0], 1, (0, 1))
     with pytest.raises(OtherCodeError, match=r"'risk-by-arm'.*same version on every worker"):
         compute(pickle.loads(pickle.dumps(block)), "other code")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import json
 import math
 import os
 import shutil
@@ -26,23 +25,18 @@ from study_runs import run_here
 from hte_utils.methods import METHODS as LADDER
 from hte_utils.methods.measures import MEASURES
 from hte_utils.study import store as store_module
-from hte_utils.study.performance import average_effect_performance, mean_measures, paired_differences
+from hte_utils.study.performance import average_effect_performance, paired_differences, performance
 from hte_utils.study.replicate import POPULATIONS, replicate, replicate_seed
 from hte_utils.study.scenarios import SCENARIOS, Scenario
 from hte_utils.study.store import (
     CIRCUMSTANCES,
-    MANTISSA_BITS,
-    PROVENANCE_FILE,
-    RESULTS_FILE,
+    COPY,
+    EXACT_BITS,
     SCHEMA,
     StoreError,
     StoreMismatchError,
     StudyStore,
     definition_of,
-    publish,
-    published_bits,
-    published_seeds,
-    read_published,
     rounded,
     this_run,
     to_table,
@@ -50,12 +44,14 @@ from hte_utils.study.store import (
 
 TINY = Scenario("tiny", "tiny", n_patients=100, population_size=100)
 METHOD = RiskByArm()
+BITS = 16
 CELL = definition_of(TINY, METHOD, 1)
 RUN = this_run()
 
 
-def results(*numbers: int) -> pa.Table:
-    return to_table((k, row) for k in numbers for row in replicate(TINY, [METHOD], replicate_seed(1, "tiny", k)))
+def results(*numbers: int, method: RiskByArm = METHOD) -> pa.Table:
+    rows = ((k, row) for k in numbers for row in replicate(TINY, [method], replicate_seed(1, "tiny", k)))
+    return to_table("tiny", rows)
 
 
 @pytest.fixture
@@ -73,15 +69,15 @@ def test_what_is_written_is_read_to_the_last_bit(store: StudyStore) -> None:
     assert set(frame["scenario"]) == {"tiny"}
     expected = results(0, 1, 2, 3).to_pandas().sort_values(["replicate", "population"], ignore_index=True)
     pd.testing.assert_frame_equal(
-        frame[expected.columns].astype({"population": str}).drop(columns="seconds"),
-        expected.astype({"population": str}).drop(columns="seconds"),
+        frame.astype(dict.fromkeys(["scenario", "method", "population"], str)).drop(columns="seconds"),
+        expected.drop(columns="seconds"),
         check_exact=True,
     )
 
 
 def test_a_gap_is_a_value() -> None:
     rows = replicate(TINY, [FailsSometimes(), METHOD], replicate_seed(1, "tiny", 0))
-    table = to_table((0, row) for row in rows)
+    table = to_table("tiny", ((0, row) for row in rows))
     assert table.schema == SCHEMA
     assert all(column.null_count == 0 for column in table.columns)
     assert math.isnan(table["seconds"].to_pylist()[1])
@@ -90,7 +86,8 @@ def test_a_gap_is_a_value() -> None:
 
 def test_a_choice_can_be_read(store: StudyStore) -> None:
     store.write(CELL, RUN, results(0))
-    store.write(definition_of(TINY, replace(METHOD, name="other"), 1), RUN, results(0))
+    other = replace(METHOD, name="other")
+    store.write(definition_of(TINY, other, 1), RUN, results(0, method=other))
     assert set(store.read(methods=["other"])["method"]) == {"other"}
     assert set(store.read(populations=["trial"])["population"]) == {"trial"}
     with pytest.raises(FileNotFoundError, match=r"no results of .*nope"):
@@ -99,7 +96,7 @@ def test_a_choice_can_be_read(store: StudyStore) -> None:
 
 def test_any_parquet_reader_can_read_it(store: StudyStore) -> None:
     store.write(CELL, RUN, results(0, 1))
-    found = pyarrow.dataset.dataset(store.folder, partitioning="hive").to_table()
+    found = pyarrow.dataset.dataset(store.folder, format="parquet").to_table()
     assert found.num_rows == 2 * len(POPULATIONS)
     assert set(found["method"].to_pylist()) == {"risk-by-arm"}
 
@@ -149,12 +146,14 @@ def test_the_ladder_s_methods_are_defined_by_their_own_code() -> None:
 
 def test_every_part_says_what_made_it(store: StudyStore) -> None:
     store.write(CELL, RUN, results(0))
-    (made,) = store.made("tiny", "risk-by-arm")
-    assert made == {"definition": CELL, "run": RUN}
-    assert made["definition"]["versions"]["numpy"] == np.__version__
-    assert made["run"]["began"].endswith("+00:00")
+    (made,) = store.made()
+    (run,) = made["runs"]
+    assert made["definition"] == CELL
+    assert run == RUN | {"seed": 1, "versions": CELL["versions"], "cells": [["tiny", "risk-by-arm"]]}
+    assert run["versions"]["numpy"] == np.__version__
+    assert run["began"].endswith("+00:00")
     lock = Path(store_module.__file__).parents[2] / "requirements.lock"
-    assert made["run"]["lock"] == hashlib.sha256(lock.read_bytes()).hexdigest()
+    assert run["lock"] == hashlib.sha256(lock.read_bytes()).hexdigest()
 
 
 @pytest.fixture
@@ -216,57 +215,63 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> StudyStore:
     return store
 
 
+def copied(study: StudyStore, folder: Path, **options: object) -> StudyStore:
+    everything = {"bits": BITS, "measures": MEASURES, "of_profiles": MEASURES}
+    study.copy(folder, **everything | options)
+    return StudyStore(folder)
+
+
 def test_the_copy_says_what_the_store_says(study: StudyStore, tmp_path: Path) -> None:
-    publish(study, tmp_path)
-    ours, full = read_published(tmp_path), study.read()
-    np.testing.assert_allclose(ours[list(MEASURES)], full[list(MEASURES)], rtol=2.0**-MANTISSA_BITS, atol=0)
+    copy = copied(study, tmp_path)
+    ours, full = copy.read(), study.read()
+    np.testing.assert_allclose(ours[list(MEASURES)], full[list(MEASURES)], rtol=2.0**-BITS, atol=0)
     for name in ("error", "flags"):
         assert ours[name].tolist() == full[name].tolist()
-    for summary in (mean_measures, average_effect_performance, lambda frame: paired_differences(frame, "noisy")):
-        pd.testing.assert_frame_equal(summary(ours), summary(full), rtol=1e-3, atol=3e-5, check_index_type=False)
-    assert published_seeds(tmp_path) == dict.fromkeys([("tiny", name) for name in CHOSEN], 3)
-    (run,) = json.loads((tmp_path / PROVENANCE_FILE).read_text())["runs"]  # one command, one state of the code
-    made = [part for name in sorted(CHOSEN) for part in study.made("tiny", name)]
-    assert run.pop("cells") == [["tiny", name] for name in sorted(CHOSEN)]
-    versions = made[0]["definition"]["versions"]
-    assert run == made[0]["run"] | {"seed": 3, "versions": versions}
-    assert run["began"] == min(each["run"]["began"] for each in made)
+    for summary in (performance, average_effect_performance, lambda frame: paired_differences(frame, "noisy")):
+        pd.testing.assert_frame_equal(summary(ours), summary(full), rtol=1e-3, atol=3e-3, check_index_type=False)
+    assert copy.seeds() == study.seeds() == dict.fromkeys([("tiny", name) for name in sorted(CHOSEN)], 3)
+    (run,) = copy.runs()  # one command, one state of the code
+    assert run["cells"] == [("tiny", name) for name in sorted(CHOSEN)]
+    assert run["began"] == min(made["runs"][0]["began"] for made in study.made())
+    assert (copy.bits(), study.bits()) == (BITS, EXACT_BITS)
 
 
 def test_a_part_is_smaller(study: StudyStore, tmp_path: Path) -> None:
-    publish(study, tmp_path / "all")
-    publish(study, tmp_path / "part", measures=["rd_rmse"], populations=["trial"])
-    publish(study, tmp_path / "coarse", bits=10)
-    sizes = [(tmp_path / name / RESULTS_FILE).stat().st_size for name in ("part", "all", "coarse")]
+    copied(study, tmp_path / "all")
+    part = copied(study, tmp_path / "part", measures=["rd_rmse"], of_profiles=[], populations=["trial"])
+    copied(study, tmp_path / "coarse", bits=10)
+    sizes = [(tmp_path / name / COPY).stat().st_size for name in ("part", "all", "coarse")]
     assert sizes[2] < sizes[1]
-    assert sizes[0] < 0.25 * sizes[1]
-    assert set(read_published(tmp_path / "part")["population"]) == {"trial"}
-    assert published_bits(tmp_path / "coarse") == 10
+    assert sizes[0] < 0.5 * sizes[1]
+    assert set(part.read()["population"]) == {"trial"}
+
+
+def test_a_copy_is_not_added_to(study: StudyStore, tmp_path: Path) -> None:
+    with pytest.raises(StoreMismatchError, match=r"holds a copy.*store of your own"):
+        run_here([TINY], [CHOSEN["noisy"]], 7, 3, copied(study, tmp_path))
 
 
 @given(st.floats(-1e300, 1e300, allow_subnormal=False) | st.sampled_from([math.inf, -math.inf, math.nan]))
-def test_rounding_keeps_sixteen_bits(value: float) -> None:
-    found = float(rounded(np.asarray(value), MANTISSA_BITS))
+def test_rounding_keeps_so_many_bits(value: float) -> None:
+    found = float(rounded(np.asarray(value), BITS))
     if math.isfinite(value):
-        assert abs(found - value) <= 2.0**-MANTISSA_BITS * abs(value)
-        assert rounded(np.asarray(found), MANTISSA_BITS) == found
+        assert abs(found - value) <= 2.0**-BITS * abs(value)
+        assert rounded(np.asarray(found), BITS) == found
     else:
         assert found == value or (math.isnan(found) and math.isnan(value))
 
 
 def test_a_damaged_copy_is_seen(study: StudyStore, tmp_path: Path) -> None:
-    publish(study, tmp_path)
-    path = tmp_path / RESULTS_FILE
+    copy, path = copied(study, tmp_path), tmp_path / COPY
     path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(ValueError, match="is not the file that"):
-        read_published(tmp_path)
+    with pytest.raises(StoreError, match="a file is damaged"):
+        copy.read()
     with pytest.raises(FileNotFoundError):
-        read_published(tmp_path / "nothing")
+        StudyStore(tmp_path / "nothing").read()
 
 
 def test_profiles_keep_less(study: StudyStore, tmp_path: Path) -> None:
-    publish(study, tmp_path, measures=["rd_rmse", "ate_truth"], of_profiles=["ate_truth"])
-    frame = read_published(tmp_path)
+    frame = copied(study, tmp_path, measures=["rd_rmse", "ate_truth"], of_profiles=["ate_truth"]).read()
     single = frame["population"].astype(str).str.startswith("profile-")
     assert single.any()
     assert frame.loc[single, "rd_rmse"].isna().all()

@@ -11,8 +11,9 @@ import pytest
 from study_methods import METHODS
 from study_runs import run_here
 
+from hte_utils.methods.measures import MEASURES
 from hte_utils.study.scenarios import Scenario
-from hte_utils.study.store import StudyStore, publish, published_bits, published_seeds, read_published
+from hte_utils.study.store import StudyStore
 from hte_utils.study.verify import Verification, verify
 
 TINY = Scenario("tiny", "tiny", n_patients=200, population_size=200)
@@ -34,9 +35,8 @@ def results(store: StudyStore) -> pd.DataFrame:
 
 
 def check(store: StudyStore, results: pd.DataFrame, method: str, **more: object) -> Verification:
-    return verify(
-        results, dict.fromkeys(store.cells(), 3), SCENARIOS, {method: CHOSEN[method]}, **({"replicates": 100} | more)
-    )
+    options = {"replicates": 100, "results": results} | more
+    return verify(store, SCENARIOS, {method: CHOSEN[method]}, **options)
 
 
 def moved(results: pd.DataFrame, method: str, column: str, by: float, population: str = "trial") -> pd.DataFrame:
@@ -107,14 +107,14 @@ def test_another_seed_and_a_swapped_method_are_found(store: StudyStore, results:
     assert len(check(store, swapped, "noisy").failures) > 100
 
 
-def test_a_published_copy_is_proved_to_its_bits(store: StudyStore, tmp_path: Path) -> None:
-    publish(store, tmp_path, bits=12)
-    seeds, bits, stored = published_seeds(tmp_path), published_bits(tmp_path), read_published(tmp_path)
-    found = verify(stored, seeds, SCENARIOS, CHOSEN, replicates=100, bits=bits)
+def test_a_copy_is_proved_to_its_bits(store: StudyStore, tmp_path: Path) -> None:
+    store.copy(tmp_path, bits=12, measures=MEASURES, of_profiles=MEASURES)
+    copy = StudyStore(tmp_path)
+    found = verify(copy, SCENARIOS, CHOSEN, replicates=100)
     assert found.passed
     assert (found.checked["equal"] == found.checked["values"]).all()
-    changed = moved(stored, "risk-by-arm", "rd_rmse", 0.1)
-    assert not verify(changed, seeds, SCENARIOS, CHOSEN, replicates=100, bits=bits).passed
+    changed = moved(copy.read(), "risk-by-arm", "rd_rmse", 0.1)
+    assert not verify(copy, SCENARIOS, CHOSEN, replicates=100, results=changed).passed
 
 
 def test_chains_are_not_chosen(store: StudyStore, results: pd.DataFrame) -> None:
@@ -130,13 +130,16 @@ def test_the_choice_is_fresh_unless_seeded(store: StudyStore, results: pd.DataFr
     assert len({chosen(None) for _ in range(6)}) > 1
 
 
-def test_another_setting_and_another_study_s_seed_are_found(store: StudyStore, results: pd.DataFrame) -> None:
-    seeds = dict.fromkeys(store.cells(), 3)
+def test_another_setting_and_another_study_s_seed_are_found(
+    store: StudyStore, results: pd.DataFrame, tmp_path: Path
+) -> None:
     louder = {"noisy": replace(METHODS["noisy"], noise=0.03)}
-    assert not verify(results, seeds, SCENARIOS, louder, replicates=2).passed
-    assert not verify(results, dict.fromkeys(seeds, 4), SCENARIOS, {"noisy": CHOSEN["noisy"]}, replicates=2).passed
+    assert not verify(store, SCENARIOS, louder, replicates=2, results=results).passed
+    other = StudyStore(tmp_path)
+    run_here([TINY], [CHOSEN["noisy"]], 1, 4, other)
+    assert not verify(other, SCENARIOS, {"noisy": CHOSEN["noisy"]}, replicates=2, results=results).passed
 
 
-def test_nothing_to_check_is_an_error(store: StudyStore, results: pd.DataFrame) -> None:
+def test_nothing_to_check_is_an_error(store: StudyStore) -> None:
     with pytest.raises(ValueError, match="no results of these scenarios and methods"):
-        verify(results, {}, {}, CHOSEN)
+        verify(store, {}, CHOSEN)

@@ -15,7 +15,7 @@ import pandas as pd
 
 from hte_utils.effects.strata import quantile_groups
 from hte_utils.ledger.entries import Reproduced
-from hte_utils.methods.measures import PatientTruth, measure
+from hte_utils.methods.measures import PER_THOUSAND, POINTS, PatientTruth, measure
 from hte_utils.methods.registry import METHODS, named_child
 from hte_utils.trial import EffectScale
 
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from hte_utils.methods.estimates import EffectEstimates, MethodResult
     from hte_utils.trial import TrialTruth
 
-POINTS: Final = 100.0
-"""Percentage points of a risk difference of 1."""
-PER_THOUSAND: Final = 1000.0
 TRUTH: Final = "truth"
 _ACCURACY: Final = {
     "correlation": ("rd_correlation", 1.0),

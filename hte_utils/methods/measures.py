@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from hte_utils.methods.estimates import EffectEstimates, IntervalEstimate
     from hte_utils.model.checks import FloatArray
 
+POINTS: Final = 100.0
+"""Percentage points of a probability of 1."""
+PER_THOUSAND: Final = 1000.0
+
 _INDIVIDUAL: Final = {
     "bias": "mean over patients of estimated minus true effect; positive: harm overstated",
     "rmse": "root mean squared error over patients",

@@ -1,13 +1,12 @@
 """A simulation study that can be stopped, continued, spread over machines and proved: ADEMP as code.
 
-    scenarios            the data-generating mechanisms, as frozen records
-    generate             trials, the independent population, profile patients, each with its truth
-    replicate, measures  one replicate: a pure function of scenario, methods and seed
-    run                  what is missing is computed, on Dask, and stored
-    store                results on disk, what they are results of, and their small copy in the repository
-    verify               the proof of stored replicates by running some again
-    plan, protocol       the study that the book reports: what is run, and its protocol as tables
-    summary, findings    performance with Monte Carlo errors; what the study says, as the tables behind the figures
+    scenarios               the data-generating mechanisms, as frozen records
+    generate                trials, the independent population, profile patients, each with its truth
+    replicate               one replicate: a pure function of scenario, methods and seed
+    run, store              what is missing is computed, on Dask, and stored with what made it
+    verify                  the proof of stored replicates by running some again
+    plan                    the study that the book reports: what is run, and its protocol as tables
+    performance, findings   performance with Monte Carlo errors; what the study says, as the tables behind the figures
 
 The event is major bleeding: positive effects are harm. ``python -m hte_utils.study --help`` is the command line.
 """

@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING
 from hte_utils.ledger.report import speak_everywhere
 from hte_utils.study.run import BLOCK_SIZE, OtherCodeError, WorkersLostError, run_study, study_client
 from hte_utils.study.scenarios import SCENARIOS
-from hte_utils.study.store import StudyStore, published_bits, published_seeds, read_published
-from hte_utils.study.verify import EXACT_BITS, verify
+from hte_utils.study.store import StudyStore
+from hte_utils.study.verify import verify
 
 if TYPE_CHECKING:
     from hte_utils.methods.estimates import Method
@@ -65,8 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     block = "replicates that are computed before they are stored: what a stop can lose (default: %(default)s)"
     add("--block-size", type=_at_least(1), default=BLOCK_SIZE, metavar="N", help=block)
     add = commands.add_parser("verify", help="run stored replicates again and compare every value").add_argument
-    add("--store", type=Path, metavar="DIR", help="where the results are")
-    add("--published", type=Path, metavar="DIR", help="or where a published copy of them is")
+    add("--store", type=Path, metavar="DIR", required=True, help="where the results are, or a copy of them")
     add("--replicates", type=_at_least(1), default=5, metavar="N", help="how many (default: %(default)s)")
     add("--methods", nargs="+", default=["all"], metavar="NAME", help="only these methods (default: all)")
     for command in commands.choices.values():
@@ -103,15 +102,7 @@ def _run(options: argparse.Namespace) -> int:
 
 def _verify(options: argparse.Namespace) -> int:
     methods = _selected(options.methods_from, options.methods)
-    if (copy := options.published) is not None:
-        stored, seeds, bits = read_published(copy), published_seeds(copy), published_bits(copy)
-    elif options.store is not None:
-        store = StudyStore(options.store)
-        seeds = {cell: store.made(*cell)[0]["definition"]["seed"] for cell in store.cells()}
-        stored, bits = store.read(), EXACT_BITS
-    else:
-        raise ValueError("say where the results are: --store or --published")
-    found = verify(stored, seeds, SCENARIOS, methods, replicates=options.replicates, bits=bits)
+    found = verify(StudyStore(options.store), SCENARIOS, methods, replicates=options.replicates)
     sys.stdout.write(f"{found.checked.to_string(index=False)}\n{found.proof().to_text()}\n")
     return 0 if found.passed else 1
 

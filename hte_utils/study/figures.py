@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from itertools import cycle
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from hte_utils.methods import METHODS
 from hte_utils.study.findings import TABLE_7, ZipPlot, rows_at
+from hte_utils.study.performance import Z
 from hte_utils.study.replicate import POPULATION, TRIAL
 from hte_utils.study.scenarios import PAPER_DESIGN, SCENARIOS
 from hte_utils.style import (
@@ -22,13 +23,13 @@ from hte_utils.style import (
     SKY,
     VERMILION,
     canvas,
+    dots_with_intervals,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import pandas as pd
-    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -85,7 +86,7 @@ _FIXED_RULE: Final = (PAPER_COLOUR, "_", "none")
 def paper_among_trials(trials: Mapping[str, pd.DataFrame], positions: Mapping[str, pd.DataFrame]) -> Figure:
     """Histograms of Table 7's metrics over trials, a row for each way to compute them, with the paper's value.
 
-    By the row's label: results of one method in the paper's design (`findings.of_trial`), and what
+    By the row's label: results of one method in the paper's design (`of_trial`), and what
     `findings.paper_among_trials` says of them.
     """
     with canvas(len(TABLE_7), len(trials), height=2.1 * len(trials), width=9.2, sharex="col") as drawn:
@@ -115,40 +116,56 @@ def _histogram(axis: Axes, values: pd.Series, position: pd.Series, bins: Sequenc
 def performance(table: pd.DataFrame, measures: Sequence[str]) -> Figure:
     """Performance of every method in one scenario, in the trial's own patients and in new ones: a panel a measure.
 
-    `table` is of one scenario, from `findings.performance`: index ``method, population, measure``.
+    `table` is of one scenario, from `performance.performance`: index ``method, population, measure``.
     """
     names = [name for name in METHODS if name in table.index.get_level_values("method")]
     columns = (len(measures) + 1) // 2
     with canvas(columns, 2, width=9.2, height=7.2, sharey=True) as drawn:
         for axis, measure in zip(drawn.axes, measures, strict=False):
-            _method_dots(axis, rows_at(table, "measure", measure), names, measure)
+            _ideal(axis, measure)
+            for place, (label, colour, marker, shift) in _PLACES.items():
+                here = rows_at(rows_at(table, "measure", measure), "population", place).reindex(names)
+                style = {"fmt": marker, "color": colour, "linewidth": 1.2, "label": label}
+                _method_dots(axis, here, "mean", style, shift)
+            axis.set_xlabel(MEASURES[measure][0])
+            if measure in _LIMITS:
+                axis.set_xlim(_LIMITS[measure])
         for axis in drawn.axes[len(measures) :]:
             axis.set_visible(False)
-        for axis in drawn.axes[::columns]:
-            axis.set_yticks(np.arange(len(names)), [METHODS[name].label for name in names])
-        drawn.axis.invert_yaxis()
+        _name_methods(drawn.axes[::columns], names)
         drawn.figure.legend(*drawn.axis.get_legend_handles_labels(), loc="outside upper right", ncols=2)
     return drawn.figure
 
 
-def _method_dots(axis: Axes, table: pd.DataFrame, names: Sequence[str], measure: str) -> None:
-    _ideal(axis, measure)
-    for place, (label, colour, marker, shift) in _PLACES.items():
-        here = rows_at(table, "population", place).reindex(list(names))
-        axis.errorbar(
-            here["mean"],
-            np.arange(len(names)) - shift,
-            xerr=1.96 * here["mcse"].fillna(0.0),
-            fmt=marker,
-            color=colour,
-            markersize=4,
-            linewidth=1.2,
-            label=label,
-        )
-    axis.set_xlabel(MEASURES[measure][0])
-    if measure in _LIMITS:
-        axis.set_xlim(_LIMITS[measure])
+def differences(table: pd.DataFrame, measures: Sequence[str], reference: str) -> Figure:
+    """Paired differences to a reference method in new patients, with 95 % Monte Carlo intervals: a panel a measure.
+
+    `table` is of one scenario, from `paired_differences`: index ``method, population, measure``; `reference` is the
+    label of the method that is subtracted.
+    """
+    here = rows_at(table, "population", POPULATION)
+    names = [name for name in METHODS if name in here.index.get_level_values("method")]
+    with canvas(len(measures), width=9.2, height=3.9, sharey=True) as drawn:
+        for axis, measure in zip(drawn.axes, measures, strict=True):
+            axis.axvline(0.0, color="black", linewidth=0.8, linestyle=":")
+            _method_dots(axis, rows_at(here, "measure", measure).reindex(names), "difference", {"color": BLUE})
+            axis.set_xlabel(MEASURES[measure][0], fontsize=8)
+        _name_methods(drawn.axes[:1], names)
+        drawn.figure.supxlabel(f"method minus {reference}, same trials", fontsize=9)
+    return drawn.figure
+
+
+def _method_dots(axis: Axes, rows: pd.DataFrame, value: str, style: Mapping[str, Any], shift: float = 0.0) -> None:
+    reach = Z * rows["mcse"].fillna(0.0)
+    interval = (rows[value], rows[value] - reach, rows[value] + reach)
+    dots_with_intervals(axis, np.arange(len(rows)) - shift, interval, {"capsize": 0, **style}, across=True)
     axis.grid(axis="y", color="0.92")
+
+
+def _name_methods(axes: Sequence[Axes], names: Sequence[str]) -> None:
+    for axis in axes:
+        axis.set_yticks(np.arange(len(names)), [METHODS[name].label for name in names])
+    axes[0].invert_yaxis()
 
 
 def _ideal(axis: Axes, measure: str, *, horizontal: bool = False) -> None:
@@ -156,36 +173,13 @@ def _ideal(axis: Axes, measure: str, *, horizontal: bool = False) -> None:
     draw(MEASURES[measure][1], color="black", linewidth=0.8, linestyle=":")
 
 
-def differences(table: pd.DataFrame, measures: Sequence[str], reference: str) -> Figure:
-    """Paired differences to a reference method in new patients, with 95 % Monte Carlo intervals: a panel a measure.
-
-    `table` is of one scenario, from `findings.against`: index ``method, population, measure``; `reference` is the label
-    of the method that is subtracted.
-    """
-    here = rows_at(table, "population", POPULATION)
-    names = [name for name in METHODS if name in here.index.get_level_values("method")]
-    with canvas(len(measures), width=9.2, height=3.9, sharey=True) as drawn:
-        for axis, measure in zip(drawn.axes, measures, strict=True):
-            rows = rows_at(here, "measure", measure).reindex(names)
-            axis.axvline(0.0, color="black", linewidth=0.8, linestyle=":")
-            axis.errorbar(
-                rows["difference"], np.arange(len(names)), xerr=1.96 * rows["mcse"], fmt="o", color=BLUE, markersize=4
-            )
-            axis.set_xlabel(MEASURES[measure][0], fontsize=8)
-            axis.grid(axis="y", color="0.92")
-        drawn.axis.set_yticks(np.arange(len(names)), [METHODS[name].label for name in names])
-        drawn.axis.invert_yaxis()
-        drawn.figure.supxlabel(f"method minus {reference}, same trials", fontsize=9)
-    return drawn.figure
-
-
 def scenarios(
     table: pd.DataFrame, measures: Sequence[str], groups: Mapping[str, Mapping[str, str]], methods: Sequence[str]
 ) -> Figure:
     """Small multiples: a row for each measure, a column for each group of scenarios, a line for each method.
 
-    `table` is from `findings.performance`, of new patients: index ``scenario, method, measure``; further "methods" such
-    as fixed rules may be among them. `groups`: title to names of scenarios and what they are called there
+    `table` is from `performance.performance`, of new patients: index ``scenario, method, measure``; further "methods"
+    such as fixed rules may be among them. `groups`: title to names of scenarios and what they are called there
     (`SCENARIO_GROUPS`). Slopes with a Monte Carlo error (1.96 SE) above 1 are left out.
     """
     with canvas(
@@ -199,7 +193,7 @@ def scenarios(
             _ideal(axis, measure, horizontal=True)
             here = rows_at(table, "measure", measure)
             if measure == "rd_slope":
-                here = here[1.96 * here["mcse"] < _VAGUE]
+                here = here[Z * here["mcse"] < _VAGUE]
             _method_lines(axis, here, names, methods)
             if place % len(groups) == 0:
                 axis.set_ylabel(MEASURES[measure][0], fontsize=8)
@@ -207,10 +201,8 @@ def scenarios(
             axis.set_title(title, fontsize=9)
         for axis, called in zip(drawn.axes[-len(groups) :], groups.values(), strict=True):
             axis.set_xticks(np.arange(len(called)), list(called.values()), rotation=40, ha="right", fontsize=7)
-        legend: dict[str, Artist] = {}
-        for axis in drawn.axes:
-            for handle, label in zip(*axis.get_legend_handles_labels(), strict=True):
-                legend.setdefault(label, handle)
+        found = (zip(*axis.get_legend_handles_labels(), strict=True) for axis in drawn.axes)
+        legend = {label: handle for pairs in found for handle, label in pairs}
         drawn.figure.legend(list(legend.values()), list(legend), loc="outside upper center", ncols=3)
     return drawn.figure
 
@@ -223,17 +215,21 @@ def _method_lines(axis: Axes, table: pd.DataFrame, scenarios: Sequence[str], met
         if name not in table.index.get_level_values("method"):
             continue
         here = rows_at(table, "method", name).reindex(list(scenarios))
-        axis.errorbar(
+        reach = Z * here["mcse"].fillna(0.0)
+        dots_with_intervals(
+            axis,
             np.arange(len(scenarios)) + shift,
-            here["mean"],
-            yerr=1.96 * here["mcse"].fillna(0.0),
-            color=colour,
-            marker=marker,
-            linestyle=line if ordered else "none",  # other effects have no order
-            linewidth=1.0,
-            elinewidth=1.0,
-            markersize=3.5 if name in METHODS else 8,
-            label=METHODS[name].label if name in METHODS else name,
+            (here["mean"], here["mean"] - reach, here["mean"] + reach),
+            {
+                "fmt": marker,
+                "color": colour,
+                "linestyle": line if ordered else "none",  # other effects have no order
+                "linewidth": 1.0,
+                "elinewidth": 1.0,
+                "capsize": 0,
+                "markersize": 3.5 if name in METHODS else 8,
+                "label": METHODS[name].label if name in METHODS else name,
+            },
         )
 
 
@@ -250,16 +246,10 @@ def zip_plots(plots: Mapping[str, ZipPlot], reaches: Sequence[float], xlabel: st
             step = max(1, plot.centile.size // _SHOWN_INTERVALS)
             some = np.arange(0, plot.centile.size, step)
             for covers, colour in ((True, SKY), (False, VERMILION)):
-                rows_here = some[plot.covers[some] == covers]
+                here = some[plot.covers[some] == covers]
+                lower, upper = plot.lower[here].clip(-reach, reach), plot.upper[here].clip(-reach, reach)
                 label = "holds the truth" if covers else "misses it"
-                axis.hlines(
-                    plot.centile[rows_here],
-                    plot.lower[rows_here].clip(-reach, reach),
-                    plot.upper[rows_here].clip(-reach, reach),
-                    color=colour,
-                    linewidth=0.7,
-                    label=label,
-                )
+                axis.hlines(plot.centile[here], lower, upper, color=colour, linewidth=0.7, label=label)
             axis.axvline(0.0, color=BLACK, linewidth=0.8)
             axis.axhline(MEASURES["rd_coverage"][1], color=BLACK, linewidth=0.8, linestyle=":")
             axis.set_title(f"{title}\n{plot.coverage:.1f} % ± {plot.mcse:.1f}", fontsize=8)

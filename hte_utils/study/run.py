@@ -15,9 +15,9 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
-from itertools import zip_longest
+from itertools import batched, zip_longest
 from typing import TYPE_CHECKING, Any, Final
 
 import dask
@@ -31,6 +31,7 @@ from hte_utils.study.replicate import died_rows, replicate, replicate_seed
 from hte_utils.study.store import Record, StudyStore, definition_of, this_run, to_table
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow as pa
 
     from hte_utils.methods.estimates import Method
@@ -75,13 +76,25 @@ class StudyReport:
 
 
 @dataclass(frozen=True, slots=True)
-class _Block:
+class Block:
     """Some replicates of one scenario with one method, under the study's seed."""
 
     scenario: Scenario
     method: Method
     seed: int
     replicates: tuple[int, ...]
+
+    def definition(self) -> Record:
+        """What decides its results."""
+        return definition_of(self.scenario, self.method, self.seed)
+
+    def digest(self) -> str:
+        """A digest of that."""
+        return hashlib.sha256(json.dumps(self.definition(), sort_keys=True).encode()).hexdigest()
+
+    def seed_of(self, number: int) -> np.random.SeedSequence:
+        """A replicate's own seed."""
+        return replicate_seed(self.seed, self.scenario.name, number)
 
 
 @contextmanager
@@ -102,7 +115,13 @@ def study_client(workers: int | None = None, address: str | None = None, *, proc
 
     """
     if address is not None:
-        with _connected(address) as client:
+        try:
+            connected = Client(address, set_as_default=False)
+        except (OSError, ValueError) as error:
+            raise ConnectionError(
+                f"no Dask scheduler answers at {address}; start one with 'dask scheduler', or correct the address"
+            ) from error
+        with connected as client:
             yield client
         return
     with (
@@ -118,15 +137,6 @@ def study_client(workers: int | None = None, address: str | None = None, *, proc
     ):
         client.register_worker_callbacks(setup=_ignore_interrupts)
         yield client
-
-
-def _connected(address: str) -> Client:
-    try:
-        return Client(address, set_as_default=False)
-    except (OSError, ValueError) as error:
-        raise ConnectionError(
-            f"no Dask scheduler answers at {address}; start one with 'dask scheduler', or correct the address"
-        ) from error
 
 
 def run_study(
@@ -165,7 +175,7 @@ def run_study(
         if len({each.name for each in named}) < len(named):
             raise ValueError(f"scenarios and methods need different names; got {[each.name for each in named]}")
     plans = [
-        _missing(_Block(scenario, method, seed, tuple(range(replicates))), block_size, store)
+        _missing(Block(scenario, method, seed, tuple(range(replicates))), block_size, store)
         for scenario in scenarios
         for method in methods
     ]
@@ -176,22 +186,21 @@ def run_study(
     if not blocks:
         return StudyReport(0, found, 0)
     silent = not (sys.stderr.isatty() if progress is None else progress)
-    with tqdm(total=wanted, unit="run", smoothing=0.05, disable=silent, dynamic_ncols=True) as bar:
-        if client is not None:
-            return StudyReport(wanted, found, _compute_all(client, blocks, store, bar))
-        with study_client() as own:
-            return StudyReport(wanted, found, _compute_all(own, blocks, store, bar))
+    with (
+        tqdm(total=wanted, unit="run", smoothing=0.05, disable=silent, dynamic_ncols=True) as bar,
+        study_client() if client is None else nullcontext(client) as connected,
+    ):
+        return StudyReport(wanted, found, _compute_all(connected, blocks, store, bar))
 
 
-def _missing(everything: _Block, size: int, store: StudyStore) -> list[_Block]:
+def _missing(everything: Block, size: int, store: StudyStore) -> list[Block]:
     """Put what the store lacks of a cell into blocks."""
-    done = store.done(_definition(everything))
+    done = store.done(everything.definition())
     lacking = [number for number in everything.replicates if number not in done]
-    starts = range(0, len(lacking), size)
-    return [replace(everything, replicates=tuple(lacking[start : start + size])) for start in starts]
+    return [replace(everything, replicates=numbers) for numbers in batched(lacking, size)]
 
 
-def _compute_all(client: Client, blocks: Sequence[_Block], store: StudyStore, bar: Any) -> int:
+def _compute_all(client: Client, blocks: Sequence[Block], store: StudyStore, bar: Any) -> int:
     """Compute and store the blocks; returns how many runs failed."""
     run, failed = this_run(), 0
     under_way = {_submitted(client, block, -place): block for place, block in enumerate(blocks)}
@@ -207,55 +216,40 @@ def _compute_all(client: Client, blocks: Sequence[_Block], store: StudyStore, ba
                     under_way[again := _submitted(client, single, 0)] = single
                     waiting.add(again)
                 continue
-            part = _died(block, death)
+            (number,) = block.replicates
+            message = f"the process that ran it died {death.allowed_failures + 1} times"
+            rows = died_rows(block.method, block.seed_of(number), message)
+            part = to_table(block.scenario.name, ((number, row) for row in rows))
         except (CancelledError, CommClosedError) as error:
             raise WorkersLostError(
                 "the Dask scheduler is gone. What was finished is stored; start the cluster and run the same command "
                 "again for the rest"
             ) from error
-        store.write(_definition(block), run, part)
+        store.write(block.definition(), run, part)
         errors = zip(part["replicate"].to_pylist(), part["error"].to_pylist(), strict=True)
         failed += len({number for number, error in errors if error})
         bar.update(len(block.replicates))
     return failed
 
 
-def _submitted(client: Client, block: _Block, priority: int) -> Any:
-    return client.submit(compute, block, _digest(block), pure=False, priority=priority)
+def _submitted(client: Client, block: Block, priority: int) -> Any:
+    return client.submit(compute, block, block.digest(), pure=False, priority=priority)
 
 
-def compute(block: _Block, digest: str) -> pa.Table:
+def compute(block: Block, digest: str) -> pa.Table:
     """Compute a block in a worker, on one thread: workers are as many as processors."""
-    if _digest(block) != digest:
+    if block.digest() != digest:
         raise OtherCodeError(
             f"the code or libraries of this worker are not those of the process that started the study (method "
             f"{block.method.name!r}): install the same version on every worker, and do not edit code during a study"
         )
     with threadpool_limits(limits=1):
-        return to_table(
+        rows = (
             (number, row)
             for number in block.replicates
-            for row in replicate(block.scenario, (block.method,), _seed(block, number))
+            for row in replicate(block.scenario, (block.method,), block.seed_of(number))
         )
-
-
-def _died(block: _Block, death: KilledWorker) -> pa.Table:
-    """The results of a single replicate whose process died each time."""
-    (number,) = block.replicates
-    message = f"the process that ran it died {death.allowed_failures + 1} times"
-    return to_table((number, row) for row in died_rows(block.method, _seed(block, number), message))
-
-
-def _seed(block: _Block, number: int) -> Any:
-    return replicate_seed(block.seed, block.scenario.name, number)
-
-
-def _definition(block: _Block) -> Record:
-    return definition_of(block.scenario, block.method, block.seed)
-
-
-def _digest(block: _Block) -> str:
-    return hashlib.sha256(json.dumps(_definition(block), sort_keys=True).encode()).hexdigest()
+        return to_table(block.scenario.name, rows)
 
 
 def _ignore_interrupts() -> None:

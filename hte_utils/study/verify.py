@@ -3,7 +3,7 @@
 Not bit for bit: processors, numbers of threads and versions of BLAS add up in other orders. How far a value may lie
 from the stored one is derived from how it was made:
 
-- *rounding of the copy*: a copy with b bits of each number is off by 2^-b of the value at most;
+- *rounding of a copy*: with b bits of each number it is off by 2^-b of the value at most;
 - *rounding of the arithmetic*, carried through: `ROUNDING` of the value's own scale (the larger of its size and its
   standard deviation over replicates). Double precision has 1e-16, and the linear algebra here loses eight digits at
   the worst; all that a method computes directly (`RegisteredMethod.exact`) must agree to this;
@@ -17,11 +17,10 @@ Runs that fell back to NUTS are not chosen: its chains are another sample after 
 
 from __future__ import annotations
 
-import math
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pandas as pd
@@ -29,17 +28,16 @@ from threadpoolctl import threadpool_limits
 
 from hte_utils.ledger.report import Proof
 from hte_utils.methods.measures import MEASURES
-from hte_utils.study.replicate import NUTS_FALLBACK, replicate, replicate_seed
-from hte_utils.study.store import CELL_KEY, KEYS, is_profile, rounded
+from hte_utils.study.replicate import NUTS_FALLBACK, POPULATION, TRIAL, replicate, replicate_seed
+from hte_utils.study.store import CELL, KEYS, is_profile, rounded
 
 if TYPE_CHECKING:
     from hte_utils.methods.estimates import Method
     from hte_utils.study.scenarios import Scenario
+    from hte_utils.study.store import StudyStore
 
 ROUNDING: Final = 1e-6
 SHARE_OF_SD: Final = 0.05
-_FEWEST_FOR_SHARES: Final = 20  # in a population of one patient, one patient is everything
-EXACT_BITS: Final = 53
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,8 +51,8 @@ class Verification:
         ``equal`` (how many of them are the stored number to its last bit), ``largest`` (difference of the others, as a
         share of what is allowed).
     failures
-        One row for each value that is further away than allowed: ``scenario``, ``method``, ``replicate``,
-        ``population``, ``column``, ``stored``, ``again``, ``allowed``.
+        One row for each value that is further away than allowed: `KEYS`, ``column``, ``stored``, ``again``,
+        ``allowed``.
     """
 
     checked: pd.DataFrame
@@ -80,47 +78,47 @@ class Verification:
 
 
 def verify(
-    stored: pd.DataFrame,
-    seeds: Mapping[tuple[str, str], int],
+    store: StudyStore,
     scenarios: Mapping[str, Scenario],
     methods: Mapping[str, Method],
     *,
     replicates: int = 5,
     seed: int | None = None,
-    bits: int = EXACT_BITS,
+    results: pd.DataFrame | None = None,
 ) -> Verification:
     """Run some stored replicates again and compare.
 
     Parameters
     ----------
-    stored, bits
-        Results, from a store or from a published copy, and how many bits of each number they keep.
-    seeds
-        The study's seed behind each cell, by scenario and method.
+    store, results
+        A study's store or a copy; and what it holds, if that was read already.
     scenarios, methods
-        By name. Cells of others are left alone, so that slow methods can be.
+        By name. What is stored of others is left alone, so that slow methods can be.
     replicates
         How many to run again; each is one replicate of one scenario with one method, chosen with equal probability.
     seed
         Of that choice; None chooses anew each time.
     """
+    stored = store.read() if results is None else results
+    seeds, bits = store.seeds(), store.bits()
     drawn_by = secrets.randbelow(2**32) if seed is None else seed
     checked, failures = [], []
-    for scenario, method, number in _choose(stored, scenarios, methods, replicates, drawn_by):
+    for key in _choose(stored, scenarios, methods, replicates, drawn_by):
+        scenario, method, number = key
         with threadpool_limits(limits=1):  # as a study does
             own = replicate_seed(seeds[scenario, method], scenario, number)
-            rows = replicate(scenarios[scenario], (methods[method],), own)
+            again = pd.DataFrame(replicate(scenarios[scenario], (methods[method],), own)).set_index("population")
         cell = stored[(stored["scenario"] == scenario) & (stored["method"] == method)]
         exact = getattr(methods[method], "exact", False)
-        again = pd.DataFrame(rows).set_index("population")
-        compared = _compared(cell, number, again, scenarios[scenario], exact=exact, bits=bits)
-        key = {"scenario": scenario, "method": method, "replicate": number}
-        ratios = np.array([row["ratio"] for row in compared])
-        counts = {"values": ratios.size, "equal": int((ratios == 0.0).sum()), "largest": float(ratios.max())}
-        checked.append(key | counts)
-        failures += [key | row for row in compared if not row["ratio"] <= 1.0]
-    columns = [*KEYS, "column", "stored", "again", "allowed"]
-    return Verification(pd.DataFrame(checked), pd.DataFrame(failures, columns=columns), drawn_by)
+        found = _compared(cell, number, again, scenarios[scenario], exact=exact, bits=bits)
+        found = found.assign(scenario=scenario, method=method, replicate=number)
+        checked.append((*key, len(found), int((found["ratio"] == 0.0).sum()), found["ratio"].max()))
+        failures.append(found[~(found["ratio"] <= 1.0)])
+    return Verification(
+        pd.DataFrame(checked, columns=[*CELL, "replicate", "values", "equal", "largest"]),
+        pd.concat(failures, ignore_index=True)[[*KEYS, "column", "stored", "again", "allowed"]],
+        drawn_by,
+    )
 
 
 def _choose(
@@ -128,8 +126,8 @@ def _choose(
 ) -> list[tuple[str, str, int]]:
     """Choose runs at random, each with equal probability and at most once; in the order in which they are stored."""
     known = stored["scenario"].isin(list(scenarios)) & stored["method"].isin(list(methods))
-    chained = stored.loc[stored["flags"].str.contains(NUTS_FALLBACK), [*CELL_KEY, "replicate"]].drop_duplicates()
-    runs = stored.loc[known, [*CELL_KEY, "replicate"]].drop_duplicates().astype({"scenario": str, "method": str})
+    chained = stored.loc[stored["flags"].str.contains(NUTS_FALLBACK), [*CELL, "replicate"]].drop_duplicates()
+    runs = stored.loc[known, [*CELL, "replicate"]].drop_duplicates().astype({"scenario": str, "method": str})
     excluded = set(chained.itertuples(index=False, name=None))
     listed = [(s, m, int(r)) for s, m, r in runs.itertuples(index=False) if (s, m, r) not in excluded]
     if not listed:
@@ -140,38 +138,37 @@ def _choose(
 
 def _compared(
     cell: pd.DataFrame, number: int, fresh: pd.DataFrame, scenario: Scenario, *, exact: bool, bits: int
-) -> list[dict[str, Any]]:
+) -> pd.DataFrame:
     """Every value that is kept of a replicate beside the one found now; `ratio` is distance over allowed distance."""
-    patients = {"trial": scenario.n_patients, "population": scenario.population_size}
-    found: list[dict[str, Any]] = []
-    by_population = dict(tuple(cell.groupby("population", observed=True)))
-    for row in cell[cell["replicate"] == number].to_dict("records"):
-        where = str(row["population"])
-        for name in ("error", "flags"):
-            ratio = 0.0 if row[name] == fresh.loc[where, name] else math.inf
-            found.append(_row(where, name, row[name], fresh.loc[where, name], 0.0, ratio))
-        sds = by_population[row["population"]][[name for name in MEASURES if name in row]].std()
-        for name in sds.index:
-            before, now = float(row[name]), float(fresh.loc[where, name])
-            if math.isnan(before) and is_profile(where):
-                continue  # not kept
-            allowed = _allowed(name, before, float(sds[name]), patients.get(where, 1), exact=exact, bits=bits)
-            same = before == float(rounded(np.asarray(now), bits)) or (math.isnan(before) and math.isnan(now))
-            distance = abs(now - before)
-            ratio = 0.0 if same else (distance / allowed if allowed > 0.0 and math.isfinite(distance) else math.inf)
-            found.append(_row(where, name, before, now, allowed, ratio))
-    return found
+    cell = cell.astype({"population": str})
+    stored = cell[cell["replicate"] == number].set_index("population")
+    again = fresh.loc[stored.index]
+    texts = _beside({"stored": stored[["error", "flags"]], "again": again[["error", "flags"]]})
+    texts = texts.assign(allowed=0.0, ratio=np.where(texts["stored"] == texts["again"], 0.0, np.inf))
+    names = [name for name in MEASURES if name in cell]
+    spread = cell.groupby("population")[names].std().loc[stored.index]
+    found = _beside({"stored": stored[names], "again": again[names], "spread": spread})
+    found = found[~(found["stored"].isna() & is_profile(found["population"]))]  # a copy does not keep them
+    allowed = _allowed(found, scenario, exact=exact, bits=bits)
+    distance = (found["again"] - found["stored"]).abs()
+    ratio = (distance / allowed).where(np.isfinite(distance) & (allowed > 0.0), np.inf)
+    missing = found["stored"].isna() & found["again"].isna()
+    equal = missing | (found["stored"] == rounded(found["again"].to_numpy(), bits))
+    return pd.concat([texts, found.assign(allowed=allowed, ratio=ratio.mask(equal, 0.0))], ignore_index=True)
 
 
-def _allowed(name: str, value: float, sd: float, n_patients: int, *, exact: bool, bits: int) -> float:
-    """How far a value may lie from the stored one; the module's docstring says why."""
-    spread = sd if math.isfinite(sd) else 0.0
-    size = abs(value) if math.isfinite(value) else 0.0
-    arithmetic = ROUNDING * max(size, spread) if exact else max(ROUNDING * size, SHARE_OF_SD * spread)
-    is_share = name.endswith("coverage") or name == "treated_share"
-    one_patient = 1.0 / n_patients if is_share and n_patients >= _FEWEST_FOR_SHARES else 0.0
-    return 2.0**-bits * size + max(arithmetic, one_patient)
+def _beside(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Make long tables of wide ones, populations by columns, and put them side by side."""
+    long = {name: table.rename_axis(columns="column").stack() for name, table in tables.items()}  # noqa: PD013
+    return pd.DataFrame(long).reset_index()
 
 
-def _row(where: str, name: str, before: Any, now: Any, allowed: float, ratio: float) -> dict[str, Any]:
-    return {"population": where, "column": name, "stored": before, "again": now, "allowed": allowed, "ratio": ratio}
+def _allowed(found: pd.DataFrame, scenario: Scenario, *, exact: bool, bits: int) -> pd.Series[float]:
+    """How far values may lie from the stored ones; the module's docstring says why."""
+    size, spread = (found[name].abs().where(np.isfinite(found[name]), 0.0) for name in ("stored", "spread"))
+    arithmetic = ROUNDING * np.maximum(size, spread) if exact else np.maximum(ROUNDING * size, SHARE_OF_SD * spread)
+    patients = found["population"].map({TRIAL: scenario.n_patients, POPULATION: scenario.population_size})
+    is_share = found["column"].str.endswith("coverage") | (found["column"] == "treated_share")
+    one_patient = (1.0 / patients).where(is_share).fillna(0.0)
+    allowed: pd.Series[float] = 2.0**-bits * size + np.maximum(arithmetic, one_patient)
+    return allowed

@@ -1,4 +1,4 @@
-"""Summaries over replicates, against formulas written out, the jackknife, and repeated simulation."""
+"""Performance against formulas written out, the jackknife and repeated simulation; comparisons and their words."""
 
 from __future__ import annotations
 
@@ -7,16 +7,26 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from study_results import results as made_up
 
 from hte_utils.methods.measures import MEASURES
+from hte_utils.study.generate import population
 from hte_utils.study.performance import (
     average_effect_performance,
+    common_trials,
+    compare,
+    compare_with_fixed_rule,
     failures,
-    mean_measures,
+    fixed_rules,
+    in_words,
     paired_differences,
+    performance,
     share_error,
+    share_of_gain,
 )
+from hte_utils.study.scenarios import SCENARIOS
 
 
 def results(n: int = 200, seed: int = 1, half_width: float = 0.0196, truth: float = 0.01) -> pd.DataFrame:
@@ -40,18 +50,15 @@ def results(n: int = 200, seed: int = 1, half_width: float = 0.0196, truth: floa
 
 def test_the_average_effect_by_the_formulas_of_table_6() -> None:
     frame = results()
-    found = average_effect_performance(frame).loc[("s", "fair", "trial")]
+    found = average_effect_performance(frame).loc[("s", "fair", "trial")] / 100
     theta, n = frame.loc[frame["method"] == "fair", "ate_estimate"].to_numpy(), 200
     empirical = math.sqrt(((theta - theta.mean()) ** 2).sum() / (n - 1))
-    mse = ((theta - 0.01) ** 2).sum() / n
     expected = {
         "bias": (theta.mean() - 0.01, math.sqrt(((theta - theta.mean()) ** 2).sum() / (n * (n - 1)))),
         "empirical_se": (empirical, empirical / math.sqrt(2 * (n - 1))),
-        "mse": (mse, math.sqrt((((theta - 0.01) ** 2 - mse) ** 2).sum() / (n * (n - 1)))),
-        "model_se": (0.0196 / 1.959963984540054, 0.0),
-        "relative_error_of_model_se": (
-            100 * (0.0196 / 1.959963984540054 / empirical - 1),
-            100 * 0.0196 / 1.959963984540054 / empirical * math.sqrt(1 / (2 * (n - 1))),
+        "relative_se_error": (
+            0.0196 / 1.959963984540054 / empirical - 1,
+            0.0196 / 1.959963984540054 / empirical * math.sqrt(1 / (2 * (n - 1))),
         ),
     }
     for name, (value, mcse) in expected.items():
@@ -62,11 +69,10 @@ def test_the_average_effect_by_the_formulas_of_table_6() -> None:
     assert found.loc["coverage", "value"] == pytest.approx(covered)
     assert found.loc["coverage", "mcse"] == pytest.approx(math.sqrt(covered * (1 - covered) / n))
     assert found.loc["bias_eliminated_coverage", "value"] == pytest.approx(eliminated)
-    assert (found["n"] == n).all()
 
 
 def test_bias_lowers_coverage_but_not_bias_eliminated_coverage() -> None:
-    found = average_effect_performance(results(n=5000))["value"]
+    found = average_effect_performance(results(n=5000))["value"] / 100
     fair, high = (found.loc[("s", name, "trial")] for name in ("fair", "high"))
     assert fair["coverage"] == pytest.approx(0.95, abs=0.012)
     assert high["coverage"] < 0.93
@@ -93,14 +99,13 @@ def test_monte_carlo_errors_are_the_spread_of_repeated_studies() -> None:
 
 def test_means_have_the_jackknifes_error() -> None:
     frame = results(n=50)
-    found = mean_measures(frame, ["rd_bias"])
-    values = frame.loc[frame["method"] == "high", "rd_bias"].to_numpy()
+    found = performance(frame, ["rd_bias"])
+    values = 100 * frame.loc[frame["method"] == "high", "rd_bias"].to_numpy()
     left_out = np.array([np.delete(values, k).mean() for k in range(values.size)])
     jackknife = math.sqrt((values.size - 1) / values.size * ((left_out - left_out.mean()) ** 2).sum())
     row = found.loc[("s", "high", "trial", "rd_bias")]
     assert row["mean"] == pytest.approx(values.mean())
     assert row["mcse"] == pytest.approx(jackknife)
-    assert row["sd"] == pytest.approx(values.std(ddof=1))
     assert row["n"] == 50
 
 
@@ -108,7 +113,7 @@ def test_missing_and_infinite_values() -> None:
     frame = results(n=10)
     frame.loc[:3, "rd_bias"] = np.nan
     frame["lor_width"] = np.where(frame["replicate"] == 0, np.inf, 1.0)
-    found = mean_measures(frame)
+    found = performance(frame, ["rd_bias", "lor_width", "rd_rmse"])
     assert found.loc[("s", "fair", "trial", "rd_bias"), "n"] == 6
     assert found.loc[("s", "fair", "trial", "lor_width"), "mean"] == math.inf
     assert math.isnan(found.loc[("s", "fair", "trial", "lor_width"), "mcse"])
@@ -118,10 +123,10 @@ def test_missing_and_infinite_values() -> None:
 def test_pairs_take_the_common_noise_away() -> None:
     frame = results()
     found = paired_differences(frame, "fair", ["rd_bias"]).loc[("s", "high", "trial", "rd_bias")]
-    high, fair = (frame.loc[frame["method"] == name, "rd_bias"].to_numpy() for name in ("high", "fair"))
+    high, fair = (100 * frame.loc[frame["method"] == name, "rd_bias"].to_numpy() for name in ("high", "fair"))
     assert found["difference"] == pytest.approx((high - fair).mean())
     assert found["mcse"] == pytest.approx((high - fair).std(ddof=1) / math.sqrt(200))
-    assert found["mcse"] < 0.25 * mean_measures(frame, ["rd_bias"])["mcse"].iloc[0]
+    assert found["mcse"] < 0.25 * performance(frame, ["rd_bias"])["mcse"].iloc[0]
 
 
 def test_pairs_need_both_and_find_each_other_in_any_order() -> None:
@@ -151,7 +156,7 @@ def test_how_many_replicates_a_coverage_needs() -> None:
 
 def test_what_is_not_there_is_said() -> None:
     with pytest.raises(ValueError, match=r"no measure \['nope'\] in these results; choose from"):
-        mean_measures(results(5), ["nope"])
+        performance(results(5), ["nope"])
     with pytest.raises(ValueError, match=r"no results of 'nope'; there are \['fair', 'high'\]"):
         paired_differences(results(5), "nope")
     with pytest.raises(ValueError, match="every replicate failed"):
@@ -166,8 +171,117 @@ def test_the_error_of_the_relative_se_error_is_its_spread_over_studies():
         estimate = rng.normal(0.0, 1.0, 150)
         half = 1.959964 * 0.9 * np.sqrt(rng.chisquare(20, 150) / 20)
         table = made_up(150, ate_estimate=estimate, ate_lower=estimate - half, ate_upper=estimate + half, ate_truth=0.0)
-        row = average_effect_performance(table).loc[("as-printed", "a", "trial", "relative_error_of_model_se")]
+        row = average_effect_performance(table).loc[("as-printed", "a", "trial", "relative_se_error")]
         found.append(row["value"])
         stated.append(row["mcse"])
     assert np.mean(found) == pytest.approx(-10.0, abs=1.0)
     assert np.mean(stated) == pytest.approx(np.std(found, ddof=1), rel=0.1)
+
+
+def test_performance_is_in_the_units_of_the_figures():
+    table = performance(made_up(rd_rmse=[0.01, 0.03, 0.01, 0.03], regret=0.002, rd_coverage=0.95))
+    here = table.loc[("as-printed", "a", "trial")]
+    assert here.loc["rd_rmse", "mean"] == pytest.approx(2.0)
+    assert here.loc["rd_rmse", "mcse"] == pytest.approx(np.std([1, 3, 1, 3], ddof=1) / 2.0)
+    assert here.loc["regret", "mean"] == pytest.approx(2.0)
+    assert here.loc["rd_coverage", "mean"] == pytest.approx(95.0)
+
+
+def test_differences_are_paired():
+    easy_and_hard = np.array([0.01, 0.05, 0.09, 0.20])
+    table = pd.concat(
+        [made_up(rd_rmse=easy_and_hard), made_up(rd_rmse=easy_and_hard + 0.01).assign(method="b")], ignore_index=True
+    )
+    row = paired_differences(table, "a").loc[("as-printed", "b", "trial", "rd_rmse")]
+    assert row["difference"] == pytest.approx(1.0)
+    assert row["mcse"] == pytest.approx(0.0, abs=1e-9)
+
+
+def test_fixed_rules_by_definition():
+    effect = population(SCENARIOS["as-printed"]).truth.risk_difference
+    rules = fixed_rules(["as-printed", "no-effect", "constant-odds-ratio"])
+    assert rules.loc["as-printed", "treat all"] == pytest.approx(1000.0 * effect[effect > 0].sum() / effect.size)
+    assert rules.loc["as-printed", "treat none"] == pytest.approx(-1000.0 * effect[effect < 0].sum() / effect.size)
+    assert rules.loc["no-effect"].tolist() == [0.0, 0.0]
+    assert rules.loc["constant-odds-ratio", "treat all"] == pytest.approx(0.0, abs=1e-12)
+
+
+def met(**methods: object) -> pd.DataFrame:
+    """RMSE and regret of some methods in new patients, as probabilities."""
+    parts = [
+        made_up(len(np.atleast_1d(values)), rd_rmse=values, regret=values, population="population", method=name)
+        for name, values in methods.items()
+    ]
+    table = pd.concat(parts, ignore_index=True)
+    return table.astype(dict.fromkeys(["scenario", "method", "population"], "category"))
+
+
+@pytest.mark.parametrize(
+    ("difference", "said"),
+    [
+        (0.21, "larger by 0.21 ± 0.10"),
+        (-0.21, "smaller by 0.21 ± 0.10"),
+        (0.19, "not told apart (+0.19 ± 0.10)"),
+        (-0.19, "not told apart (-0.19 ± 0.10)"),
+    ],
+)
+def test_the_word_needs_twice_the_error(difference, said):
+    assert in_words(difference, 0.1) == said
+
+
+@given(st.floats(-10, 10), st.floats(0.001, 10))
+def test_the_two_directions_agree(difference, error):
+    forth, back = (in_words(sign * difference, error).split()[0] for sign in (1, -1))
+    assert back == {"larger": "smaller", "smaller": "larger", "not": "not"}[forth]
+
+
+def test_one_trial_decides_nothing():
+    with pytest.raises(ValueError, match="at least two common trials"):
+        compare(met(a=[0.01], b=[0.02]), "a", "b", "rd_rmse")
+
+
+def test_only_common_trials_are_compared():
+    """The second method has met two trials more, hard ones; unpaired, it would look worse than it is."""
+    table = met(a=[0.03, 0.05], b=[0.02, 0.04, 0.90, 0.90])
+    assert compare(table, "b", "a", "rd_rmse") == "smaller by 1.00 ± 0.00"
+    common = common_trials(table, ["a", "b"])
+    assert sorted(common["replicate"]) == [0, 0, 1, 1]
+
+
+def test_a_failed_trial_is_not_common():
+    table = met(a=[0.03, 0.05, 0.04], b=[0.02, 0.04, 0.03])
+    table.loc[(table["method"] == "b") & (table["replicate"] == 1), "error"] = "ValueError"
+    assert sorted(set(common_trials(table, ["a", "b"])["replicate"])) == [0, 2]
+
+
+def test_a_rule_is_compared_with_the_best_rule_for_all():
+    best = float(fixed_rules(["as-printed"]).min(axis="columns").item())
+    regret = (best + np.array([-3.0, -1.0])) / 1000.0
+    said = compare_with_fixed_rule(met(a=regret), "a", "as-printed")
+    assert said == "not told apart (-2.00 ± 1.00)"
+
+
+def test_the_share_of_a_gain():
+    first = np.array([0.05, 0.06, 0.04, 0.07])
+    table = met(ml=first, knows=first - [0.015, 0.016, 0.014, 0.015], end=first - 0.02)
+    share, error = share_of_gain(table, "ml", "knows", "end")
+    assert share == pytest.approx(0.75)
+    assert error == pytest.approx(np.std([1.5, 1.6, 1.4, 1.5], ddof=1) / 2.0 / 2.0)
+
+
+def test_the_error_of_the_share_is_its_spread_over_studies():
+    rng = np.random.default_rng(1)
+    shares, errors = [], []
+    for _ in range(300):
+        first = rng.normal(0.05, 0.01, 200)
+        part = rng.normal(0.007, 0.01, 200)
+        table = met(ml=first, knows=first - part, end=first - part - rng.normal(0.003, 0.005, 200))
+        share, error = share_of_gain(table, "ml", "knows", "end")
+        shares.append(share)
+        errors.append(error)
+    assert np.mean(errors) == pytest.approx(np.std(shares, ddof=1), rel=0.15)
+
+
+def test_no_gain_cannot_be_shared():
+    with pytest.raises(ValueError, match="no gain to share"):
+        share_of_gain(met(ml=[0.01, 0.02], knows=[0.02, 0.01], end=[0.02, 0.01]), "ml", "knows", "end")
