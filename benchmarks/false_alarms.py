@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 
 from hte_utils import PAPER_SPEC, simulate_trial, simulate_truth
 from hte_utils.ledger import record
-from hte_utils.ledger.notebooks import Project, differences, paper_ledger
+from hte_utils.ledger.notebooks import Project, paper_ledger
+from hte_utils.ledger.replay import differences
 from hte_utils.model.analysis import BOOK_SETTINGS
 from hte_utils.model.fit import fit
 from hte_utils.reproduction.table_4 import table_4

@@ -24,7 +24,7 @@ import pandas as pd
 from nbclient import NotebookClient
 from scipy import stats
 
-from hte_utils.ledger.notebooks import Project, entries_in, entries_of_notebook, read_text_notebook
+from hte_utils.ledger.notebooks import Project, entries_of_notebook, read_recording, read_text_notebook
 
 FAMILY_WISE = 0.01
 SHOWN = 60
@@ -104,7 +104,7 @@ def main() -> None:
     chapters = chosen.chapters or project.notebook_names()
     for chapter in chapters:
         fresh = pd.concat([values_under(shift, project.text_notebook(chapter)) for shift in range(1, chosen.seeds + 1)])
-        recorded = table_of(entries_in(project.recording(chapter)))
+        recorded = table_of(entries_of_notebook(read_recording(project.recording(chapter))))
         compared = compare(fresh, recorded)
         report(chapter, compared, FAMILY_WISE / max(1, len(compared)))
 

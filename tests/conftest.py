@@ -11,8 +11,7 @@ import pytest
 from hypothesis import settings
 from nbval.plugin import IPyNbCell
 
-from hte_utils.ledger.displayed import VARIES_TAG, display_differences
-from hte_utils.ledger.notebooks import differences, ledger_entries
+from hte_utils.ledger.replay import VARIES_TAG, differences, display_differences, ledger_entries
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -43,6 +43,15 @@ def test_a_change_in_the_package_makes_every_page_stale(extension, tmp_path, mon
     assert extension.outdated_by_sources(None, env, set(), set(), set()) == ["book/01", "book/index"]
 
 
+def test_long_pages_are_not_begun_last_and_a_core_gets_a_page_at_a_time(extension, tmp_path):
+    for name, size in {"long": 900, "short": 10, "middle": 90}.items():
+        (tmp_path / name).write_text("x" * size)
+    pages = ["long", "short", "middle"]
+    extension.longest_first(None, SimpleNamespace(doc2path=tmp_path.joinpath), pages)
+    assert pages == ["short", "middle", "long"]  # Sphinx takes them from the end
+    assert extension.one_page_a_task(pages, 2) == [["short"], ["middle"], ["long"]]
+
+
 @pytest.mark.parametrize(("name", "is_table"), [("tab-baseline", True), ("fig-balance", False)])
 def test_outputs_named_tab_count_as_tables(extension, name, is_table):
     document = new_document("page")

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hte_utils.ledger.displayed import changed_displays, display_differences, displayed
+from hte_utils.ledger.replay import changed_displays, display_differences, displayed
 from hte_utils.ledger.report import LEDGER_MIME
 
 

@@ -3,7 +3,7 @@
 from bs4 import BeautifulSoup
 
 from hte_utils.ledger.entries import LedgerEntry
-from hte_utils.ledger.notebooks import Located, Project, located_entries
+from hte_utils.ledger.notebooks import Project, located_entries
 from hte_utils.ledger.page import HEADINGS, LedgerTable, ledger_table
 from hte_utils.ledger.report import LedgerReport
 
@@ -17,7 +17,7 @@ def rows_of(table):
 def test_there_is_a_row_for_every_entry_and_the_papers_come_first():
     table = ledger_table(PROJECT)
     assert len(rows_of(table)) == len(located_entries(PROJECT))
-    of_the_paper = [located.entry.printed is not None for located in table.entries]
+    of_the_paper = [entry.printed is not None for _, entry in table.entries]
     assert of_the_paper == sorted(of_the_paper, reverse=True)
 
 
@@ -38,7 +38,7 @@ def entry(**changes):
 
 
 def test_a_row_says_place_entry_both_values_verdict_and_proof():
-    (row,) = rows_of(LedgerTable((Located(entry(note="why"), "05-cate-evaluation"),)))
+    (row,) = rows_of(LedgerTable((("05-cate-evaluation", entry(note="why")),)))
     assert row["id"] == "table7.rmse"
     cells = [cell.get_text() for cell in row.find_all("td")]
     expected = ["Table 7", "table7.rmse", "0.529", "0.5287 ± 0.001 (why)", "reproduced", "05-cate-evaluation"]
@@ -48,12 +48,12 @@ def test_a_row_says_place_entry_both_values_verdict_and_proof():
 
 
 def test_a_number_of_our_own_stands_under_this_book():
-    (row,) = rows_of(LedgerTable((Located(entry(printed=None, item="Ablation"), "07-audit"),)))
+    (row,) = rows_of(LedgerTable((("07-audit", entry(printed=None, item="Ablation")),)))
     assert [cell.get_text() for cell in row.find_all("td")][:3] == ["This book: Ablation", "table7.rmse", "–"]
 
 
 def test_quotations_cannot_break_the_page():
-    (row,) = rows_of(LedgerTable((Located(entry(printed="<script>'a' & b</script>"), "07-audit"),)))
+    (row,) = rows_of(LedgerTable((("07-audit", entry(printed="<script>'a' & b</script>")),)))
     assert row.find("script") is None
     assert "<script>'a' & b</script>" in row.get_text()
 

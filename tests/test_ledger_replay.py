@@ -6,7 +6,7 @@ import pytest
 
 from hte_utils.ledger import LEDGER_MIME, guard, record
 from hte_utils.ledger.entries import Reproduced, judge, own_number, z_threshold
-from hte_utils.ledger.notebooks import describe_changes, differences, ledger_entries
+from hte_utils.ledger.replay import describe_changes, differences, ledger_entries
 from hte_utils.paper import entries_of, printed_number
 
 RMSE = judge("table7.rmse", Reproduced(0.529, mcse=0.002, printed_mcse=0.002))

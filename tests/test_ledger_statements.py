@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hte_utils.ledger import LEDGER_MIME, Finding, LedgerEntry, Verdict, check
-from hte_utils.ledger.notebooks import differences, ledger_entries
-from hte_utils.ledger.report import is_statement, judge_statement, missing_statement, statement_text
+from hte_utils.ledger.entries import is_statement, missing_statement
+from hte_utils.ledger.replay import differences, ledger_entries
+from hte_utils.ledger.report import judge_statement, statement_text
 from hte_utils.paper.statements import statement
 
 SAID = statement("statement.equation-4")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from hte_utils.ledger.notebooks import differences, ledger_entries
+from hte_utils.ledger.replay import differences, ledger_entries
 from hte_utils.ledger.report import Proof
 
 FAILURES = pd.DataFrame({"column": ["rd_rmse", "<b>"], "stored": [1.0, 2.0], "again": [1.5, 2.5]})

@@ -13,6 +13,7 @@ from nbclient.exceptions import CellExecutionError
 
 from hte_utils.ledger import LEDGER_MIME, Reproduced, judge
 from hte_utils.ledger.__main__ import main
+from hte_utils.ledger.entries import is_statement
 from hte_utils.ledger.notebooks import (
     Project,
     code_cells,
@@ -24,7 +25,7 @@ from hte_utils.ledger.notebooks import (
     statement_ledger,
     violations,
 )
-from hte_utils.ledger.report import is_statement, speak_everywhere
+from hte_utils.ledger.report import speak_everywhere
 from hte_utils.paper.statements import statements
 
 PROJECT = Project.find()
@@ -71,7 +72,7 @@ def misspell_tag(cell):
 @pytest.mark.parametrize(
     ("harm", "complaint"),
     [
-        (edit_source, "record it again"),
+        (edit_source, "not of this text notebook"),
         (forget_run, "no execution count"),
         (drop_outputs, "no recorded output"),
         (misspell_marker, "in a comment"),
@@ -104,9 +105,9 @@ def test_every_statement_has_one_entry_with_a_verdict():
 
 def test_entries_know_their_notebook():
     located = located_entries(PROJECT)
-    assert [one.entry for one in located] == recorded_entries(PROJECT)
-    assert {one.page for one in located if one.entry.item == "Table 8"} == {"06-risk-stratification"}
-    assert {one.page for one in located} <= set(PROJECT.notebook_names())
+    assert [entry for _, entry in located] == recorded_entries(PROJECT)
+    assert {page for page, entry in located if entry.item == "Table 8"} == {"06-risk-stratification"}
+    assert {page for page, _ in located} <= set(PROJECT.notebook_names())
 
 
 @pytest.fixture
@@ -265,7 +266,7 @@ def test_a_name_that_the_text_uses_and_the_page_lacks_is_an_error(small_project)
         ("hide-input", "f'{report.title}'", None),
         ("hide-input", "found['table7.rmse']", "the text shows 0.529: format it"),
         ("hide-input", "f'1\\xa0'", r"the text shows '1\xa0': format it"),
-        ("remove-cell", "f'{report.title}'", "tag that cell remove-input"),
+        ("remove-cell", "f'{report.title}'", "tag it remove-input"),
     ],
 )
 def test_what_the_book_would_show_otherwise_than_the_replay_is_noticed(small_project, tag, expression, complaint):

@@ -11,7 +11,8 @@ from paper_fits import paper_design, paper_posterior
 
 from hte_utils import PAPER_SPEC, simulate_trial
 from hte_utils.ledger import Verdict, record
-from hte_utils.ledger.notebooks import Project, differences, entries_in
+from hte_utils.ledger.notebooks import Project, entries_of_notebook, read_recording
+from hte_utils.ledger.replay import differences
 from hte_utils.model.analysis import BOOK_SETTINGS
 from hte_utils.model.fit import IndependenceSettings, fit
 from hte_utils.model.listing_2 import Priors, table4_draws
@@ -36,7 +37,7 @@ def time_series():
 
 @pytest.fixture(scope="module")
 def recorded():
-    entries = entries_in(Project.find().recording("03-model"))
+    entries = entries_of_notebook(read_recording(Project.find().recording("03-model")))
     return [entry for entry in entries if entry.item == "Table 4"]
 
 

@@ -16,7 +16,7 @@ from hte_utils.effects.cate import EffectScale, GroupEffects, baseline_risk_draw
 from hte_utils.effects.strata import stratify_by_risk
 from hte_utils.effects.truth import evaluate
 from hte_utils.ledger.entries import LedgerEntry, Reproduced, Verdict, judge
-from hte_utils.ledger.notebooks import differences
+from hte_utils.ledger.replay import differences
 from hte_utils.model.fit import IndependenceSettings
 from hte_utils.paper import entries_of, printed, printed_number
 from hte_utils.reproduction.readings import table_8_candidates

@@ -1,5 +1,7 @@
 """The book's own Sphinx extension: tables are numbered as tables, numbers are set in one style, stale pages noticed.
 
+Pages are run side by side, as many as there are cores.
+
 MyST-NB gives every captioned cell output a figure number. Here an output whose name starts with ``tab-`` becomes a
 table: it counts "Table 1, Table 2, ..." and its caption stands above it.
 
@@ -9,24 +11,30 @@ them), on the recorded runs and on the reference values: a change in any of thes
 
 from __future__ import annotations
 
+import os
 import re
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from docutils import nodes
+from sphinx import builders
 from sphinx.transforms import SphinxTransform
 from sphinx.transforms.post_transforms import SphinxPostTransform
 
 from hte_utils.ledger.typography import NO_BREAK_SPACE, set_numbers
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sphinx.application import Sphinx
     from sphinx.environment import BuildEnvironment
     from sphinx.writers.html5 import HTML5Translator
 
 ROOT = Path(__file__).resolve().parents[2]
 WATCHED = ("hte_utils", "tests/recorded", "tests/reference")
+SAY_NOTHING_OF_PARALLEL = ("sphinx_jupyterbook_latex", "sphinx_multitoc_numbering", "sphinx-mathjax-offline")
+"""They keep nothing between pages while these are read, and do not say so."""
 TABLE_PREFIX = "tab-"
 VERBATIM = (nodes.literal, nodes.literal_block, nodes.math, nodes.math_block, nodes.raw, nodes.comment)
 TEXT_OF_CELL = re.compile(r"(<t[dh]\b[^>]*>)([^<]*)(?=</t[dh]>)")
@@ -123,10 +131,30 @@ def outdated_by_sources(_app: Sphinx, env: BuildEnvironment, *_changes: set[str]
     return sorted(env.found_docs)
 
 
+def read_side_by_side(app: Sphinx) -> None:
+    """Let Sphinx read pages, and so run them, in as many processes as there are cores."""
+    app.parallel = max(app.parallel, os.cpu_count() or 1)
+    for name in SAY_NOTHING_OF_PARALLEL:
+        app.extensions[name].parallel_read_safe = True
+    builders.make_chunks = one_page_a_task  # by itself, Sphinx cuts the list of pages into as many pieces as processes
+
+
+def one_page_a_task(pages: Sequence[str], *_: int) -> list[list[str]]:
+    """Return tasks of one page each."""
+    return [[page] for page in pages]
+
+
+def longest_first(_app: Sphinx, env: BuildEnvironment, pages: list[str]) -> None:
+    """Sort the pages so that long ones are not begun last: Sphinx begins with the first ones and goes on at the end."""
+    pages.sort(key=lambda page: Path(env.doc2path(page)).stat().st_size)
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register with Sphinx."""
     app.add_enumerable_node(table_figure, "table", caption_of, html=(visit_table_figure, depart_table_figure))
     app.add_transform(NumberTablesAsTables)
     app.add_post_transform(SetNumbers)
+    app.connect("builder-inited", read_side_by_side)
     app.connect("env-get-outdated", outdated_by_sources)
+    app.connect("env-before-read-docs", longest_first)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True, "env_version": 1}

@@ -14,6 +14,7 @@ from statistics import NormalDist
 from typing import Any
 
 from hte_utils.paper import Kind, PaperEntry, paper_entries, paper_entry
+from hte_utils.paper.statements import STATEMENT_KIND, Statement
 
 FAMILY_WISE_ERROR_RATE = 0.01
 """Probability that a faithful reproduction raises one false alarm or more among all random entries of the ledger."""
@@ -36,10 +37,7 @@ def print_rounding(decimals: int) -> float:
 
 
 def monte_carlo_tolerance(mcse: float, printed_mcse: float, decimals: int) -> float:
-    """Return ``z * sqrt(mcse**2 + printed_mcse**2)`` and half a printed unit.
-
-    Rounding is bounded, and added as such: it cannot explain more than half a unit, however large ``z`` is.
-    """
+    """Return ``z * sqrt(mcse**2 + printed_mcse**2)`` and half a printed unit, all that rounding can explain."""
     return z_threshold() * math.hypot(mcse, printed_mcse) + print_rounding(decimals)
 
 
@@ -117,9 +115,9 @@ class LedgerEntry:
         return Verdict(self.verdict).fails
 
 
-def judge(entry_id: str, found: Reproduced) -> LedgerEntry:
+def judge(entry_id: str, found: Reproduced | float | str) -> LedgerEntry:
     """Hold a reproduced value against the printed one."""
-    paper = paper_entry(entry_id)
+    paper, found = paper_entry(entry_id), _as_reproduced(found)
     if isinstance(found.value, str) == paper.is_number:
         raise TypeError(f"{entry_id} is {paper.printed!r} in the paper, but the value given is {found.value!r}")
     agrees, tolerance = _compare(paper, found)
@@ -139,10 +137,25 @@ def missing(paper: PaperEntry) -> LedgerEntry:
     return LedgerEntry(paper.id, paper.item, paper.source, paper.printed, None, kind=str(paper.kind))
 
 
-def own_number(entry_id: str, item: str, found: Reproduced) -> LedgerEntry:
+def missing_statement(said: Statement) -> LedgerEntry:
+    """Return the row of a statement on which no notebook gave a verdict."""
+    return LedgerEntry(said.id, said.item, said.source, said.quote, None, kind=STATEMENT_KIND)
+
+
+def is_statement(entry: LedgerEntry) -> bool:
+    """Whether an entry is a statement of the paper and not a number."""
+    return entry.kind == STATEMENT_KIND
+
+
+def own_number(entry_id: str, item: str, found: Reproduced | float) -> LedgerEntry:
     """Return the row of a number of our own: no printed counterpart, but guarded by the replay all the same."""
+    found = _as_reproduced(found)
     kind, verdict = str(Kind.MONTE_CARLO if found.mcse > 0 else Kind.EXACT), str(Verdict.OWN)
     return LedgerEntry(entry_id, item, f"this book, {item}", None, found.value, found.mcse, kind=kind, verdict=verdict)
+
+
+def _as_reproduced(value: Reproduced | float | str) -> Reproduced:
+    return value if isinstance(value, Reproduced) else Reproduced(value)
 
 
 def _compare(paper: PaperEntry, found: Reproduced) -> tuple[bool, float]:

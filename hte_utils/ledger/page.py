@@ -1,9 +1,7 @@
-"""The ledger as one table for the book's page, and as files for other programs.
+"""The ledger as one table for the book's page, as files for other programs, and as the figure of the front page.
 
 The table is plain HTML, every row with an anchor and a link to its proof, complete without scripts. Where scripts run,
 ``book/_static/ledger.js`` makes it searchable and sortable.
-
-The figure of the front page: verdicts by table of the paper.
 """
 
 from __future__ import annotations
@@ -28,21 +26,22 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
 
-    from hte_utils.ledger.notebooks import Located, Project
-
+    from hte_utils.ledger.notebooks import Project
 
 HEADINGS = ("Where", "Entry", "The paper", "Found", "Verdict", "Proof")
+COLUMNS = (*(field.name for field in fields(LedgerEntry)), "proof")
+"""Keys of a record: those of `LedgerEntry`, and ``proof``, the address of the cell's output in the book."""
 
 
 @dataclass(frozen=True, slots=True)
 class LedgerTable:
-    """All entries with the chapter that holds their proof, shown by Jupyter as a table."""
+    """All entries, each after the chapter that holds its proof, shown by Jupyter as a table."""
 
-    entries: tuple[Located, ...]
+    entries: tuple[tuple[str, LedgerEntry], ...]
 
     def _repr_html_(self) -> str:
         head = "".join(f"<th scope='col'>{heading}</th>" for heading in HEADINGS)
-        rows = "\n".join(_row(located) for located in self.entries)
+        rows = "\n".join(_row(page, entry) for page, entry in self.entries)
         return f"<table id='ledger-table'><thead><tr>{head}</tr></thead>\n<tbody>{rows}</tbody></table>"
 
     def __repr__(self) -> str:
@@ -52,39 +51,25 @@ class LedgerTable:
 
 def ledger_table(project: Project) -> LedgerTable:
     """Lay out the recorded ledger: the paper's numbers and statements first, then the book's own guarded numbers."""
-    entries = located_entries(project)
-    return LedgerTable(tuple(sorted(entries, key=lambda located: located.entry.printed is None)))
+    return LedgerTable(tuple(sorted(located_entries(project), key=lambda located: located[1].printed is None)))
 
 
-def _row(located: Located) -> str:
-    entry = located.entry
-    proof = f"<a href='{escape(proof_address(located))}'>{escape(located.page)}</a>"
-    cells = (place_of(entry), entry.id, entry.printed or "–", _found(entry), entry.verdict)
+def _row(page: str, entry: LedgerEntry) -> str:
+    found = f"{format_value(entry)} ({entry.note})" if entry.note else format_value(entry)
+    cells = (place_of(entry), entry.id, entry.printed or "–", found, entry.verdict)
     shown = "".join(f"<td>{escape(cell)}</td>" for cell in cells)
+    proof = f"<a href='{escape(_proof_address(page, entry))}'>{escape(page)}</a>"
     return f"<tr id='{escape(entry.id)}'>{shown}<td>{proof}</td></tr>"
 
 
-def _found(entry: LedgerEntry) -> str:
-    return f"{format_value(entry)} ({entry.note})" if entry.note else format_value(entry)
-
-
-COLUMNS = (*(field.name for field in fields(LedgerEntry)), "proof")
-"""Keys of a record: those of `LedgerEntry`, and ``proof``, the address of the cell's output in the book."""
-
-
-def proof_address(located: Located) -> str:
+def _proof_address(page: str, entry: LedgerEntry) -> str:
     """Address of the row that shows an entry, relative to the ledger's page."""
-    return f"{located.page}.html#{located.entry.id}"
+    return f"{page}.html#{entry.id}"
 
 
 def ledger_records(project: Project) -> list[dict[str, Any]]:
     """Return one record per entry of the recorded run: the paper's numbers and statements, and our own numbers."""
-    return [located.entry.to_json() | {"proof": proof_address(located)} for located in located_entries(project)]
-
-
-def as_json(records: list[dict[str, Any]]) -> str:
-    """Write records as a JSON list."""
-    return json.dumps(records, indent=1, ensure_ascii=False) + "\n"
+    return [entry.to_json() | {"proof": _proof_address(page, entry)} for page, entry in located_entries(project)]
 
 
 def as_csv(records: list[dict[str, Any]]) -> str:
@@ -96,7 +81,8 @@ def as_csv(records: list[dict[str, Any]]) -> str:
 def write_downloads(project: Project, folder: Path) -> None:
     """Put ``ledger.json`` and ``ledger.csv`` into a folder, each moved into place once it is whole."""
     records = ledger_records(project)
-    for name, text in (("ledger.json", as_json(records)), ("ledger.csv", as_csv(records))):
+    as_json = json.dumps(records, indent=1, ensure_ascii=False) + "\n"
+    for name, text in (("ledger.json", as_json), ("ledger.csv", as_csv(records))):
         temporary = folder / f".{name}.{os.getpid()}"
         temporary.write_text(text, encoding="utf-8")
         temporary.replace(folder / name)
@@ -116,21 +102,26 @@ VERDICT_FILL = {
 
 def verdicts_by_item(entries: Iterable[LedgerEntry]) -> Figure:
     """Draw one bar per table of the paper, divided by verdict."""
-    counts: dict[str, Counter[str]] = {}
-    for entry in entries:
-        counts.setdefault(entry.item, Counter())[entry.verdict] += 1
+    pairs = Counter((entry.item, entry.verdict) for entry in entries)
+    items = list(dict.fromkeys(item for item, _ in pairs))
+    start = dict.fromkeys(items, 0)
     with canvas(height=2.9) as drawn:
-        for item, verdicts in counts.items():
-            start = 0
-            for verdict, (colour, hatch) in VERDICT_FILL.items():
-                width = verdicts[str(verdict)]
-                if width:
-                    drawn.axis.barh(
-                        item, width, left=start, color=colour, hatch=hatch, edgecolor="white", label=str(verdict)
-                    )
-                start += width
+        drawn.axis.barh(items, 0)  # keeps the order of the tables
+        for verdict, (colour, hatch) in VERDICT_FILL.items():
+            widths = {item: pairs[item, str(verdict)] for item in items if pairs[item, str(verdict)]}
+            if widths:
+                left = [start[item] for item in widths]
+                drawn.axis.barh(
+                    list(widths),
+                    list(widths.values()),
+                    left=left,
+                    color=colour,
+                    hatch=hatch,
+                    ec="white",
+                    label=str(verdict),
+                )
+            start = {item: start[item] + widths.get(item, 0) for item in items}
         drawn.axis.invert_yaxis()
         drawn.axis.set(xlabel="Printed numbers")
-        handles = dict(zip(*reversed(drawn.axis.get_legend_handles_labels()), strict=True))
-        drawn.axis.legend(handles.values(), handles.keys(), loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
+        drawn.axis.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
     return drawn.figure

@@ -1,11 +1,8 @@
 """What a notebook enters into the ledger and shows: a readable table, and the same entries as structured output.
 
-Verdicts on statements are computed from named claims that a notebook found true or false.
-
-A check of stored results that a page shows whatever it finds: what came out again, or what did not, in a red box.
-
-A reader always gets the page. What turns red is the replay, since the number of failures is a ledger entry that was
-recorded as 0, and `.ci/check_pages.py`, which looks for the box.
+Verdicts on statements are computed from named claims that a notebook found true or false. A proof of stored results is
+shown whatever it finds: a reader always gets the page. What turns red is the replay, since the number of failures is an
+entry that was recorded as 0, and ``.ci/check_pages.py``, which looks for the red box.
 """
 
 from __future__ import annotations
@@ -21,9 +18,17 @@ from urllib.parse import quote
 import numpy as np
 import pandas as pd
 
-from hte_utils.ledger.entries import LedgerEntry, Reproduced, Verdict, judge, own_number
+from hte_utils.ledger.entries import (
+    LedgerEntry,
+    Reproduced,
+    Verdict,
+    is_statement,
+    judge,
+    missing_statement,
+    own_number,
+)
 from hte_utils.paper import entries_of
-from hte_utils.paper.statements import STATEMENT_KIND, Statement, statement, statements
+from hte_utils.paper.statements import Statement, statement, statements
 
 LEDGER_MIME = "application/vnd.hte-utils.ledger+json"
 """Type of the structured output: ``{"entries": [LedgerEntry as JSON, ...]}``."""
@@ -56,7 +61,7 @@ class LedgerReport:
 
     def to_text(self) -> str:
         """Return a plain table, a line a number and a few lines a statement."""
-        rows = (statement_text(entry) if is_statement(entry) else _text_row(entry) for entry in self.entries)
+        rows = (statement_text(entry) if is_statement(entry) else number_text(entry) for entry in self.entries)
         return "\n".join([self.headline(), *rows])
 
     def to_html(self) -> str:
@@ -86,13 +91,12 @@ def record(item: str, found: Mapping[str, Reproduced | float | str]) -> LedgerRe
             f"{item}: no value for {sorted(absent)[:5]}, no printed number for {sorted(unknown)[:5]} "
             f"({len(absent)} and {len(unknown)} in all); give exactly the ids of hte_utils.paper.entries_of({item!r})"
         )
-    return LedgerReport(item, tuple(judge(entry_id, _as_reproduced(found[entry_id])) for entry_id in expected))
+    return LedgerReport(item, tuple(judge(entry_id, found[entry_id]) for entry_id in expected))
 
 
 def guard(name: str, numbers: Mapping[str, Reproduced | float] | pd.Series) -> LedgerReport:
     """Put numbers of our own under the replay."""
-    found = {str(entry_id): _as_reproduced(value) for entry_id, value in numbers.items()}
-    return LedgerReport(name, tuple(own_number(entry_id, name, value) for entry_id, value in found.items()))
+    return LedgerReport(name, tuple(own_number(str(entry_id), name, value) for entry_id, value in numbers.items()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,14 +154,11 @@ def judge_statement(said: Statement, found: Finding) -> LedgerEntry:
     return replace(missing_statement(said), reproduced=evidence, verdict=str(found.verdict), note=found.reason)
 
 
-def missing_statement(said: Statement) -> LedgerEntry:
-    """Return the row of a statement on which no notebook gave a verdict."""
-    return LedgerEntry(said.id, said.item, said.source, said.quote, None, kind=STATEMENT_KIND)
-
-
-def is_statement(entry: LedgerEntry) -> bool:
-    """Whether an entry is a statement of the paper and not a number."""
-    return entry.kind == STATEMENT_KIND
+def number_text(entry: LedgerEntry) -> str:
+    """Write one number for a terminal: id, printed, reproduced, tolerance, verdict."""
+    tolerance = "" if entry.tolerance is None else f"{entry.tolerance:.3g}"
+    shown = f"{entry.id:<38} {entry.printed or '-':>10} {format_value(entry):>22} {tolerance:>10}"
+    return f"{shown}  {_verdict_with_note(entry)}"
 
 
 def statement_text(entry: LedgerEntry) -> str:
@@ -193,14 +194,6 @@ def format_value(entry: LedgerEntry) -> str:
     return f"{text} ± {entry.mcse:.2g}" if entry.mcse else text
 
 
-def _as_reproduced(value: Reproduced | float | str) -> Reproduced:
-    return value if isinstance(value, Reproduced) else Reproduced(value)
-
-
-def _text_row(entry: LedgerEntry) -> str:
-    return f"{entry.id:<44} {entry.printed or '-':>10} {format_value(entry):>24}  {_verdict_with_note(entry)}"
-
-
 def _html_row(entry: LedgerEntry) -> str:
     name, address = escape(entry.id), escape(f"ledger.html#{entry.id}")
     cells = (entry.printed or "–", format_value(entry), _verdict_with_note(entry))
@@ -221,12 +214,8 @@ def _html_statement(entry: LedgerEntry) -> str:
 
 
 _MOST_SHOWN: Final = 10
-_PREFIX: Final = "proof."
-
-
-def is_proof(entry: LedgerEntry) -> bool:
-    """Whether an entry counts the failures of a `Proof`."""
-    return entry.id.startswith(_PREFIX)
+PROOF_PREFIX: Final = "proof."
+"""Begins the id of an entry that counts the failures of a `Proof`."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -260,7 +249,7 @@ class Proof:
 
     def to_html(self) -> str:
         """Return a box: what was done, and the failures with their numbers."""
-        anchor = f"id='{_PREFIX}{escape(self.name)}'"  # the ledger's page leads here
+        anchor = f"id='{PROOF_PREFIX}{escape(self.name)}'"  # the ledger's page leads here
         if self.passed:
             return f"<div class='proof' {anchor}><p><strong>Reproduced.</strong> {escape(self.done)}</p></div>"
         table = self._shown().to_html(index=False, border=0)
@@ -270,7 +259,7 @@ class Proof:
         )
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:  # noqa: ARG002
-        entry = own_number(f"{_PREFIX}{self.name}", "Stored results that failed", Reproduced(len(self.failures)))
+        entry = own_number(f"{PROOF_PREFIX}{self.name}", "Stored results that failed", len(self.failures))
         return {LEDGER_MIME: {"entries": [entry.to_json()]}, "text/html": self.to_html(), "text/plain": self.to_text()}
 
     def _shown(self) -> pd.DataFrame:
