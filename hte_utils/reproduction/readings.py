@@ -55,12 +55,11 @@ def table_7_candidates(posterior: xr.DataTree, design: TrialDesign, truth: Float
         }
         for estimate, predicted in {"mean": mean, "median": np.median(cate, axis=0)}.items():
             found = point_metrics(predicted, truth)
-            metrics = {name: float(getattr(found, name)) for name in ("correlation", "rmse", "mae")}
             for interval, (lower, upper) in ends.items():
                 coverage = float(((lower <= truth) & (truth <= upper)).mean())
-                rows[label, estimate, interval] = metrics | {"coverage": coverage}
+                rows[label, estimate, interval] = found._asdict() | {"coverage": coverage}
     index = pd.MultiIndex.from_tuples(rows, names=["CATE", "estimate", "interval"])
-    return pd.DataFrame(list(rows.values()), index=index)
+    return pd.DataFrame(list(rows.values()), index)[["correlation", "rmse", "mae", "coverage"]]
 
 
 def table_7_alternatives(candidates: pd.DataFrame, given: Mapping[str, Reproduced]) -> pd.DataFrame:
@@ -78,11 +77,8 @@ def table_7_alternatives(candidates: pd.DataFrame, given: Mapping[str, Reproduce
 def table_8_candidates(posterior: xr.DataTree, design: TrialDesign) -> pd.DataFrame:
     """Every column of Table 8 in every way its name could be meant.
 
-    Returns
-    -------
-    pandas.DataFrame
-        Index: `column` of Table 8, `effect` and `risk` (whether the gender effects are in the CATE and in the risk that
-        ranks the patients; members of `GroupEffects`), and the `computation` in words. Columns: quintiles Q1 to Q5.
+    Index: `column` of Table 8, `effect` and `risk` (whether the gender effects are in the CATE and in the risk that
+    ranks the patients; members of `GroupEffects`), and the `computation` in words. Columns: quintiles Q1 to Q5.
     """
     rows: dict[tuple[str, str, str, str], FloatArray] = {}
     for effect in GroupEffects:

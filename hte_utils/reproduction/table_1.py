@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
 import statsmodels.formula.api as smf
 from firthmodels import detect_separation
-from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from tableone import TableOne
 
+from hte_utils.effects.logistic import fit_replicates
 from hte_utils.model.checks import complete_column
 from hte_utils.paper import entries_of
 from hte_utils.reproduction import beside
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from hte_utils.model.checks import FloatArray
 
 CONTINUOUS = ("age", "bmi", "sbp", "dbp", "true_te")
 COVARIATES = (
@@ -182,28 +181,15 @@ def _label(key: str, name: str) -> str:
     return f"{name}, mean (SD)" if name in CONTINUOUS else f"{name} = {level}, n (%)"
 
 
-@dataclass(frozen=True, slots=True)
-class Propensity:
-    """A logistic regression of the arm on the baseline covariates (section 2.1, Figure 1).
+class Propensity(NamedTuple):
+    """A logistic regression of the arm on the baseline covariates (section 2.1, Figure 1)."""
 
-    Attributes
-    ----------
-    scores, treated
-        Estimated probability of treatment of each patient, and whether it was given; indexed as the trial.
-    auc
-        Area under the ROC curve of the score, in sample.
-    coefficients
-        Log odds ratios with their standard errors and 95 % limits.
-    likelihood_ratio, degrees_of_freedom, p_value
-        Likelihood-ratio test of all covariates against the intercept alone.
-    """
-
-    scores: pd.Series
-    treated: pd.Series
-    auc: float
-    coefficients: pd.DataFrame
-    likelihood_ratio: float
-    degrees_of_freedom: int
+    scores: pd.Series  # estimated probability of treatment, indexed as the trial
+    treated: pd.Series  # whether it was given
+    auc: float  # area under the ROC curve of the score, in sample
+    coefficients: pd.DataFrame  # log odds ratios with their standard errors and 95 % limits
+    likelihood_ratio: float  # of all covariates against the intercept alone,
+    degrees_of_freedom: int  # with as many degrees of freedom
     p_value: float
 
 
@@ -236,7 +222,7 @@ def propensity(trial: pd.DataFrame) -> Propensity:
     )
 
 
-def auc_under_rerandomisation(trial: pd.DataFrame, repetitions: int, rng: np.random.Generator) -> NDArray[np.float64]:
+def auc_under_rerandomisation(trial: pd.DataFrame, repetitions: int, rng: np.random.Generator) -> FloatArray:
     """In-sample AUC of the propensity model when the same patients are randomised again and again, (repetitions,).
 
     A fitted score always finds some difference between two arms, so an AUC above 1/2 is no sign of imbalance by itself.
@@ -246,14 +232,11 @@ def auc_under_rerandomisation(trial: pd.DataFrame, repetitions: int, rng: np.ran
     if repetitions < 1:
         raise ValueError(f"repetitions is {repetitions}: it must be at least 1")
     covariates = _standardised(covariate_table(trial)).to_numpy()
-    treated = (trial["treatment"] == "Treatment").to_numpy()
-    # Hundreds of fits of which only the ranks count: scikit-learn's are several times faster than statsmodels'.
-    model = LogisticRegression(C=np.inf, solver="newton-cholesky")
-    aucs = np.empty(repetitions)
-    for repetition in range(repetitions):
-        dealt = rng.permutation(treated)
-        aucs[repetition] = roc_auc_score(dealt, model.fit(covariates, dealt).decision_function(covariates))
-    return aucs
+    terms = np.column_stack([np.ones(len(trial)), covariates])
+    treated = (trial["treatment"] == "Treatment").to_numpy(dtype=np.float64)
+    dealt = np.array([rng.permutation(treated) for _ in range(repetitions)])
+    scores = fit_replicates(terms, dealt) @ terms.T
+    return np.array([roc_auc_score(arms, score) for arms, score in zip(dealt, scores, strict=True)])
 
 
 def covariate_table(trial: pd.DataFrame) -> pd.DataFrame:

@@ -101,14 +101,8 @@ def cate_of_table_4(
 ) -> FloatArray:
     """Return every patient's CATE (log odds ratio) from the means that Table 4 prints, shape (patients,).
 
-    Parameters
-    ----------
-    design
-        The paper's trial.
-    gender_effects
-        Whether the patient's own ``te_gender`` is used (True) or ``b_trt`` for everybody (False).
-    instead
-        Interactions that are to have another value than Table 4's, by the label of their modifier.
+    With the gender effects a patient's own ``te_gender`` is used, without them ``b_trt`` for everybody. `instead`:
+    interactions that are to have another value than Table 4's, by the label of their modifier.
     """
     interactions = {label: printed_number(f"table4.b_trt_{label}.Mean") for label in design.modifier_labels}
     interactions |= instead or {}

@@ -48,17 +48,9 @@ _FEWEST_INDEPENDENT: Final = 3
 def recorded_runs(sampler: JagsSampler = "slice", thinning: int | None = PAPER_THINNING) -> pd.DataFrame:
     """Read the recorded runs of one sampler at one thinning (at all of them for None).
 
-    Returns
-    -------
-    pandas.DataFrame
-        One row per run and parameter: ``thin``, ``run``, ``independent_runs`` (how many of the runs at this thinning
-        have no draw in common), ``independent`` (whether this one is of a set of such), ``parameter``, ``mean``,
-        ``sd``, ``ts_se``, ``ess``, ``psrf``, ``upper``, ``mpsrf``, ``geweke_1`` to ``geweke_3``.
-
-    Raises
-    ------
-    ValueError
-        When nothing was recorded at that thinning.
+    One row per run and parameter: ``thin``, ``run``, ``independent_runs`` (how many of the runs at this thinning have
+    no draw in common), ``independent`` (whether this one is of a set of such), ``parameter``, ``mean``, ``sd``,
+    ``ts_se``, ``ess``, ``psrf``, ``upper``, ``mpsrf``, ``geweke_1`` to ``geweke_3``.
     """
     runs = pd.read_csv(Project.find().root / "tests" / "reference" / f"jags_runs_{sampler}.csv.gz", comment="#")
     chosen = runs if thinning is None else runs[runs["thin"] == thinning]
@@ -94,31 +86,18 @@ def implied_ess() -> pd.Series[float]:
 def normal_exceedance(n_scores: int, threshold: float, at_least: int = 1) -> tuple[float, float]:
     """What independent standard normal z-scores do beyond an absolute threshold: the null law of Table 6.
 
-    Returns
-    -------
-    tuple of float
-        Expected number beyond, and the probability of ``at_least`` as many (1: that of the largest).
+    The expected number beyond, and the probability that there are ``at_least`` so many (1: that the largest is).
     """
     beyond = 2 * stats.norm.sf(threshold)
     return float(n_scores * beyond), float(stats.binom.sf(at_least - 1, n_scores, beyond))
 
 
 def joint_distance(observed: pd.Series[float], simulated: pd.DataFrame, *, decimals: int) -> tuple[float, float]:
-    """Ask of all quantities together how far the observed run is from simulated ones.
+    """How far an observed run is from simulated ones (a row a run, a column a quantity), and these from one another.
 
-    Parameters
-    ----------
-    observed
-        One value a quantity, printed to so many `decimals`.
-    simulated
-        One row a run, one column a quantity.
-
-    Returns
-    -------
-    tuple of float
-        Sum over quantities of the squared distances from the runs' mean in their SDs (rounding included): a chi-squared
-        with as many degrees of freedom as quantities, were they independent and normal. And its median over the
-        simulated runs, rounded likewise.
+    The sum over quantities of the squared distances from the runs' mean in their SDs: a chi-squared with as many
+    degrees of freedom as quantities, were they independent and normal. The SDs hold what rounding to so many decimals
+    adds. Then its median over the simulated runs, rounded likewise.
     """
     runs = simulated[list(observed.index)]
     centre, variance = runs.mean(), runs.var() + 10.0 ** (-2 * decimals) / 12  # a rounding error is uniform
@@ -129,12 +108,9 @@ def joint_distance(observed: pd.Series[float], simulated: pd.DataFrame, *, decim
 def compare_settings() -> pd.DataFrame:
     """Hold the twelve time-series SEs of Table 4 against runs of each sampler and thinning.
 
-    Returns
-    -------
-    pandas.DataFrame
-        Indexed by sampler and thinning: number of runs, how many are independent, the ``distance`` of the printed
-        values and the ``typical`` one of the runs themselves (:func:`joint_distance`), and the median effective sizes
-        of ``b_intercept`` and ``b_trt``. Settings with too few independent runs to judge their spread are left out.
+    Indexed by sampler and thinning: number of runs, how many are independent, the ``distance`` of the printed values
+    and the ``typical`` one of the runs themselves (:func:`joint_distance`), and the median effective sizes of
+    ``b_intercept`` and ``b_trt``. Settings with too few independent runs to judge their spread are left out.
     """
     rows = {}
     recorded = pd.concat([recorded_runs("slice", thinning=None), recorded_runs("glm", thinning=None)])
@@ -193,26 +169,12 @@ def table_6(runs: pd.DataFrame) -> dict[str, Reproduced]:
 
 
 def joint_test(table: str, runs: pd.DataFrame, values: Mapping[str, float] | None = None) -> float:
-    """Judge all numbers of one of `TABLES` together: how often such a run is as far from the others as it, or farther.
+    """Judge all numbers of one of `TABLES` together, the printed ones or `values` by their ledger ids.
 
-    (The time-series SEs of Table 4 chose the thinning, so that there is nothing to test in them.)
-
-    Parameters
-    ----------
-    table
-        One of `TABLES`.
-    runs
-        Recorded runs at one thinning.
-    values
-        Numbers to be judged, by their ledger ids; the printed ones if None.
-
-    Returns
-    -------
-    float
-        p-value of the sum of the squared deviations (Table 5: of those upwards). Its law is that of each independent
-        run among the others, as a gamma distribution with their mean and variance, since there are too few runs to
-        count a small tail. Chains have nothing to do with one another, so that for Table 6 the law of one chain's
-        twelve scores says that of three.
+    The p-value of the sum of the squared deviations (Table 5: of those upwards). Its law is that of each independent
+    run among the others, as a gamma distribution with their mean and variance, since there are too few runs to count a
+    small tail. Chains have nothing to do with one another, so that for Table 6 the law of one chain's twelve scores
+    says that of three. (The time-series SEs of Table 4 chose the thinning: there is nothing to test in them.)
     """
     own = _near_normal(table, _numbers_of(table, runs))
     judged = values or {entry.id: float(entry.printed) for entry in entries_of(table)}

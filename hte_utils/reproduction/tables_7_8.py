@@ -90,19 +90,10 @@ def relative_length(posterior: xr.DataTree, number: str) -> float:
 
 
 def given_table_4(posterior: xr.DataTree, design: TrialDesign, truth: FloatArray) -> dict[str, dict[str, Reproduced]]:
-    """Compute Tables 7 and 8 at the margins of Table 4.
+    """Compute Tables 7 and 8 from our draws of Listing 2 at the margins of Table 4.
 
-    Parameters
-    ----------
-    posterior, design
-        Our draws of Listing 2, and the paper's trial.
-    truth
-        True effects (log odds ratios), shape (patient,).
-
-    Returns
-    -------
-    dict
-        Under "Table 7" and "Table 8" what :func:`hte_utils.ledger.record` takes.
+    Under "Table 7" and "Table 8" what :func:`hte_utils.ledger.record` takes. `truth`: true effects (log odds ratios) of
+    the patients of `design`, shape (patients,).
     """
     margins = table_4_margins(design)
     batches = [posterior.isel(draw=slice(start, None, _BATCHES * _SHARE)) for start in range(_BATCHES)]
@@ -198,31 +189,28 @@ def error_by_component(design: TrialDesign, truth: FloatArray) -> pd.DataFrame:
     """
     [age] = (coding for coding in design.coding.covariates if coding.covariate.label == "age")
     true = {label: float(implied_coefficients(age.sd)[f"b_trt_{label}"]) for label in design.modifier_labels}
-    mended = {
+    effects = {
+        "as in Table 4": cate_of_table_4(design, gender_effects=False),
+        "with the gender effects": cate_of_table_4(design, gender_effects=True),
+    }
+    for words, labels in {
         "true slope of age": ["age"],
         "true effect of anticoagulants": ["anticoag"],
         "true effect of diabetes": ["diabetes"],
         "true age and diabetes": ["age", "diabetes"],
         "all three true": ["age", "anticoag", "diabetes"],
-    }
-    effects = {
-        "as in Table 4": cate_of_table_4(design, gender_effects=False),
-        "with the gender effects": cate_of_table_4(design, gender_effects=True),
-    } | {
-        words: cate_of_table_4(design, gender_effects=False, instead={label: true[label] for label in labels})
-        for words, labels in mended.items()
-    }
-    found = {words: point_metrics(predicted, truth) for words, predicted in effects.items()}
-    rows = {
-        words: {
-            "correlation": metrics.correlation,
-            "RMSE": metrics.rmse,
-            "without mean error": metrics.rmse * np.sqrt(1 - metrics.bias_share),
-            "slope": metrics.calibration_slope,
+    }.items():
+        instead = {label: true[label] for label in labels}
+        effects[words] = cate_of_table_4(design, gender_effects=False, instead=instead)
+    found = pd.DataFrame([point_metrics(predicted, truth) for predicted in effects.values()], index=list(effects))
+    return pd.DataFrame(
+        {
+            "correlation": found["correlation"],
+            "RMSE": found["rmse"],
+            "without mean error": found["rmse"] * np.sqrt(1 - found["bias_share"]),
+            "slope": found["calibration_slope"],
         }
-        for words, metrics in found.items()
-    }
-    return pd.DataFrame.from_dict(rows, orient="index")
+    )
 
 
 def slope_within_bands(design: TrialDesign, truth: TrialTruth) -> float:
