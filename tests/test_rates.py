@@ -10,10 +10,9 @@ from scipy.special import logit
 from hte_utils.corrected import rates
 from hte_utils.corrected.rates import CONSTANT_DIFFERENCE, CONSTANT_RATIO, DESIGNS, PAPER_DESIGN
 from hte_utils.corrected.validation import NOTHING
-from hte_utils.ledger.notebooks import Project
 from hte_utils.trial import simulate_truth, trial_table
 
-STORED = rates.read(Project.find().stored_results / "effect_inference.parquet")
+STORED = rates.stored()
 OWN = trial_table(simulate_truth(2000, 123))
 
 

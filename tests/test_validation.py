@@ -154,7 +154,7 @@ def test_figures_of_calibration(candidates) -> None:
     figure = figures.effects_by_group(groups)
     drawn = figure.axes[0].containers[0].lines[0].get_xydata()
     np.testing.assert_allclose(drawn, 100 * groups["right"][["predicted", "observed"]])
-    predicted = {label: each.fresh.risk_difference for label, each in candidates.items()}
+    predicted = {label: each.new.risk_difference for label, each in candidates.items()}
     against = {label: calibrate_against_truth(each, NEW.risk_difference) for label, each in predicted.items()}
     assert len(figures.effects_against_truth(predicted, NEW.risk_difference, against).axes) == 2
 

@@ -50,6 +50,7 @@ from hte_utils.effects.averages import standardised_risks
 from hte_utils.effects.cate import GroupEffects
 from hte_utils.effects.interaction_tests import listing_2_interactions
 from hte_utils.effects.logistic import fit_replicates
+from hte_utils.ledger.notebooks import Project
 from hte_utils.ledger.report import Proof
 from hte_utils.model.candidates import PAPER_MODEL
 from hte_utils.model.fit import library_versions
@@ -212,21 +213,21 @@ def write(found: pd.DataFrame, path: Path) -> None:
     table.to_parquet(path, index=False, compression="zstd")
 
 
-def read(path: Path) -> pd.DataFrame:
-    """What `write` stored."""
-    table = pd.read_parquet(path)
+def stored() -> pd.DataFrame:
+    """What `write` stored beside the book."""
+    table = pd.read_parquet(Project.find().stored_results / "effect_inference.parquet")
     return table.astype(dict.fromkeys(COLUMNS[4:], np.float64) | dict.fromkeys(("design", "method", "statistic"), str))
 
 
-def prove(stored: pd.DataFrame, design: str, number: int) -> Proof:
-    """Analyse one trial again and hold every number against the stored one.
+def prove(found: pd.DataFrame, design: str, number: int) -> Proof:
+    """Analyse one trial again and hold every number against the one `found` before.
 
     Other arithmetic may exchange two patients with nearly equal predictions, and a draw or two of a posterior. So a
     value may move by `SHARE_OF_SD` of its standard deviation over the trials, and by what one patient moves a group, a
     pair or a policy.
     """
     keys = ["method", "statistic"]
-    trials = stored[(stored["design"] == design) & (stored["method"] != ICI)]
+    trials = found[(found["design"] == design) & (found["method"] != ICI)]
     spread = trials.groupby(keys)["value"].std().rename("sd").reset_index()
     sides = {"stored": trials[trials["trial"] == number], "again": analyse(design, number)}
     long = [

@@ -52,7 +52,7 @@ class Candidate(NamedTuple):
 
     apparent: EffectPredictions
     cross_fitted: EffectPredictions
-    fresh: EffectPredictions
+    new: EffectPredictions
 
     def of_trial(self) -> dict[str, EffectPredictions]:
         """Predictions for the trial's own patients, by how they were made."""
@@ -130,13 +130,13 @@ def sequential_curve(deals: Sequence[Sequence[NextFold]], cohort: Cohort) -> pd.
     return pd.DataFrame({"share": GRID, "toc": value} | table)
 
 
-def risk_calibrations(candidate: Candidate, trial: Cohort, fresh: Cohort, *, seed: int) -> dict[str, RiskCalibration]:
+def risk_calibrations(candidate: Candidate, trial: Cohort, new: Cohort, *, seed: int) -> dict[str, RiskCalibration]:
     """Calibration of the predicted risk, by how the predictions were made; among new patients against true risks."""
     found = {
         kind: calibrate_risk(trial.outcome, predictions.risk_under(trial.treatment), strata=trial.treatment, seed=seed)
         for kind, predictions in candidate.of_trial().items()
     }
-    return found | {TRUE: calibrate_risk_against_truth(fresh.factual_risk, candidate.fresh.risk_under(fresh.treatment))}
+    return found | {TRUE: calibrate_risk_against_truth(new.factual_risk, candidate.new.risk_under(new.treatment))}
 
 
 def risk_calibration_table(found: Mapping[str, Mapping[str, RiskCalibration]]) -> pd.DataFrame:
@@ -155,24 +155,24 @@ def risk_calibration_table(found: Mapping[str, Mapping[str, RiskCalibration]]) -
     return _table(rows, ["intercept", "slope", "ICI (points)", "ICI if right"])
 
 
-def effect_truth_table(candidates: Mapping[str, Candidate], fresh: Cohort) -> pd.DataFrame:
+def effect_truth_table(candidates: Mapping[str, Candidate], new: Cohort) -> pd.DataFrame:
     """Predicted against true effects of the new patients on two scales; numbers, risk differences in points."""
     rows = {}
     for label, candidate in candidates.items():
         for scale, factor in (("risk difference", POINTS), ("log odds ratio", 1.0)):
-            predicted, true = (factor * getattr(each, scale.replace(" ", "_")) for each in (candidate.fresh, fresh))
+            predicted, true = (factor * getattr(each, scale.replace(" ", "_")) for each in (candidate.new, new))
             rows[label, scale] = list(calibrate_against_truth(predicted, true)[:4])
     return _table(rows, ["slope", "mean error", "integrated error", "RMSE"])
 
 
 def benefit_table(
-    candidates: Mapping[str, Candidate], sequential: Mapping[str, pd.DataFrame], trial: Cohort, fresh: Cohort
+    candidates: Mapping[str, Candidate], sequential: Mapping[str, pd.DataFrame], trial: Cohort, new: Cohort
 ) -> pd.DataFrame:
     """Lay out what is estimated of predicted effects: in hindsight, with valid 95 % intervals, and what is true.
 
     `candidates`: The predictions, by label.
     `sequential`: What `sequential_inference` found, by label.
-    `trial`, `fresh`: The trial's patients and the new ones.
+    `trial`, `new`: The trial's patients and the new ones.
 
     Index: candidate and kind; text columns by the names of `NOTHING`, AUTOC and QINI in percentage points. There are no
     intervals in hindsight, since none would hold.
@@ -186,23 +186,21 @@ def benefit_table(
             "{} ({} to {})".format(*(_shown(name, each) for each in row))
             for name, row in zip(NOTHING, found.to_numpy().tolist(), strict=True)
         ]
-        rows[label, TRUE] = [_shown(*each) for each in true_benefit_values(candidate.fresh, fresh).items()]
-    benefit = -fresh.risk_difference
+        rows[label, TRUE] = [_shown(*each) for each in true_benefit_values(candidate.new, new).items()]
+    benefit = -new.risk_difference
     best = {"AUTOC": autoc(benefit, benefit).value, "QINI": qini(benefit, benefit).value}
     rows["the true effects", TRUE] = [_shown(name, best[name]) if name in best else "" for name in NOTHING]
     return _table(rows, list(NOTHING))
 
 
-def e_for_benefit_table(
-    candidates: Mapping[str, Candidate], trial: Cohort, fresh: Cohort, *, seed: int
-) -> pd.DataFrame:
+def e_for_benefit_table(candidates: Mapping[str, Candidate], trial: Cohort, new: Cohort, *, seed: int) -> pd.DataFrame:
     """E-for-benefit in percentage points, what right predictions would show on average, and the true distance."""
     rows = {}
     for label, candidate in candidates.items():
         for kind, predictions in candidate.of_trial().items():
             value, if_right = e_for_benefit(predictions, trial, seed=seed)
             rows[label, kind] = [f"{POINTS * value:.2f}", _right(if_right)]
-        known = calibrate_against_truth(candidate.fresh.risk_difference, fresh.risk_difference)
+        known = calibrate_against_truth(candidate.new.risk_difference, new.risk_difference)
         rows[label, TRUE] = [f"{POINTS * known.integrated_error:.2f}", ""]
     return _table(rows, ["E-for-benefit (points)", "if right"])
 
