@@ -8,6 +8,7 @@ import pytest
 from scipy.special import logit
 
 from hte_utils.corrected import rates
+from hte_utils.corrected.cross_fitting import AGE, IMPLIED
 from hte_utils.corrected.rates import CONSTANT_DIFFERENCE, CONSTANT_RATIO, DESIGNS, PAPER_DESIGN
 from hte_utils.corrected.validation import NOTHING
 from hte_utils.trial import simulate_truth, trial_table
@@ -76,7 +77,7 @@ def test_a_value_moved_by_a_tenth_of_its_sd_is_found(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(rates, "analyse", lambda *_: mine)
     assert rates.prove(STORED, design, number).passed
     values = STORED[STORED["design"] == design].groupby(["method", "statistic"])["value"].std()
-    for place, key in ((mine.index[1], (rates.IMPLIED, "slope (log odds)")), (mine.index[3], (rates.IMPLIED, "AUTOC"))):
+    for place, key in ((mine.index[1], (IMPLIED, "slope (log odds)")), (mine.index[3], (IMPLIED, "AUTOC"))):
         moved = mine.copy()
         moved.loc[place, "value"] += 0.1 * values[key]
         monkeypatch.setattr(rates, "analyse", lambda *_, moved=moved: moved)
@@ -98,7 +99,7 @@ def test_sequential_intervals_keep_their_level_and_pooled_ones_do_not() -> None:
     found = rates.rates(STORED)
     trials = int(found["trials"].max())
     limit = 0.05 + 3.5 * np.sqrt(0.05 * 0.95 / trials)
-    ours = found.loc[[key for key in found.index if key[0] in (rates.IMPLIED, rates.AGE) and key[1] in NOTHING]]
+    ours = found.loc[[key for key in found.index if key[0] in (IMPLIED, AGE) and key[1] in NOTHING]]
     assert (ours["null_rate"].dropna() < limit).all()
     pooled = found.loc[rates.POOLED, "null_rate"].dropna()
     assert (pooled > 0.05 + 2 * found.loc[rates.POOLED, "null_rate_mcse"].dropna()).sum() >= 3

@@ -26,12 +26,7 @@ QUANTILES = {4: (0.05, 0.35, 0.65, 0.95), 6: (0.05, 0.23, 0.41, 0.59, 0.77, 0.95
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A number estimated from one trial.
-
-    `value`: The estimate.
-    `se`: Its standard error: the spread over repeated trials, not a Monte Carlo error.
-    `lower`, `upper`: 95 % confidence interval.
-    """
+    """A number estimated from one trial, its standard error (the spread over repeated trials), and 95 % interval."""
 
     value: float
     se: float
@@ -63,9 +58,7 @@ class Estimate:
 def bootstrap_counts(strata: npt.ArrayLike, n_replicates: int, rng: np.random.Generator) -> FloatArray:
     """How often each patient is drawn when patients are resampled within strata (Davison & Hinkley 1997, Section 3.2).
 
-    `strata`: Each patient's stratum (the arm), shape (patients,).
-
-    Whole numbers as floats, shape (replicates, patients); within a stratum they add up to its size.
+    `strata` of shape (patients,); whole numbers as floats, shape (replicates, patients).
     """
     labels = np.asarray(strata)
     counts = np.empty((n_replicates, labels.size))
@@ -95,10 +88,7 @@ def curve_places(values: FloatArray) -> FloatArray:
 
 
 def last_coefficient(columns: FloatArray, outcome: FloatArray, *, offset: FloatArray | None = None) -> Estimate:
-    """The last coefficient of one logistic regression, with its standard error from the information.
-
-    Parameters are those of `fit_replicates`; NaN as there.
-    """
+    """The last coefficient of one logistic regression, its standard error from the information; as `fit_replicates`."""
     (beta,) = fit_replicates(columns, outcome, offset=offset)
     if np.isnan(beta).any():
         return Estimate.normal(np.nan, np.nan)
@@ -113,12 +103,10 @@ class RiskCalibration(NamedTuple):
     `intercept`: Calibration in the large: log odds to add to every prediction. 0 if calibrated, above 0 if risk is
         understated.
     `slope`: Coefficient of the predicted log odds: 1 if calibrated, below 1 if risks are predicted too far apart.
-    `ici`: Mean, over the patients, of the absolute difference between the predicted risk and the smooth curve
-        (probabilities). Never negative, so an estimate is above 0 for a perfect model as well. It has no interval: a
-        bootstrap adds that bias a second time, and its percentiles may exclude their own estimate. `rates` shows it by
-        `ici_replicates`, of the bootstrap.
-    `ici_if_right`: What `ici` would be on average if every prediction were the patient's true risk, with the Monte
-        Carlo standard error of that average.
+    `ici`: Mean absolute difference between the predicted risks and the smooth curve (probabilities). Never negative, so
+        an estimate is above 0 for a perfect model as well. It has no interval: a bootstrap adds that bias a second time
+        (`rates` shows it by `ici_replicates`).
+    `ici_if_right`: What `ici` would be on average if every prediction were right, with its Monte Carlo standard error.
     `curve`: Columns `predicted`, `observed` (the smooth curve), `lower`, `upper` (pointwise 95 % bootstrap interval),
         over the central 98 % of the predictions.
     """
@@ -138,9 +126,8 @@ def calibrate_risk(
 
     `outcome`: 0/1, shape (patients,).
     `risk`: Predicted probability of the event under the treatment the patient had, shape (patients,), inside (0, 1).
-    `strata`: Within which patients are resampled (the arms), shape (patients,).
-    `n_bootstrap`, `seed`: Bootstrap replicates, and what decides them. The predictions stay as they are: the intervals
-        are about the outcomes, not about fitting the model anew.
+    `strata`: Within which patients are resampled (the arms), shape (patients,). The predictions stay as they are: the
+        intervals are about the outcomes, not about fitting the model anew.
     """
     y = zeros_and_ones("outcome", outcome)
     p = one_per_patient("risk", risk, y.size)
@@ -163,10 +150,7 @@ def calibrate_risk(
 
 
 def calibrate_risk_against_truth(true_risk: FloatArray, risk: FloatArray) -> RiskCalibration:
-    """Hold predicted risks against true ones, which take the place of outcomes: what larger and larger trials tend to.
-
-    Shape (patients,) each, inside (0, 1).
-    """
+    """Hold predicted risks against true ones in place of outcomes; shape (patients,) each, inside (0, 1)."""
     intercept, slope, ici, curve = _calibrations(true_risk, risk, np.ones((1, risk.size)))
     exact = [Estimate.normal(number, 0.0) for number in (intercept[0], slope[0], 0.0)]
     return RiskCalibration(exact[0], exact[1], float(ici[0]), exact[2], np.empty(0), curve)

@@ -54,9 +54,8 @@ def arm_balanced_folds(treatment: npt.ArrayLike, n_folds: int, seed: int) -> Int
 
     The outcome has no say in it, on purpose: folds that were balanced by outcome would depend on it.
     """
-    arm = np.asarray(treatment)
-    fold = np.empty(arm.size, dtype=np.int64)
-    splits = StratifiedKFold(n_folds, shuffle=True, random_state=seed).split(np.zeros(arm.size), arm)
+    fold = np.empty(np.size(treatment), dtype=np.int64)
+    splits = StratifiedKFold(n_folds, shuffle=True, random_state=seed).split(fold, treatment)
     for number, (_, held_out) in enumerate(splits):
         fold[held_out] = number
     return fold
@@ -64,11 +63,7 @@ def arm_balanced_folds(treatment: npt.ArrayLike, n_folds: int, seed: int) -> Int
 
 def groups_within_folds(risk: npt.ArrayLike, fold: npt.ArrayLike, n_groups: int) -> IntArray:
     """Rank patients within their fold and cut each fold into groups of equal size, 1 = lowest risk."""
-    risks, folds = np.asarray(risk, dtype=np.float64), np.asarray(fold)
-    group = np.empty(risks.size, dtype=np.int64)
-    for number in np.unique(folds):
-        group[folds == number] = quantile_groups(risks[folds == number], n_groups)
-    return group
+    return pd.Series(risk).groupby(np.asarray(fold)).transform(quantile_groups, n_groups).to_numpy()
 
 
 def group_members(group: npt.ArrayLike) -> pd.DataFrame:

@@ -1,18 +1,12 @@
 """Acting on predicted effects: whom a ranking finds, and what following a policy would do to patients.
 
-*Doubly robust scores.* A patient is seen in one arm. The augmented inverse-probability-weighted score takes the model's
-prediction for the other arm and corrects it by the patient's own residual, weighted by the *known* probability of the
-arm (Robins, Rotnitzky & Zhao 1994). With predictions that were made without the patient, its mean over any group that
-was formed without the outcomes is unbiased, however wrong the model: a good model makes it more precise, that is all.
-
 *Rankings* (Yadlowsky, Fleming, Shah, Brunskill & Wager 2025, JASA 120, 38-51). The event is bleeding, so **benefit is a
 negative risk difference**; patients are ranked from most to least predicted benefit. The targeting operator
 characteristic TOC(q) is the mean benefit of the first share q of the patients minus that of all. The rank-weighted
 average treatment effect (RATE) is its weighted area: AUTOC weighs every q alike, QINI by q. Both are 0 on average for a
-ranking that has nothing to do with the effects, if the ranking does not know the outcomes: rank one fold at a time
-(`hte_utils.corrected.cross_fitting`), never patients of several folds together. All are sums of the benefits with
-weights that depend on the ranks alone, so their standard errors have a closed form. econml has the same measures
-(`DRTester.evaluate_uplift`), with a bootstrap from NumPy's global generator; the tests hold the two together.
+ranking that has nothing to do with the effects, if it does not know the outcomes: rank one fold at a time. All are sums
+of the benefits with weights that depend on the ranks alone, so their standard errors have a closed form. econml has the
+same measures, with a bootstrap from NumPy's global generator; the tests hold the two together.
 
 *Policies* say who is treated. Their value here is the rate of major bleeds among all patients if they were followed, so
 **less is better**; *regret* is the rate above that of the oracle, which knows the true risks.
@@ -21,13 +15,15 @@ weights that depend on the ranks alone, so their standard errors have a closed f
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from scipy.stats import norm
 
 from hte_utils.corrected.calibration import Estimate
+from hte_utils.effects.logistic import Z
 from hte_utils.effects.strata import tied_ranks
 from hte_utils.model.checks import FloatArray, one_per_patient, require_probability, zeros_and_ones
 
@@ -50,10 +46,14 @@ def doubly_robust_scores(
 ) -> FloatArray:
     """Scores of the risk difference, shape (patients,): right on average, for one patient far from it.
 
+    A patient is seen in one arm. The score takes the model's prediction for the other arm and corrects it by the
+    patient's own residual, weighted by the *known* probability of the arm (Robins, Rotnitzky & Zhao 1994). Its mean
+    over any group that was formed without the outcomes is unbiased, however wrong the model.
+
     `predictions`: For the same patients; made without them (cross-fitted, or from another trial).
     `outcome`, `treatment`: 0/1, shape (patients,).
     `p_treated`: The probability with which patients were randomised to treatment. It belongs to the design of the trial
-        (`trial.P_TREATED` for Listing 1) and has no default: a wrong one biases every score.
+        and has no default: a wrong one biases every score.
     """
     require_probability("p_treated", p_treated)
     control, treated = predictions.baseline_risk, predictions.treated_risk
@@ -65,62 +65,48 @@ def doubly_robust_scores(
 def toc(priority: npt.ArrayLike, benefit: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
     """Targeting operator characteristic and its standard error at the shares `GRID`, shape (100,) each.
 
-    `priority`: Who comes first: the larger values. Patients with equal priority share their mean benefit. Shape
-        (patients,).
+    `priority`: Who comes first: the larger values; equals share their mean benefit. Shape (patients,).
     `benefit`: True benefits, or unbiased scores of them, shape (patients,).
     """
     n = np.size(benefit)
     treated = np.maximum(np.rint(GRID * n), 1.0)[:, None]
-    return _rank_weighted((np.arange(n) < treated) / treated - 1.0 / n, priority, benefit)
+    return _weighted_sum(_by_patient((np.arange(n) < treated) / treated - 1.0 / n, priority), benefit)
 
 
 def autoc(priority: npt.ArrayLike, benefit: npt.ArrayLike) -> Estimate:
     """Area under the TOC: its mean over the shares 1/n, 2/n, ..., 1; parameters as for `toc`."""
-    return _area(_autoc_weights(np.size(benefit)), priority, benefit)
+    return Estimate.normal(*_weighted_sum(_by_patient(_autoc_weights(np.size(benefit)), priority), benefit))
 
 
 def qini(priority: npt.ArrayLike, benefit: npt.ArrayLike) -> Estimate:
     """Area under q TOC(q); parameters as for `toc`."""
     n = np.size(benefit)
-    return _area(np.arange(n, 0, -1) / n**2 - (n + 1) / (2.0 * n**2), priority, benefit)
+    by_rank = np.arange(n, 0, -1) / n**2 - (n + 1) / (2.0 * n**2)
+    return Estimate.normal(*_weighted_sum(_by_patient(by_rank, priority), benefit))
 
 
 def autoc_difference(priority: npt.ArrayLike, other: npt.ArrayLike, benefit: npt.ArrayLike) -> Estimate:
     """How much larger the AUTOC of one ranking is than that of another among the same patients; as for `toc`."""
-    by_rank = _autoc_weights(np.size(benefit))[None]
-    effect = np.asarray(benefit, dtype=np.float64)
-    weights = (_by_patient(by_rank, priority) - _by_patient(by_rank, other))[0]
-    return Estimate.normal(weights @ effect, float(_spread(weights, effect)))
+    by_rank = _autoc_weights(np.size(benefit))
+    return Estimate.normal(*_weighted_sum(_by_patient(by_rank, priority) - _by_patient(by_rank, other), benefit))
 
 
 def _autoc_weights(n: int) -> FloatArray:
     return np.asarray(np.cumsum(1.0 / np.arange(n, 0, -1))[::-1] / n - 1.0 / n)
 
 
-def _area(by_rank: FloatArray, priority: npt.ArrayLike, benefit: npt.ArrayLike) -> Estimate:
-    (value,), (error,) = _rank_weighted(by_rank[None], priority, benefit)
-    return Estimate.normal(value, error)
-
-
-def _rank_weighted(
-    by_rank: FloatArray, priority: npt.ArrayLike, benefit: npt.ArrayLike
-) -> tuple[FloatArray, FloatArray]:
-    """Sums of the benefits with weights by rank, shape (sums, patients), and their standard errors, shape (sums,)."""
-    effect = one_per_patient("benefit", benefit)
-    weights = _by_patient(by_rank, one_per_patient("priority", priority, effect.size))
-    return weights @ effect, _spread(weights, effect)
-
-
 def _by_patient(by_rank: FloatArray, priority: npt.ArrayLike) -> FloatArray:
-    """Weights by patient from weights by rank, shape (sums, patients): equals share the mean weight of their ranks."""
-    start, end = tied_ranks(-np.asarray(priority, dtype=np.float64))
-    below = np.pad(np.cumsum(by_rank, axis=1), ((0, 0), (1, 0)))
-    return np.asarray((below[:, end + 1] - below[:, start]) / (end - start + 1))
+    """Weights by patient from weights by rank, shape (..., patients): equals share the mean weight of their ranks."""
+    start, end = tied_ranks(-one_per_patient("priority", priority, by_rank.shape[-1]))
+    below = np.concatenate([np.zeros_like(by_rank[..., :1]), np.cumsum(by_rank, axis=-1)], axis=-1)
+    return np.asarray((below[..., end + 1] - below[..., start]) / (end - start + 1))
 
 
-def _spread(weights: FloatArray, effect: FloatArray) -> FloatArray:
-    """Standard errors of weighted sums. What the effects vary is little beside the scores' noise: counted as noise."""
-    return np.asarray(np.sqrt(np.square(weights) @ np.square(effect - effect.mean()) * effect.size / (effect.size - 1)))
+def _weighted_sum(weights: FloatArray, benefit: npt.ArrayLike) -> tuple[Any, Any]:
+    """Sums over patients and their standard errors: what the benefits vary is little beside the scores' noise."""
+    values = one_per_patient("benefit", benefit)
+    variance = np.square(weights) @ np.square(values - values.mean()) * values.size / (values.size - 1)
+    return weights @ values, np.sqrt(variance)
 
 
 def policies_of(predictions: Mapping[str, EffectPredictions], cohort: Cohort) -> dict[str, Policy]:
@@ -197,8 +183,7 @@ def patients_needed(effect: float, se: float, n_patients: int) -> float:
     """
     if effect == 0.0:
         return float("inf")
-    power_sum = 1.959963984540054 + 0.8416212335729143
-    return n_patients * (power_sum * se / abs(effect)) ** 2
+    return n_patients * ((Z + float(norm.ppf(0.8))) * se / abs(effect)) ** 2
 
 
 def believed_difference(policy: Policy, other: Policy, risk_differences: xr.DataArray, cohort: Cohort) -> pd.Series:

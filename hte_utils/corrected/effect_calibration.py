@@ -3,15 +3,12 @@
 The event is bleeding: a positive effect is harm, and "benefit" is a negative risk difference. Nobody is ever seen
 under both treatments, so in a real trial an effect prediction can only be checked for groups of patients: by comparing
 the arms among patients with similar predictions, by regressing outcomes on treatment times prediction, or in matched
-pairs of one treated and one control patient with similar predictions.
+pairs of one treated and one control patient, whom the model holds to be alike.
 
-A pair shows what no patient shows: an outcome under each treatment, of two people whom the model holds to be alike.
-From the pairs come the C-for-benefit (van Klaveren et al. 2018), the probability that of two pairs with different
-observed effects the one with more observed harm also has more predicted harm, and the E-for-benefit (Maas et al. 2023),
-the mean distance between the predicted effect and the smooth curve of the observed effect. As van Klaveren et al. have
-it, patients are matched by the rank of their predicted risk difference within the arm, and a pair's prediction is the
-mean of its two; the smooth curve is a natural spline where Maas et al. use local regression. The C-for-benefit depends
-on the matching and is not a proper score (Xia, Gustafson & Sadatsafavi 2023).
+As van Klaveren et al. (2018) have it, patients are matched by the rank of their predicted risk difference within the
+arm, and a pair's prediction is the mean of its two. From the pairs come their C-for-benefit and the E-for-benefit of
+Maas et al. (2023), here with a natural spline in place of local regression. The C-for-benefit depends on the matching
+and is not a proper score (Xia, Gustafson & Sadatsafavi 2023).
 """
 
 from __future__ import annotations
@@ -39,10 +36,8 @@ class TrueEffectCalibration(NamedTuple):
 
     `slope`: Least squares of true on predicted effects: 1 if calibrated; below 1 = predicted too far apart.
     `mean_error`: Mean of predicted minus true; positive = harm is overstated.
-    `integrated_error`: Mean, over the patients, of the absolute distance of the prediction from the smooth curve of
-        true effects given predictions: what is wrong with the predictions *as numbers*, whatever they leave
-        unexplained.
-    `rmse`: Root mean squared error, which counts the unexplained as well.
+    `integrated_error`: Mean absolute distance of the predictions from the smooth curve of true effects: what is wrong
+        with them *as numbers*. `rmse`, the root mean squared error, counts what they leave unexplained as well.
     `curve`: Columns `predicted`, `true`: the smooth curve over the central 98 % of the predictions.
     """
 
@@ -67,33 +62,26 @@ def calibrate_against_truth(predicted: npt.ArrayLike, true: npt.ArrayLike) -> Tr
 def effects_by_predicted_group(predictions: EffectPredictions, cohort: Cohort, group: npt.ArrayLike) -> pd.DataFrame:
     """Compare the arms within groups of patients whose predicted risk difference is similar.
 
-    `group`: Group of each patient from 1 (lowest predicted risk difference), shape (patients,): of cross-fitted
+    `group`: Of each patient, shape (patients,), 1 = lowest predicted risk difference (most benefit): of cross-fitted
         predictions from `cross_fitting.groups_within_folds`.
 
-    Index `group`: 1 = lowest predicted risk difference (most benefit). Columns `n`, `events`, `predicted` (mean
-    predicted risk difference), `true`, `observed` (rate of the treated minus rate of the controls) with Newcombe's 95 %
-    interval `lower`, `upper`. Probabilities; positive = harm. NaN where an arm is empty.
+    Index `group`; `n`, `events`, `predicted` and `true` (mean risk differences), `observed` (rate of the treated minus
+    rate of the controls) with Newcombe's 95 % interval `lower`, `upper`. Probabilities; positive = harm. NaN where an
+    arm is empty.
     """
     from statsmodels.stats.proportion import confint_proportions_2indep  # takes a second to import
 
-    patients = pd.DataFrame(
-        {
-            "group": np.asarray(group),
-            "arm": cohort.treatment,
-            "event": cohort.outcome,
-            "predicted": predictions.risk_difference,
-            "true": cohort.risk_difference,
-        }
-    )
+    patients = pd.DataFrame({"group": group, "arm": cohort.treatment, "event": cohort.outcome})
+    patients = patients.assign(predicted=predictions.risk_difference, true=cohort.risk_difference)
     by_group = patients.groupby("group")
-    means = by_group[["predicted", "true"]].mean()
     by_arm = patients.pivot_table(index="group", columns="arm", values="event", aggfunc=["sum", "size"])
     counts = [by_arm[name, arm].to_numpy(dtype=np.float64) for arm in (1, 0) for name in ("sum", "size")]
     events, n, events_control, n_control = counts
     lower, upper = confint_proportions_2indep(*counts, method="newcomb", compare="diff")
-    observed = events / n - events_control / n_control
-    sizes = {"n": by_group.size(), "events": by_group["event"].sum()}
-    return means.assign(**sizes, observed=observed, lower=lower, upper=upper)
+    table = by_group.agg(
+        n=("event", "size"), events=("event", "sum"), predicted=("predicted", "mean"), true=("true", "mean")
+    )
+    return table.assign(observed=events / n - events_control / n_control, lower=lower, upper=upper)
 
 
 def regress_log_odds_ratio(predictions: EffectPredictions, cohort: Cohort) -> tuple[Estimate, Estimate]:
@@ -145,14 +133,13 @@ def regress_risk_difference(predicted: npt.ArrayLike, scores: FloatArray) -> Est
     `predicted`: Predicted risk differences, shape (patients,); must not have been made from the outcomes in `scores`.
     `scores`: Of the same patients, from `decisions.doubly_robust_scores`.
     """
+    from statsmodels.regression.linear_model import OLS  # takes a second to import
+
     x = one_per_patient("predicted", predicted, scores.size)
     if np.ptp(x) == 0.0:
         raise ValueError("all predicted effects are equal: there is no slope to estimate")
-    centred = x - x.mean()
-    slope = float(centred @ scores / (centred @ centred))
-    residual = scores - scores.mean() - slope * centred
-    variance = np.square(centred * residual).sum() / (centred @ centred) ** 2 * x.size / (x.size - 2)  # HC1
-    return Estimate.normal(slope, float(np.sqrt(variance)))
+    line = OLS(scores, np.column_stack([np.ones(x.size), x])).fit(cov_type="HC1")
+    return Estimate.normal(line.params[1], line.bse[1])
 
 
 class MatchedPairs(NamedTuple):
@@ -165,12 +152,7 @@ class MatchedPairs(NamedTuple):
     def of(cls, predicted: FloatArray, treatment: IntArray, outcome: npt.NDArray[Any], *, seed: int = 1) -> Self:
         """Match rank by rank; the larger arm leaves out its surplus, evenly over the ranks.
 
-        Equal predictions are put in random order, whatever the order of the table: which of them is matched with whom
-        depends on the seed and not on where they stand.
-
-        `predicted`, `treatment`, `outcome`: Predicted risk differences, 0/1, and 0/1 (or its probability), shape
-            (patients,).
-        `seed`: What decides among equals.
+        Equal predictions are put in a random order that depends on the seed, and not on the order of the table.
         """
         first, _ = tied_ranks(predicted)
         rng = np.random.default_rng(seed)
@@ -192,13 +174,14 @@ class MatchedPairs(NamedTuple):
 
 
 def concordance(predicted: FloatArray, chances: FloatArray) -> Estimate:
-    """C-for-benefit of pairs: 0.5 = no better than chance.
+    """C-for-benefit: of two pairs with different observed effects, the one with more harm also has more predicted harm.
 
     `predicted`: Predicted effects, shape (pairs,). Ties count one half.
     `chances`: Probability of each observed effect (-1, 0, 1), shape (3, pairs): 0 or 1 once it is observed.
 
-    Expected concordant over expected comparable pairs of pairs. Standard error: root of the sum of the expected squares
-    of each pair's influence on this ratio of U-statistics. NaN if all effects are equal.
+    Expected concordant over expected comparable pairs of pairs; 0.5 = no better than chance, NaN if all effects are
+    equal. Standard error: root of the sum of the expected squares of each pair's influence on this ratio of
+    U-statistics.
     """
     low, middle, high = chances
     less = np.stack([np.zeros_like(low), low, low + middle])  # another pair's chance of a lower effect than -1, 0, 1
@@ -225,8 +208,8 @@ def c_for_benefit(predicted: FloatArray, risk: npt.NDArray[Any], treatment: IntA
     """C-for-benefit of predicted risk differences; all arrays have shape (patients,).
 
     `risk`: Outcomes (0/1) that the predictions do not know. Or each patient's true probability of the event under the
-        treatment the patient had: then the C-for-benefit over trials of the same patients, its standard deviation, and
-        between which values 95 % of them lie. That of the true effects is the best that can be had in such a trial.
+        treatment the patient had: then what trials of the same patients show on average, their standard deviation, and
+        between which values 95 % of them lie.
     """
     pairs = MatchedPairs.of(predicted, treatment, risk)
     treated, control = (np.asarray(risk[who], dtype=np.float64) for who in pairs)

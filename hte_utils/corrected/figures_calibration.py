@@ -27,10 +27,7 @@ _SHARE = "Share of patients treated, most predicted benefit first (%)"
 
 
 def risk_curves(found: Mapping[str, Mapping[str, RiskCalibration]]) -> Figure:
-    """Smooth calibration curves of the cross-fitted predicted risk with its 95 % band, one panel a prediction.
-
-    `found`: From `validation.risk_calibrations`, by prediction; dashed: among new patients whose risks are known.
-    """
+    """Smooth calibration curves of the cross-fitted predicted risk, from `validation.risk_calibrations`."""
     with canvas(2, (len(found) + 1) // 2, height=5.4) as drawn:
         for axis, (label, by_kind) in zip(drawn.axes, found.items(), strict=False):
             curve, known = POINTS * by_kind[CROSS_FITTED].curve, POINTS * by_kind[TRUE].curve
@@ -45,10 +42,7 @@ def risk_curves(found: Mapping[str, Mapping[str, RiskCalibration]]) -> Figure:
 
 
 def effects_by_group(found: Mapping[str, pd.DataFrame]) -> Figure:
-    """Risk difference in groups of patients with similar predictions: observed with its interval, and true.
-
-    `found`: From `effect_calibration.effects_by_predicted_group`, by prediction.
-    """
+    """Risk difference in groups of similar predictions, from `effect_calibration.effects_by_predicted_group`."""
     with canvas(len(found), height=3.4, width=9.2, sharey=True) as drawn:
         for axis, (label, table) in zip(drawn.axes, found.items(), strict=True):
             table = POINTS * table
@@ -67,12 +61,7 @@ def effects_by_group(found: Mapping[str, pd.DataFrame]) -> Figure:
 def effects_against_truth(
     predicted: Mapping[str, FloatArray], true: FloatArray, found: Mapping[str, TrueEffectCalibration]
 ) -> Figure:
-    """True against predicted risk differences of single patients, with the smooth curve.
-
-    `predicted`: Predicted risk differences (probabilities) of new patients, by prediction.
-    `true`: Their true risk differences.
-    `found`: Calibration against the truth, by prediction.
-    """
+    """True against predicted risk differences (probabilities) of new patients, with the smooth curve."""
     some = slice(None, None, max(1, true.size // 1500))  # more dots would only cover each other
     with canvas(len(predicted), height=3.2, width=9.2, sharey=True) as drawn:
         for axis, (label, values) in zip(drawn.axes, predicted.items(), strict=True):
@@ -96,10 +85,8 @@ def _diagonal(axis: Axes, *values: pd.Series) -> None:
 def targeting_curves(estimated: pd.DataFrame, true: Mapping[str, FloatArray], best: FloatArray) -> Figure:
     """Targeting operator characteristics: estimated from the trial beside what is true.
 
-    `estimated`: One prediction's curve from the trial's outcomes, and the true one of the same patients: what
-        `validation.sequential_curve` returns.
-    `true`: True curves of rankings of new patients on `decisions.GRID`, by prediction.
-    `best`: True curve of the ranking by the true effects.
+    `estimated` is from `validation.sequential_curve`; `true` (by prediction) and `best` (of the ranking by the true
+    effects) are curves of new patients from `decisions.toc`.
     """
     shown = GRID >= 0.05
     share = POINTS * GRID[shown]
@@ -137,11 +124,7 @@ def policy_differences(table: pd.DataFrame) -> Figure:
 
 
 def threshold_rules(curves: Mapping[str, pd.DataFrame], values: pd.DataFrame) -> Figure:
-    """True rate of bleeds under "treat if the probability of harm is below c", by c.
-
-    `curves`: From `decisions.threshold_curve`, by prediction.
-    `values`: From `decisions.policy_values`, for the policies to compare with.
-    """
+    """True rate of bleeds under "treat if the probability of harm is below c", beside `values` of other policies."""
     with canvas(2, height=3.5, width=9.2, sharex=True) as drawn:
         left, right = drawn.axes
         for (label, table), (colour, line) in zip(curves.items(), _LINES, strict=False):

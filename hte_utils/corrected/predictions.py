@@ -36,18 +36,9 @@ _BATCHES = 8
 class EffectPredictions(NamedTuple):
     """Predictions for the patients of one table, in its order. All arrays have shape (patients,).
 
-    Attributes
-    ----------
-    baseline_risk
-        Probability of the event without treatment.
-    risk_difference
-        Probability with treatment minus probability without; positive = harm.
-    log_odds_ratio
-        Effect of treatment on the log odds of the event; positive = harm.
-    p_harm
-        Posterior probability that treatment raises the patient's risk.
-    batches
-        The same from each of several parts of the posterior's draws; none if there is no Monte Carlo error.
+    `baseline_risk` is the probability of the event without treatment; `risk_difference` (treated minus untreated) and
+    `log_odds_ratio` are the effect of treatment, positive = harm; `p_harm` is the posterior probability of harm.
+    `batches` are the same from each of several parts of the draws; none if there is no Monte Carlo error.
     """
 
     baseline_risk: FloatArray
@@ -66,11 +57,7 @@ class EffectPredictions(NamedTuple):
         return np.where(np.asarray(treatment) == 1, self.treated_risk, self.baseline_risk)
 
     def number(self, compute: Callable[[EffectPredictions], float]) -> Reproduced:
-        """A number computed from the predictions, with its Monte Carlo standard error, for the ledger.
-
-        The method of batch means, for functions of many posterior means: the number varies between batches of draws as
-        it would between short runs of the sampler.
-        """
+        """A number computed from the predictions, for the ledger: its Monte Carlo error is that of batch means."""
         value = float(compute(self))
         if not self.batches:
             return Reproduced(value)
@@ -113,10 +100,9 @@ def predict_effects(posterior: xr.DataTree, patients: Patients, *, group_effects
 
 
 def predict_by_age(trial: pd.DataFrame, patients: pd.DataFrame) -> EffectPredictions:
-    """The simplest competitor: a logistic regression on treatment, age and their product, by maximum likelihood.
+    """Fit a logistic regression on treatment, age and their product to `trial`, and predict `patients`.
 
-    Fitted to `trial`, it predicts `patients`. The probability of harm is that of the normal approximation to the log
-    odds ratio at the patient's age.
+    The probability of harm is that of the normal approximation to the log odds ratio at the patient's age.
     """
     design = PAPER_SPEC.design(trial)
     column = design.prognostic_labels.index("age")
@@ -133,10 +119,8 @@ def predict_by_age(trial: pd.DataFrame, patients: pd.DataFrame) -> EffectPredict
 class Cohort:
     """Randomised patients with outcomes and with the truth. All arrays have shape (patients,).
 
-    `outcome`, `treatment`: 0/1.
-    `untreated_risk`, `risk_difference`, `log_odds_ratio`: True probability of the event without treatment, and the true
-        effect on two scales; positive = harm.
-    `p_treated`: Probability with which each was randomised to treatment: the design's, not the share that came out.
+    `outcome` and `treatment` are 0/1, the others true risks and effects (positive = harm). `p_treated` is the
+    probability with which each was randomised to treatment: the design's, not the share that came out.
     """
 
     outcome: IntArray

@@ -26,22 +26,9 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit, logit
 
-from hte_utils.corrected import subgroups
-from hte_utils.corrected.calibration import Estimate, calibrate_risk, calibrate_risk_against_truth
-from hte_utils.corrected.cross_fitting import (
-    AGE,
-    ALL_MODIFIERS,
-    COMPUTED,
-    IMPLIED,
-    MODELS,
-    N_FOLDS,
-    arm_balanced_folds,
-    bayesian,
-    cross_fit,
-    groups_within_folds,
-    predict_sequentially,
-    predictors,
-)
+from hte_utils.corrected import cross_fitting, subgroups
+from hte_utils.corrected.calibration import calibrate_risk, calibrate_risk_against_truth
+from hte_utils.corrected.cross_fitting import IMPLIED, MODELS
 from hte_utils.corrected.decisions import doubly_robust_scores, policy_difference
 from hte_utils.corrected.effect_calibration import effects_by_predicted_group
 from hte_utils.corrected.predictions import Cohort, EffectPredictions, predict_effects
@@ -58,16 +45,16 @@ from hte_utils.model.quick_posterior import quick_posterior
 from hte_utils.trial import P_TREATED, simulate_truth, trial_table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
 CONSTANT_RATIO: Final = "constant odds ratio"
 CONSTANT_DIFFERENCE: Final = "constant risk difference"
 PAPER_DESIGN: Final = "the paper's design"
 DESIGNS: Final = (CONSTANT_RATIO, CONSTANT_DIFFERENCE, PAPER_DESIGN)
-SEQUENTIAL_METHODS: Final = (IMPLIED, COMPUTED, ALL_MODIFIERS, AGE)
 POOLED, ICI = "pooled cross-fitting", "ICI"
 INTERACTIONS, GROUPS, POLICY, CONTRASTS = "interaction test", "groups", "policy", "contrasts"
-COLUMNS: Final = ("design", "trial", "method", "statistic", "value", "se", "lower", "upper", "true")
+_WORDS, _NUMBERS = ("design", "method", "statistic"), ("value", "se", "lower", "upper", "true")
+COLUMNS: Final = ["design", "trial", "method", "statistic", *_NUMBERS]
 SHARE_OF_SD: Final = 0.05
 _ONE_PATIENT: Final = {GROUPS: 0.0125, POLICY: 0.002, "C-for-benefit": 0.005}
 _LEVEL: Final = 0.05
@@ -104,60 +91,56 @@ def constant_effect_risks(trial: pd.DataFrame, design: str) -> tuple[np.ndarray,
 def analyse(design: str, number: int) -> pd.DataFrame:
     """Every interval and test on one simulated trial: columns `COLUMNS`."""
     trial, cohort = simulated_trial(design, number)
-    rows = [
-        *_sequential(trial, cohort, number),
-        *_cross_fitted(trial, cohort, number),
-        *_contrasts(trial, cohort, number),
-        (INTERACTIONS, "p", listing_2_interactions(trial).p_value, *[np.nan] * 4),
-    ]
-    return pd.DataFrame([(design, number, *row) for row in rows], columns=list(COLUMNS))
+    tables = _sequential(trial, cohort, number) | _cross_fitted(trial, cohort, number)
+    tables |= _contrasts(trial, cohort, number)
+    tables[INTERACTIONS] = pd.DataFrame({"value": listing_2_interactions(trial).p_value}, index=["p"])
+    found = pd.concat(tables, names=["method", "statistic"]).reset_index()
+    return found.assign(design=design, trial=number).reindex(columns=COLUMNS)
 
 
-type _Row = tuple[str, str, float, float, float, float, float]
+def _sequential(trial: pd.DataFrame, cohort: Cohort, number: int) -> dict[str, pd.DataFrame]:
+    """Columns `value`, `se`, `lower`, `upper`, `true`, by method; index statistic."""
+    return {
+        label: sequential_inference(deals, cohort)
+        for predictor in cross_fitting.predictors()
+        for label, deals in cross_fitting.predict_sequentially(trial, cohort.treatment, predictor, seed=number).items()
+    }
 
 
-def _row(method: str, statistic: str, found: Estimate, true: float) -> _Row:
-    return method, statistic, found.value, found.se, found.lower, found.upper, float(true)
-
-
-def _sequential(trial: pd.DataFrame, cohort: Cohort, number: int) -> Iterator[_Row]:
-    for predictor in predictors():
-        for label, deals in predict_sequentially(trial, cohort.treatment, predictor, seed=number).items():
-            table = sequential_inference(deals, cohort)
-            for statistic, value, se, lower, upper, true in table.drop(columns="over_deals").itertuples():
-                yield label, str(statistic), value, se, lower, upper, true
-
-
-def _cross_fitted(trial: pd.DataFrame, cohort: Cohort, number: int) -> Iterator[_Row]:
-    predictor = bayesian(PAPER_MODEL, {IMPLIED: GroupEffects.INCLUDED}, draws=2 * _EFFECTIVE_DRAWS)
-    predictions = cross_fit(trial, cohort.treatment, predictor, seed=number)[IMPLIED]
-    true = true_benefit_values(predictions, cohort)
-    for statistic, found in benefit_estimates(predictions, cohort).items():
-        yield _row(POOLED, statistic, found, true[statistic])
-    fold = arm_balanced_folds(cohort.treatment, N_FOLDS, number)
-    group = groups_within_folds(predictions.risk_difference, fold, _N_GROUPS)
-    for place, row in effects_by_predicted_group(predictions, cohort, group).iterrows():
-        yield GROUPS, f"Q{place}", row["observed"], np.nan, row["lower"], row["upper"], row["true"]
+def _cross_fitted(trial: pd.DataFrame, cohort: Cohort, number: int) -> dict[str, pd.DataFrame]:
+    predictor = cross_fitting.bayesian(PAPER_MODEL, {IMPLIED: GroupEffects.INCLUDED}, draws=2 * _EFFECTIVE_DRAWS)
+    predictions = cross_fitting.cross_fit(trial, cohort.treatment, predictor, seed=number)[IMPLIED]
+    pooled = pd.DataFrame(list(benefit_estimates(predictions, cohort).values()), index=list(NOTHING))
+    fold = cross_fitting.arm_balanced_folds(cohort.treatment, cross_fitting.N_FOLDS, number)
+    group = cross_fitting.groups_within_folds(predictions.risk_difference, fold, _N_GROUPS)
+    groups = effects_by_predicted_group(predictions, cohort, group).rename(columns={"observed": "value"})
     scores = doubly_robust_scores(predictions, cohort.outcome, cohort.treatment, p_treated=cohort.p_treated)
     policy = predictions.risk_difference < 0
     nobody = np.zeros_like(policy)
-    true_gain = policy_difference(policy, nobody, cohort.risk_difference).value
-    yield _row(POLICY, "against nobody", policy_difference(policy, nobody, scores), true_gain)
+    gain, true_gain = (policy_difference(policy, nobody, each) for each in (scores, cohort.risk_difference))
+    return {
+        POOLED: pooled.assign(true=pd.Series(true_benefit_values(predictions, cohort))),
+        GROUPS: groups.set_axis([f"Q{number}" for number in groups.index]),
+        POLICY: pd.DataFrame([gain], index=["against nobody"]).assign(true=true_gain.value),
+    }
 
 
-def _contrasts(trial: pd.DataFrame, cohort: Cohort, number: int) -> Iterator[_Row]:
+def _contrasts(trial: pd.DataFrame, cohort: Cohort, number: int) -> dict[str, pd.DataFrame]:
     members = subgroups.memberships(trial)
     pairs = subgroups.neighbouring_levels(members)
     means = {name: cohort.risk_difference[members[name].to_numpy()].mean() for name in members.columns}
+    found = {}
     for model, _ in MODELS:
         design = model.design(trial)
         seed = np.random.SeedSequence((number, 0))
         posterior = quick_posterior(design, priors=model.priors, draws=_EFFECTIVE_DRAWS, seed=seed).tree()
         risks = standardised_risks(posterior, design, members)
-        table = subgroups.subgroup_contrasts(risks, pairs)
-        for (first, second), (mean, lower, upper) in zip(pairs, table.to_numpy(), strict=True):
-            true = float(means[second] - means[first])
-            yield f"{CONTRASTS}, {model.label}", second.split(":")[0], mean, np.nan, lower, upper, true
+        table = subgroups.subgroup_contrasts(risks, pairs).rename(columns={"mean": "value"})
+        table = table.set_axis([second.split(":")[0] for _, second in pairs])
+        found[f"{CONTRASTS}, {model.label}"] = table.assign(
+            true=[means[second] - means[first] for first, second in pairs]
+        )
+    return found
 
 
 def bootstrapped_ici(number: int, predicted: Callable[[pd.DataFrame], EffectPredictions]) -> pd.DataFrame:
@@ -170,10 +153,9 @@ def bootstrapped_ici(number: int, predicted: Callable[[pd.DataFrame], EffectPred
     found = calibrate_risk(cohort.outcome, risk, strata=cohort.treatment, seed=number)
     lower, upper = np.quantile(found.ici_replicates, (0.025, 0.975))
     true = calibrate_risk_against_truth(cohort.factual_risk, risk).ici
-    interval = Estimate(found.ici, float(np.std(found.ici_replicates, ddof=1)), float(lower), float(upper))
-    return pd.DataFrame(
-        [(PAPER_DESIGN, number, *_row(ICI, "percentile bootstrap", interval, true))], columns=list(COLUMNS)
-    )
+    se = np.std(found.ici_replicates, ddof=1)
+    row = (PAPER_DESIGN, number, ICI, "percentile bootstrap", found.ici, se, lower, upper, true)
+    return pd.DataFrame([row], columns=COLUMNS)
 
 
 def run(store: Path, trials: int) -> pd.DataFrame:
@@ -201,14 +183,11 @@ def run(store: Path, trials: int) -> pd.DataFrame:
 
 def write(found: pd.DataFrame, path: Path) -> None:
     """Store the results, in single precision, with their provenance."""
-    numbers = dict.fromkeys(COLUMNS[4:], np.float32)
-    words = dict.fromkeys(("design", "method", "statistic"), "category")
-    table = found.astype(numbers | words | {"trial": np.int16})
-    versions = ", ".join(f"{name} {version}" for name, version in library_versions().items())
+    table = found.astype(dict.fromkeys(_NUMBERS, np.float32) | dict.fromkeys(_WORDS, "category") | {"trial": np.int16})
     table.attrs = {
         "made_by": "python -m hte_utils.corrected.rates",
         "made_on": f"{datetime.now(UTC):%Y-%m-%d}",
-        "versions": versions,
+        "versions": ", ".join(f"{name} {version}" for name, version in library_versions().items()),
     }
     table.to_parquet(path, index=False, compression="zstd")
 
@@ -216,7 +195,7 @@ def write(found: pd.DataFrame, path: Path) -> None:
 def stored() -> pd.DataFrame:
     """What `write` stored beside the book."""
     table = pd.read_parquet(Project.find().stored_results / "effect_inference.parquet")
-    return table.astype(dict.fromkeys(COLUMNS[4:], np.float64) | dict.fromkeys(("design", "method", "statistic"), str))
+    return table.astype(dict.fromkeys(_NUMBERS, np.float64) | dict.fromkeys(_WORDS, str))
 
 
 def prove(found: pd.DataFrame, design: str, number: int) -> Proof:
@@ -226,45 +205,41 @@ def prove(found: pd.DataFrame, design: str, number: int) -> Proof:
     value may move by `SHARE_OF_SD` of its standard deviation over the trials, and by what one patient moves a group, a
     pair or a policy.
     """
-    keys = ["method", "statistic"]
+    keys = ["method", "statistic", "number"]
     trials = found[(found["design"] == design) & (found["method"] != ICI)]
-    spread = trials.groupby(keys)["value"].std().rename("sd").reset_index()
-    sides = {"stored": trials[trials["trial"] == number], "again": analyse(design, number)}
-    long = [
-        table.rename(columns={"value": "estimate"}).melt(
-            keys, ["estimate", *COLUMNS[5:]], var_name="number", value_name=side
-        )
-        for side, table in sides.items()
-    ]
-    compared = long[0].merge(long[1], on=[*keys, "number"], how="outer").merge(spread, on=keys)
-    one = compared["method"].map(_ONE_PATIENT).fillna(compared["statistic"].map(_ONE_PATIENT)).fillna(0.0)
-    compared["allowed"] = SHARE_OF_SD * compared["sd"] + one
+    before, again = (
+        table.rename(columns={"value": "estimate"}).melt(keys[:2], ["estimate", *_NUMBERS[1:]], var_name="number")
+        for table in (trials[trials["trial"] == number], analyse(design, number))
+    )
+    spread = trials.groupby(keys[:2])["value"].std().rename("sd").reset_index()
+    compared = before.merge(again, on=keys, how="outer").merge(spread, on=keys[:2])
+    compared = compared.rename(columns={"value_x": "stored", "value_y": "again"})
+    one_patient = compared["method"].map(_ONE_PATIENT).fillna(compared["statistic"].map(_ONE_PATIENT)).fillna(0.0)
+    compared["allowed"] = SHARE_OF_SD * compared["sd"] + one_patient
     done = f"Trial {number} of “{design}” was simulated and analysed again: {len(compared)} numbers were compared."
     return Proof.by_tolerance("effect_inference", done, compared.drop(columns="sd"))
 
 
 def rates(found: pd.DataFrame) -> pd.DataFrame:
-    """Rejection under the null, power and coverage of each procedure.
-
-    `found`: Columns `COLUMNS`.
+    """Rejection under the null, power and coverage of each procedure, from columns `COLUMNS`.
 
     Index `method`, `statistic` (the five groups, and a model's four contrasts, are taken together: mean rates over
     them). `null`, the design in which there is nothing to find ("" if none); `null_rate`, the share of its trials in
-    which the interval excludes "nothing" or the test has p < 0.05 (of the groups: an interval excludes the common
-    difference); `power`, the same in the paper's design (not of the groups); `coverage` of what is true, in the paper's
-    design; each with the Monte Carlo standard error over trials, `..._mcse`; and `trials`, their number a design. NaN
-    where there is no such thing.
+    which the interval excludes "nothing" or the test has p < 0.05; `power`, the same in the paper's design; `coverage`
+    of what is true, in the paper's design; each with the Monte Carlo standard error over trials, `..._mcse`; and
+    `trials`, their number a design. NaN where there is no such thing.
     """
-    table = found.assign(nothing=found["statistic"].map(NOTHING).fillna(0.0))
-    several = table["method"].str.startswith(CONTRASTS) | (table["method"] == GROUPS)
-    table["statistic"] = table["statistic"].where(~several, "each")
-    with_interval = table["lower"].notna()
-    outside = (table["lower"] > table["nothing"]) | (table["upper"] < table["nothing"])
-    covers = (table["lower"] <= table["true"]) & (table["true"] <= table["upper"])
-    table["rejects"] = outside.where(with_interval, table["value"] < _LEVEL).astype(float)
-    table["covers"] = covers.astype(float).where(with_interval)
-    groups = table["method"] == GROUPS
-    table.loc[groups, "rejects"] = 1.0 - table.loc[groups, "covers"]
+    several = found["method"].str.startswith(CONTRASTS) | (found["method"] == GROUPS)
+    covers = (found["lower"] <= found["true"]) & (found["true"] <= found["upper"])
+    # In the null design of the groups all true differences are the common one.
+    nothing = found["statistic"].map(NOTHING).fillna(0.0).mask(found["method"] == GROUPS, found["true"])
+    outside = (found["lower"] > nothing) | (found["upper"] < nothing)
+    with_interval = found["lower"].notna()
+    table = found.assign(
+        statistic=found["statistic"].mask(several, "each"),
+        rejects=outside.where(with_interval, found["value"] < _LEVEL).astype(float),
+        covers=covers.astype(float).where(with_interval),
+    )
     rows = {}
     for (method, statistic), each in table.groupby(["method", "statistic"], sort=False):
         null = _null(str(method), str(statistic))
@@ -291,14 +266,14 @@ def _null(method: str, statistic: str) -> str:
 
 def rates_table(table: pd.DataFrame) -> pd.DataFrame:
     """Rows of `rates` for readers: per cent, ± the Monte Carlo standard error."""
-    shown = {}
-    for name, label in (
-        ("null_rate", "nothing there"),
-        ("power", "the paper's design"),
-        ("coverage", "holds the truth"),
-    ):
-        pairs = zip(table[name], table[f"{name}_mcse"], strict=True)
-        shown[label] = ["–" if np.isnan(rate) else f"{100 * rate:.1f} % ± {100 * mcse:.1f}" for rate, mcse in pairs]
+    labels = {"null_rate": "nothing there", "power": "the paper's design", "coverage": "holds the truth"}
+    shown = {
+        label: [
+            "–" if np.isnan(rate) else f"{100 * rate:.1f} % ± {100 * mcse:.1f}"
+            for rate, mcse in table[[name, f"{name}_mcse"]].itertuples(index=False)
+        ]
+        for name, label in labels.items()
+    }
     return pd.DataFrame(shown, index=table.index)
 
 

@@ -87,10 +87,7 @@ def true_benefit_values(predictions: EffectPredictions, cohort: Cohort) -> dict[
 
 
 def sequential_inference(deals: Sequence[Sequence[NextFold]], cohort: Cohort) -> pd.DataFrame:
-    """Every statistic of sequential predictions, with its 95 % interval.
-
-    `deals`: One prediction's folds, from `predict_sequentially`.
-    `cohort`: The trial's patients.
+    """Every statistic of one prediction's sequential folds, with its 95 % interval.
 
     Index: statistic. `value`, `se`, `lower`, `upper`; `over_deals`, the standard deviation of the estimate over the
     deals (its own luck); `true`, what it estimates: the same means of what is true of the same predictions.
@@ -140,10 +137,9 @@ def risk_calibrations(candidate: Candidate, trial: Cohort, new: Cohort, *, seed:
 
 
 def risk_calibration_table(found: Mapping[str, Mapping[str, RiskCalibration]]) -> pd.DataFrame:
-    """Lay out what `risk_calibrations` found, by candidate, with 95 % intervals.
+    """Lay out what `risk_calibrations` found, by candidate, with 95 % intervals; ICI in percentage points.
 
-    Index: candidate and kind of prediction. Text columns; ICI in percentage points, beside its mean for predictions
-    that are right (`ICI if right`, ± its Monte Carlo error).
+    Index: candidate and kind of prediction; text columns.
     """
     rows = {}
     for label, by_kind in found.items():
@@ -170,12 +166,8 @@ def benefit_table(
 ) -> pd.DataFrame:
     """Lay out what is estimated of predicted effects: in hindsight, with valid 95 % intervals, and what is true.
 
-    `candidates`: The predictions, by label.
-    `sequential`: What `sequential_inference` found, by label.
-    `trial`, `new`: The trial's patients and the new ones.
-
-    Index: candidate and kind; text columns by the names of `NOTHING`, AUTOC and QINI in percentage points. There are no
-    intervals in hindsight, since none would hold.
+    `sequential` is what `sequential_inference` found. Index: candidate and kind; text columns by the names of
+    `NOTHING`, AUTOC and QINI in percentage points. There are no intervals in hindsight, since none would hold.
     """
     rows = {}
     for label, candidate in candidates.items():
