@@ -2,12 +2,11 @@
 
 In every posterior draw each patient's risk is computed twice, as if nobody and as if everybody were treated, and each
 is averaged over the patients of a population (Robins 1986; Snowden, Rose & Mortimer 2011). Average effects compare the
-two averages. The event is bleeding, so a risk difference or log odds ratio above 0, or a risk ratio above 1, is
-**harm**.
+two averages; as the event is bleeding, one beyond "no effect" in the positive direction is **harm**.
 
-Two different averages are at hand. *Sample-average* effects (SATE) are those of the patients that are given, as they
-are. *Population-average* effects (PATE) are those of the population they were drawn from: the patients' distribution is
-then unknown as well, and the Bayesian bootstrap (Rubin 1981) puts that into the interval.
+*Sample-average* effects (SATE) are those of the patients that are given. *Population-average* effects (PATE) are those
+of the population they were drawn from: the Bayesian bootstrap (Rubin 1981) puts the unknown distribution of patients
+into the interval.
 """
 
 from __future__ import annotations
@@ -84,13 +83,8 @@ def standardised_risks(
 ) -> xr.Dataset:
     """Average risk with nobody and with everybody treated, in every draw and for every population.
 
-    Parameters
-    ----------
-    posterior, patients, group_effects
-        As for `hte_utils.effects.cate.cate_draws`.
-    members
-        Boolean, one row per patient in their order, one column per population (`everybody`, or
-        `hte_utils.corrected.subgroups.memberships`). Populations may overlap.
+    `posterior`, `patients` and `group_effects` are as for `hte_utils.effects.cate.cate_draws`. `members`: boolean, one
+    row per patient in their order, one column per population; populations may overlap.
 
     Returns
     -------
@@ -152,12 +146,9 @@ def effect_measures(risks: xr.Dataset) -> xr.Dataset:
 def summarise_effects(risks: xr.Dataset, *, interval: float = 0.95) -> pd.DataFrame:
     """Posterior summary of the average effects.
 
-    Returns
-    -------
-    pandas.DataFrame
-        Index `population`, `measure` (names of `Measure`). `mean`, `sd`, `lower`, `upper` (equal-tailed credible
-        interval *of the average*), `p_harm` (posterior probability that the average lies beyond no effect), and their
-        Monte Carlo standard errors `mcse_mean`, `mcse_lower`, `mcse_upper`, `mcse_p_harm`.
+    Index `population`, `measure` (names of `Measure`). `mean`, `sd`, `lower`, `upper` (equal-tailed credible interval
+    *of the average*), `p_harm` (posterior probability that the average lies beyond no effect), and the Monte Carlo
+    standard errors `mcse_mean`, `mcse_lower`, `mcse_upper`, `mcse_p_harm`.
     """
     require_probability("interval", interval)
     edges = batch_edges(risks.sizes["chain"], risks.sizes["draw"])

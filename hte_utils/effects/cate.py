@@ -35,11 +35,10 @@ _LARGEST_LOG_ODDS = 300.0
 
 
 class GroupEffects(Enum):
-    """What happens to the group (gender) effects `re` and `re_trt` when a patient's risk and effect are computed.
+    """Whether the group (gender) effects `re` and `re_trt` count when a patient's risk and effect are computed.
 
-    `INCLUDED` is what the model implies. `LEFT_OUT` is what gives the numbers printed in Tables 7 and 8: intercept and
-    treatment effect then lack the part that the prior shares out between them and the groups, so that the "risk" in a
-    trial with 5.65 % events comes out at 17 to 42 %.
+    `LEFT_OUT` gives the numbers printed in Tables 7 and 8: intercept and treatment effect then lack the part that the
+    prior shares out between them and the groups, so that the "risk" in a trial with 5.65 % events is 17 to 42 %.
     """
 
     INCLUDED = "group effects included, as the model implies"
@@ -67,10 +66,7 @@ class PatientEffects(NamedTuple):
     def of(cls, posterior: xr.DataTree, patients: Patients, group_effects: GroupEffects) -> PatientEffects:
         """From draws in the form of `hte_utils.model.fit.fit`, for the trial's design or patients put on its scale.
 
-        Raises
-        ------
-        ValueError
-            If the posterior's labels are not the patients', or a covariate cannot be on the scale of the model.
+        ValueError if the posterior's labels are not the patients', or a covariate cannot be on the model's scale.
         """
         draws = posterior["posterior"].to_dataset()
         groups = np.eye(len(patients.group_labels))[patients.group] if group_effects is GroupEffects.INCLUDED else None
@@ -206,14 +202,8 @@ def cate(
 ) -> xr.Dataset:
     """Posterior summary of every patient's treatment effect, in memory that grows with the patients alone.
 
-    Parameters
-    ----------
-    posterior, patients
-        As for `PatientEffects.of`.
-    scale, group_effects
-        On which scale (positive, or a ratio above 1, is harm), and whether group effects count.
-    interval, threads
-        Probability of the equal-tailed credible interval; number of threads, all processors if None.
+    `posterior` and `patients` are as for `PatientEffects.of`; `interval` is the probability of the equal-tailed
+    credible interval; `threads` all processors if None.
 
     Returns
     -------

@@ -24,21 +24,11 @@ class Metric(NamedTuple):
 
 
 class PointMetrics(NamedTuple):
-    """Agreement of predicted with true effects, without regard to uncertainty.
+    """Agreement of predicted with true effects, without regard to uncertainty; NaN is what is not defined.
 
-    Attributes
-    ----------
-    correlation
-        Pearson correlation; NaN if either side is constant.
-    rmse, mae
-        Root mean squared and mean absolute error, on the scale of the effects.
-    bias
-        Mean of predicted minus true: positive = harm is overstated.
-    bias_share
-        Share of the mean squared error that is squared bias, in [0, 1]; NaN if there is no error.
-    calibration_slope, calibration_intercept
-        Least squares of true on predicted effects: 1 and 0 if calibrated; a slope below 1 = effects predicted too
-        far apart. NaN if all predictions are equal.
+    Errors are on the scale of the effects; `bias` is the mean of predicted minus true (positive = harm is overstated),
+    `bias_share` the share of the mean squared error that is squared bias. Calibration is the least squares line of true
+    on predicted effects: slope 1 and intercept 0 if calibrated, a slope below 1 if effects are predicted too far apart.
     """
 
     correlation: float
@@ -53,9 +43,8 @@ class PointMetrics(NamedTuple):
 class CateEvaluation(NamedTuple):
     """Agreement of a posterior of CATEs with the true CATEs (Table 7 holds the first four).
 
-    The metrics of `PointMetrics`, for the posterior means, and `coverage`: the share of patients whose true effect lies
-    in their central credible interval, ends included. It jumps by whole patients, so near 0 or 1 its distribution over
-    runs is skewed and the MCSE only gives its size.
+    Those of `PointMetrics`, of the posterior means, and `coverage`: the share of patients whose true effect lies in
+    their central credible interval, ends included. It jumps by whole patients, so near 0 or 1 it is skewed over runs.
     """
 
     correlation: Metric
@@ -82,18 +71,10 @@ def point_metrics(predicted: npt.ArrayLike, truth: npt.ArrayLike) -> PointMetric
 def evaluate_cate(
     draws: npt.ArrayLike, truth: npt.ArrayLike, *, interval: float = 0.95, n_replicates: int = 400, seed: int = 1
 ) -> CateEvaluation:
-    """Compare posterior draws of the CATE with the true CATE, as in Table 7.
+    """Compare posterior draws of the CATE, shape (chain, draw, patient), with the true CATE, shape (patient,).
 
-    Parameters
-    ----------
-    draws
-        Shape (chain, draw, patient), e.g. from `cate_draws`; the estimate of a patient's effect is the posterior mean.
-    truth
-        True effects on the same scale, shape (patient,).
-    interval
-        Probability of the central (equal-tailed) credible interval whose coverage is counted.
-    n_replicates, seed
-        For the Monte Carlo errors, see `monte_carlo.standard_multipliers`; the metrics' values do not depend on them.
+    `interval` is the probability of the central credible interval whose coverage is counted; `n_replicates` and `seed`
+    decide the Monte Carlo errors (`monte_carlo.standard_multipliers`) and nothing else.
     """
     require_probability("interval", interval)
     matrix, edges = draws_matrix(draws)

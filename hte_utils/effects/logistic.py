@@ -59,15 +59,9 @@ def expit_in_place(log_odds: FloatArray) -> FloatArray:
 class TrialNumbers:
     """What a frequentist method sees of a trial.
 
-    Attributes
-    ----------
-    covariates
-        Shape (patients, covariates), columns as `COVARIATES`: age, BMI and blood pressure in SD from the trial's mean,
-        the others 0 or 1.
-    treatment, outcome
-        0/1, shape (patients,).
-    design
-        Puts other patients on the same scale.
+    `covariates`: shape (patients, covariates), columns as `COVARIATES`: age, BMI and blood pressure in SD from the
+    trial's mean, the others 0 or 1. `treatment`, `outcome`: 0/1, shape (patients,). `design` puts other patients on the
+    same scale.
     """
 
     covariates: FloatArray
@@ -122,19 +116,10 @@ class LogisticFit(NamedTuple):
 
 
 def fit_logistic(terms: FloatArray, outcome: FloatArray, offset: FloatArray | None = None) -> LogisticFit:
-    """Fit a logistic regression by maximum likelihood.
+    """Fit a logistic regression by maximum likelihood; ValueError if terms are linearly dependent in these patients.
 
-    Parameters
-    ----------
-    terms
-        Values of the model's terms, the intercept among them; shape (patients, terms).
-    outcome, offset
-        0/1, and the known part of the log odds; shape (patients,).
-
-    Raises
-    ------
-    ValueError
-        If the terms are linearly dependent in these patients.
+    `terms`: the intercept among them, shape (patients, terms). `outcome`: 0/1, and `offset`: the known part of the log
+    odds, shape (patients,).
     """
     import statsmodels.api as sm
     from statsmodels.tools.sm_exceptions import PerfectSeparationWarning
@@ -174,11 +159,7 @@ def require_full_rank(terms: FloatArray) -> None:
 def risk_model(numbers: TrialNumbers) -> tuple[Callable[[FloatArray], FloatArray], Mapping[str, float]]:
     """Fit the first stage of the PATH statement: the event on the covariates, without knowledge of the arm.
 
-    Returns
-    -------
-    tuple
-        A function from covariates to predicted log odds of the event, less their mean in the trial, shape (patients,
-        1); and the fit's notes.
+    A function from covariates to predicted log odds less their mean in the trial, shape (patients, 1); the fit's notes.
     """
     fitted = fit_logistic(_with_intercept(numbers.covariates), numbers.outcome)
     centre = float((_with_intercept(numbers.covariates) @ fitted.coefficients).mean())

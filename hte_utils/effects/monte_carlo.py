@@ -113,15 +113,8 @@ def jackknife_summaries(draws: FloatArray, interval: float, edges: IntArray) -> 
 def standard_multipliers(edges: IntArray, n_replicates: int, seed: int, relative_length: float = 1.0) -> FloatArray:
     """Multipliers for `Jackknifed.replicates`, shape (1 + replicates, batches): zeros, and standard normal numbers.
 
-    So the first "replicate" is the estimate itself.
-
-    Parameters
-    ----------
-    edges
-        Those of the batches.
-    relative_length
-        Effective length of the run whose error is wanted, in units of the run at hand: 1 for this run itself; for a
-        published run, its effective sample size divided by ours.
+    So the first "replicate" is the estimate itself. `relative_length` is the effective length of the run whose error is
+    wanted, in units of the run at hand: for a published run, its effective sample size divided by ours.
     """
     normal = np.random.default_rng(seed).standard_normal((n_replicates, edges.size - 1))
     return np.vstack([np.zeros(edges.size - 1), normal / math.sqrt(relative_length)])

@@ -43,17 +43,11 @@ class RiskStrata(NamedTuple):
     ----------
     table
         One row per group, lowest risk first (index `risk_group`: Q1, Q2, ...); NaN where ties leave a group empty. The
-        columns of Table 8, by the computation that gives the printed numbers:
-
-        - `n`: number of patients;
-        - `mean_risk`: mean over patients of the posterior mean of the baseline risk;
-        - `mean_te`: mean over patients of the posterior mean of the CATE;
-        - `te_sd`: SD (n-1) over patients of the posterior mean of the CATE: spread, not uncertainty;
-        - `te_lower`, `te_upper`: mean over patients of the ends of their own credible intervals. This is **not** an
-          interval for `mean_te`.
-
-        Then `average_sd`, `average_lower`, `average_upper`: posterior SD and equal-tailed credible interval of the
-        group's average CATE, whose mean is `mean_te`.
+        columns of Table 8, by the computation that gives the printed numbers: `n`; `mean_risk` and `mean_te`, mean over
+        patients of the posterior means of risk and CATE; `te_sd`, SD (n-1) over patients of the latter (spread, not
+        uncertainty); `te_lower`, `te_upper`, mean over patients of the ends of their own credible intervals, which is
+        **not** an interval for `mean_te`. Then `average_sd`, `average_lower`, `average_upper`: posterior SD and
+        equal-tailed credible interval of the group's average CATE, whose mean is `mean_te`.
     mcse
         Monte Carlo standard errors, same rows and columns (0 for `n`). Who belongs to which group depends on the draws
         as well, and that is part of them.
@@ -149,15 +143,9 @@ def stratify_by_risk(
 ) -> RiskStrata:
     """Group patients by predicted baseline risk and summarise the effect within each group, as in Table 8.
 
-    Parameters
-    ----------
-    risk, effect
-        Draws with dims (chain, draw, patient) of the same patients from the same posterior: from
-        `baseline_risk_draws` and `cate_draws`.
-    n_groups, interval
-        Number of groups (5: quintiles, as in the paper), and probability of the credible intervals.
-    n_replicates, seed
-        For the Monte Carlo errors, see `monte_carlo.standard_multipliers`; the table does not depend on them.
+    `risk`, `effect`: draws with dims (chain, draw, patient) of the same patients from the same posterior (by
+    `baseline_risk_draws` and `cate_draws`). `interval`: probability of the credible intervals. `n_replicates` and
+    `seed` decide the Monte Carlo errors (`monte_carlo.standard_multipliers`) and nothing else.
     """
     require_probability("interval", interval)
     for dim in ("chain", "draw", "patient"):
@@ -199,12 +187,9 @@ def error_of_group_means(risk: xr.DataArray, values: FloatArray, n_groups: int =
 def observed_by_stratum(design: TrialDesign, strata: RiskStrata) -> pd.DataFrame:
     """What happened in each risk group: events by arm, and their difference, beside the predicted risk.
 
-    Returns
-    -------
-    pandas.DataFrame
-        Index `risk_group`; `mean_risk` as in Table 8; for each arm (`control`, `treated`) `n_`, `events_` and `rate_`;
-        `rate_difference` = treated minus control (a probability; positive = harm), with its 95 % confidence interval
-        by Newcombe's method, `difference_lower` and `difference_upper`. NaN where an arm is empty.
+    Index `risk_group`; `mean_risk` as in Table 8; for each arm (`control`, `treated`) `n_`, `events_` and `rate_`;
+    `rate_difference` = treated minus control (a probability; positive = harm), with its 95 % confidence interval by
+    Newcombe's method, `difference_lower` and `difference_upper`. NaN where an arm is empty.
     """
     table = strata.table[["mean_risk"]].copy()
     for arm, value in (("control", 0.0), ("treated", 1.0)):

@@ -145,10 +145,9 @@ def true_effects_error(risk: xr.DataArray, truth: TrialTruth) -> pd.Series:
 def implied_coefficients(age_sd: float, coefficients: ListingCoefficients = LISTING_COEFFICIENTS) -> pd.Series:
     """Translate the listing's coefficients to the scale of Listing 2, where `age_sd` (years) divides age.
 
-    Log odds ratios of bleeding by the paper's parameter names (positive: more bleeding): per standard deviation of
-    age, per yes against no. BMI has no effect of its own in the listing. The intercept and the gender-specific effects
-    have no counterpart that is a single number, since the listing's other terms (systolic pressure, BMI above 30, prior
-    bleeding as a modifier) are not in the model.
+    Log odds ratios of bleeding by the paper's parameter names: per standard deviation of age, per yes against no. The
+    intercept and the gender-specific effects have no counterpart that is a single number, since the listing's other
+    terms (systolic pressure, BMI above 30, prior bleeding as a modifier) are not in the model.
     """
     baseline, effect = coefficients.baseline, coefficients.effect
     return pd.Series(

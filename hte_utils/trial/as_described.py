@@ -82,11 +82,9 @@ def simulate_trial_as_described(
 
     Parameters
     ----------
-    n_subjects : int
-        Number of patients, 1 to 100 million.
-    seed : int
-        Seed of NumPy's generator, 0 or more.
-    effects : DescribedEffects
+    n_subjects, seed
+        Number of patients, 1 to 100 million; seed of NumPy's generator, 0 or more.
+    effects
         The gammas of equation (3), with their scale.
 
     Returns

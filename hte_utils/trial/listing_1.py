@@ -29,7 +29,7 @@ from hte_utils.trial.r_stream import FloatArray, RRandom, round_to_tenths
 type Binary = NDArray[np.int8]
 
 MAX_SUBJECTS: Final = 100_000_000
-"""Largest trial: about 11 gigabytes of working memory; whatever is larger is more likely a slip than a plan."""
+"""Largest trial: about 11 gigabytes (112 bytes a patient); whatever is larger is more likely a slip than a plan."""
 P_TREATED: Final = 0.5
 """Probability of treatment: how Listing 1 randomises (lines 33 and 52)."""
 AGE_LIMITS: Final = (25.0, 85.0)
@@ -39,15 +39,17 @@ BLOOD_PRESSURE_COVARIANCE: Final = ((200.0, 100.0), (100.0, 100.0))
 
 
 class TrialVariant(StrEnum):
-    """Which treatment draw of Listing 1 counts."""
+    """Which treatment draw of Listing 1 counts.
+
+    `AS_PRINTED`: the listing as it stands, drawn in line 33, drawn again in line 52: the data of Tables 1 and 4-8.
+    `FIRST_DRAW_REMOVED`: without lines 32-33, the first draw; its first five records are Table 3. `FIRST_DRAW_KEPT`:
+    both are made, and the first counts. Table 3 cannot tell the last two apart: all columns but the event are the same
+    for every patient, and with the paper's seed the events are the same up to record 12.
+    """
 
     AS_PRINTED = "as-printed"
-    """The listing as it stands: drawn in line 33, drawn again in line 52. The data of Tables 1 and 4-8."""
     FIRST_DRAW_REMOVED = "first-draw-removed"
-    """Without lines 32-33, the first draw. The first five records are Table 3."""
     FIRST_DRAW_KEPT = "first-draw-kept"
-    """Both draws are made, and the first counts. Table 3 cannot tell it from `FIRST_DRAW_REMOVED`: all columns but the
-    event are the same for every patient, and with the paper's seed the events are the same up to record 12."""
 
 
 class EffectScale(StrEnum):
@@ -136,17 +138,12 @@ class TrialTruth:
     """A simulated trial with what no real trial shows: every patient's risks. All arrays have shape (n,)."""
 
     covariates: Covariates
-    treatment: Binary
-    """1 = Treatment, 0 = Control."""
-    baseline_risk: FloatArray
-    """Probability of bleeding without treatment, equation (2)."""
-    treatment_effect: FloatArray
-    """The patient's effect on `scale`; the table's ``true_te``."""
+    treatment: Binary  # 1 = Treatment, 0 = Control
+    baseline_risk: FloatArray  # probability of bleeding without treatment, equation (2)
+    treatment_effect: FloatArray  # on `scale`; the table's ``true_te``
     scale: EffectScale
-    event_probability: FloatArray
-    """Probability of bleeding under the treatment that was assigned, line 63."""
-    event: Binary
-    """1 = bled, 0 = did not."""
+    event_probability: FloatArray  # of bleeding under the treatment that was assigned, line 63
+    event: Binary  # 1 = bled, 0 = did not
 
     @property
     def risk_difference(self) -> FloatArray:
@@ -168,14 +165,12 @@ def simulate_trial(
 
     Parameters
     ----------
-    n_subjects : int
+    n_subjects
         Number of patients, 1 to 100 million. The paper's tables have 2000 (the listing's own default is 1000).
-    seed : int
+    seed
         R's seed, -2147483647 to 2147483647. The listing sets 123.
-    variant : TrialVariant or str
-        Which treatment draw counts.
-    coefficients : ListingCoefficients
-        The coefficients of the risks; the listing's unless you ask "what if".
+    variant, coefficients
+        Which treatment draw counts; the coefficients of the risks, the listing's unless you ask "what if".
 
     Returns
     -------
@@ -188,12 +183,8 @@ def simulate_trial(
     Raises
     ------
     TypeError, ValueError
-        If a number is no integer or out of range, or there is no such variant.
-
-    Notes
-    -----
-    R itself stops where a factor has only one level in a small trial ("invalid 'labels'") or there is a single
-    patient; here both categories are always known. Memory: 63 bytes a patient for the table, about 112 at the peak.
+        If a number is no integer or out of range, or there is no such variant. R itself also stops where a factor has
+        only one level in a small trial, or there is a single patient; here both categories are always known.
 
     Examples
     --------
