@@ -20,12 +20,12 @@ from hte_utils.audit.described_findings import (
     attenuation,
     compare_effects,
     correlation_without_chance,
+    densities_to_profile,
     deviations_given_outcome,
     effects_by_age_figure,
     effects_by_risk,
     effects_by_subgroup,
     identification_figure,
-    layouts_to_profile,
     listing_effects,
     mean_effect_draws,
     mean_width,
@@ -34,7 +34,7 @@ from hte_utils.audit.described_findings import (
     profile_likelihood,
     slopes_by_sigma,
 )
-from hte_utils.audit.described_model import DescribedDensity, DescribedPriors, Reading
+from hte_utils.audit.described_model import DescribedPriors, Reading
 from hte_utils.effects.cate import EffectScale, GroupEffects, baseline_risk_draws, cate_draws
 from hte_utils.effects.evaluation import evaluate_cate
 from hte_utils.effects.strata import stratify_by_risk
@@ -49,7 +49,7 @@ TRUTH = simulate_truth(2000, 123)
 @pytest.fixture(scope="module")
 def profile():
     design, subgroups = paper_trial()
-    return profile_likelihood(layouts_to_profile(design, subgroups), design.outcome, (0.0, 1.0, 2.0, 3.0))
+    return profile_likelihood(densities_to_profile(design, subgroups), (0.0, 1.0, 2.0, 3.0))
 
 
 def test_one_outcome_a_patient_says_nothing_about_the_literal_sigma_eta(profile):
@@ -66,8 +66,7 @@ def test_equal_slopes_in_both_arms_say_something_about_the_charitable_one(profil
 
 def test_the_profile_against_a_general_optimiser(profile):
     design, subgroups = paper_trial()
-    layout = layouts_to_profile(design, subgroups)[Reading.CHARITABLE]
-    density = DescribedDensity(layout, design.outcome, DescribedPriors())
+    density = densities_to_profile(design, subgroups)[Reading.CHARITABLE]
 
     def largest(sigma: float) -> float:
         return -optimize.minimize(
@@ -79,7 +78,7 @@ def test_the_profile_against_a_general_optimiser(profile):
 
 def test_slopes_grow_by_the_known_factor():
     design, subgroups = paper_trial()
-    table = slopes_by_sigma(layouts_to_profile(design, subgroups)["literal"], design.outcome, (0.0, 1.0, 2.0))
+    table = slopes_by_sigma(densities_to_profile(design, subgroups)["literal"], (0.0, 1.0, 2.0))
     np.testing.assert_allclose(table.loc[0.0], 1.0)
     for label in ("age", "anticoag", "prior"):  # those that the trial knows well
         np.testing.assert_allclose(table[label], table["sqrt(1 + c²σ²)"], rtol=0.12)
@@ -92,7 +91,7 @@ def test_attenuation_is_zeger_liang_and_albert_s():
 
 def test_the_own_slopes_leave_out_what_is_constant_in_subgroups():
     design, subgroups = paper_trial()
-    layouts = layouts_to_profile(design, subgroups)
+    layouts = densities_to_profile(design, subgroups)
     more = layouts[OWN_SLOPES].rows.shape[1] - layouts[Reading.CHARITABLE].rows.shape[1]
     assert more == len(design.prognostic_labels) - 1  # all but the anticoagulant
     assert np.linalg.matrix_rank(layouts[OWN_SLOPES].rows) == layouts[OWN_SLOPES].rows.shape[1]
@@ -248,7 +247,7 @@ def no_screen():
 @pytest.mark.usefixtures("no_screen")
 def test_profile_and_densities():
     design, subgroups = paper_trial()
-    profile = profile_likelihood(layouts_to_profile(design, subgroups), design.outcome, (0.0, 1.0, 3.0))
+    profile = profile_likelihood(densities_to_profile(design, subgroups), (0.0, 1.0, 3.0))
     posteriors = {str(reading): paper_fit(reading) for reading in Reading}
     figure = identification_figure(profile, posteriors, DescribedPriors())
     likelihood, density = figure.axes

@@ -22,7 +22,6 @@ from hte_utils.audit.described_model import (
     described_model,
     fit_described,
     half_normal_quantile,
-    layout_of,
     log_mean_expit_derivatives,
     mean_expit,
     paper_subgroups,
@@ -59,7 +58,7 @@ def test_subgroups_are_checked():
 @pytest.mark.parametrize("reading", list(Reading))
 def test_layouts_are_equation_8(reading):
     design, subgroups = paper_trial()
-    layout = layout_of(design, subgroups, reading, DescribedPriors(fixed_sd=3.0, mean_sd=2.0))
+    layout = DescribedDensity(design, subgroups, reading, DescribedPriors(fixed_sd=3.0, mean_sd=2.0))
     rng = np.random.default_rng(1)
     beta_0, beta_1, beta, tau = 0.4, -0.3, rng.normal(size=5), rng.normal(size=4)
     population = beta_0 + beta_1 * design.treatment + design.prognostic @ beta
@@ -78,7 +77,7 @@ def test_layouts_are_equation_8(reading):
 
 def test_under_the_literal_reading_treatment_does_the_same_to_everybody():
     design, subgroups = paper_trial()
-    layout = layout_of(design, subgroups, Reading.LITERAL, DescribedPriors())
+    layout = DescribedDensity(design, subgroups, Reading.LITERAL)
     treated = design.treatment == 1
     column = layout.n_subgroups + layout.fixed_labels.index("treatment")
     assert (layout.rows[treated, column] == 1).all()
@@ -143,7 +142,7 @@ def by_gauss_hermite(m: np.ndarray, sigma: float, n_nodes: int) -> np.ndarray:
 
 def density_of(reading: Reading, trial=small_trial, priors: DescribedPriors = PRIORS) -> DescribedDensity:
     design, subgroups = trial()
-    return DescribedDensity(layout_of(design, subgroups, reading, priors), design.outcome, priors)
+    return DescribedDensity(design, subgroups, reading, priors)
 
 
 @pytest.mark.parametrize(("sigma", "tolerance"), [(0.5, 1e-9), (1.0, 1e-9), (2.0, 1e-7), (3.0, 2e-5), (4.0, 5e-4)])

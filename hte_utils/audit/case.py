@@ -14,6 +14,8 @@ from scipy.special import expit, logit
 
 from hte_utils.audit.experiments import (
     TABLE_1,
+    TREAT_ALL,
+    TREAT_NOBODY,
     bleeds_by_rule,
     confounding_by_allocation,
     laws_of_table_2,
@@ -190,6 +192,21 @@ def table_8(column: str) -> FloatArray:
 def rows(table: pd.DataFrame) -> dict[str, dict[str, Any]]:
     """Return a table's cells as plain values, by row and column."""
     return {str(label): {str(k): v for k, v in cells.items()} for label, cells in table.to_dict("index").items()}
+
+
+def points(reading: Reading, *quintiles: str) -> str:
+    """True risk differences of a reading's groups, in percentage points."""
+    return ", ".join(f"{100 * rows(reading.true)[quintile]['risk_difference']:+.1f}" for quintile in quintiles)
+
+
+def harmed(reading: Reading, *quintiles: str) -> str:
+    """Shares of a reading's groups whose risk treatment truly raises."""
+    return " and ".join(f"{rows(reading.true)[quintile]['share_harmed']:.0%}" for quintile in quintiles)
+
+
+def saves_bleeds(case: Case, rule: str) -> bool:
+    """Whether a rule of treatment has fewer expected bleeds than treating nobody and treating everybody."""
+    return bool(case.bleeds["bleeds"][rule] < case.bleeds["bleeds"][[TREAT_NOBODY, TREAT_ALL]].min())
 
 
 def linear_form(values: FloatArray, terms: Mapping[str, Any]) -> tuple[dict[str, float], FloatArray]:

@@ -14,7 +14,7 @@ outcome says about it: a little for a treated patient, nothing for an untreated 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -22,7 +22,7 @@ import pandas as pd
 import xarray as xr
 from scipy import special, stats
 
-from hte_utils.audit.described_model import OLDER_FROM, DescribedDensity, DescribedPriors, Layout, Reading, layout_of
+from hte_utils.audit.described_model import OLDER_FROM, DescribedDensity, DescribedPriors, Reading
 from hte_utils.effects.cate import EffectScale, GroupEffects, baseline_risk_draws, cate_draws
 from hte_utils.effects.evaluation import CateEvaluation, Metric, evaluate_cate, point_metrics
 from hte_utils.effects.strata import stratify_by_risk
@@ -62,40 +62,32 @@ def attenuation(sigma: float) -> float:
     return float(np.sqrt(1.0 + (_ATTENUATION * sigma) ** 2))
 
 
-def layouts_to_profile(design: TrialDesign, subgroups: pd.Categorical[str]) -> dict[str, Layout]:
+def densities_to_profile(design: TrialDesign, subgroups: pd.Categorical[str]) -> dict[str, DescribedDensity]:
     """Lay out both readings, and the charitable one with slopes of the covariates that may differ between the arms.
 
     In the charitable reading only the treated deviate, so sigma_eta flattens the slopes of the baseline covariates in
-    one arm alone. The third layout takes that contrast away.
+    one arm alone. The third density takes that contrast away.
     """
-    layouts = {str(reading): layout_of(design, subgroups, reading, DescribedPriors()) for reading in Reading}
-    charitable = layouts[Reading.CHARITABLE]
-    # Without those that are constant within every subgroup: their slopes are the subgroups' effects already.
-    varies = pd.DataFrame(design.prognostic).groupby(subgroups.codes).nunique().gt(1).any().to_numpy()
-    own = design.prognostic[:, varies] * design.treatment[:, None]
-    return layouts | {OWN_SLOPES: replace(charitable, rows=np.hstack([charitable.rows, own]))}
+    densities = {str(reading): DescribedDensity(design, subgroups, reading) for reading in Reading}
+    return densities | {OWN_SLOPES: DescribedDensity(design, subgroups, Reading.CHARITABLE, own_slopes=True)}
 
 
-def profile_likelihood(
-    layouts: Mapping[str, Layout], outcome: FloatArray, sigmas: Sequence[float] = SIGMAS
-) -> pd.DataFrame:
-    """Largest log-likelihood at each sigma_eta (the index), relative to sigma_eta = 0; a column a layout."""
+def profile_likelihood(densities: Mapping[str, DescribedDensity], sigmas: Sequence[float] = SIGMAS) -> pd.DataFrame:
+    """Largest log-likelihood at each sigma_eta (the index), relative to sigma_eta = 0; a column a density."""
     columns = {}
-    for label, layout in layouts.items():
-        density = DescribedDensity(layout, outcome, DescribedPriors())
+    for label, density in densities.items():
         largest = [density.log_likelihood(density.maximum(s)[None], np.array([s]))[0] for s in (0.0, *sigmas)]
         columns[label] = np.array(largest[1:]) - largest[0]
     return pd.DataFrame(columns, index=pd.Index(sigmas, name="sigma_eta"))
 
 
-def slopes_by_sigma(layout: Layout, outcome: FloatArray, sigmas: Sequence[float]) -> pd.DataFrame:
+def slopes_by_sigma(density: DescribedDensity, sigmas: Sequence[float]) -> pd.DataFrame:
     """Maximum-likelihood fixed effects at each sigma_eta (the index) as multiples of those at 0.
 
     The last column has the approximate factor, ``sqrt(1 + c²σ²)``.
     """
-    density = DescribedDensity(layout, outcome, DescribedPriors())
-    none, *slopes = (density.maximum(sigma)[layout.n_subgroups :] for sigma in (0.0, *sigmas))
-    table = pd.DataFrame(np.array(slopes) / none, pd.Index(sigmas, name="sigma_eta"), layout.fixed_labels)
+    none, *slopes = (density.maximum(sigma)[density.n_subgroups :] for sigma in (0.0, *sigmas))
+    table = pd.DataFrame(np.array(slopes) / none, pd.Index(sigmas, name="sigma_eta"), density.fixed_labels)
     return table.assign(**{"sqrt(1 + c²σ²)": [attenuation(sigma) for sigma in sigmas]})
 
 
@@ -134,13 +126,13 @@ def own_effect_draws(
     draws = posterior["posterior"].to_dataset()
     if draws.attrs["reading"] != Reading.CHARITABLE:
         raise ValueError("in the literal reading eta_i is no treatment effect: take mean_effect_draws")
-    layout = layout_of(design, subgroups, Reading.CHARITABLE, DescribedPriors())
-    coefficients = np.concatenate([draws["sums"], draws["fixed"]], axis=2).reshape(-1, layout.rows.shape[1])
+    density = DescribedDensity(design, subgroups, Reading.CHARITABLE)
+    coefficients = np.concatenate([draws["sums"], draws["fixed"]], axis=2).reshape(-1, density.rows.shape[1])
     sigma = draws["sigma_eta"].to_numpy().reshape(-1, 1)
     rng = np.random.default_rng(seed)
     deviation = rng.standard_normal((len(coefficients), design.n_patients))
-    treated = np.flatnonzero(layout.deviates)
-    log_odds = coefficients @ layout.rows[treated].T
+    treated = np.flatnonzero(density.deviates)
+    log_odds = coefficients @ density.rows[treated].T
     deviation[:, treated] = deviations_given_outcome(log_odds, sigma, design.outcome[treated], rng)
     mean = mean_effect_draws(posterior, subgroups)
     return mean + (sigma * deviation).reshape(mean.shape)

@@ -8,24 +8,15 @@ The equations are (k = subgroup, i = patient, T = 1 if treated, X = covariates):
     (8)  logit P_i = beta_0 + beta_1 T_i + sum_j beta_j X_ij + tau_k[i] + eta_i
     (10) beta_j ~ Normal(0, 1)
 
-What they leave open is decided here by name: `Reading` (whom tau and eta concern), `paper_subgroups`, and
-`DescribedPriors`.
-Covariates are those of Listing 2, coded as there. Effects are log odds ratios of bleeding: positive is harm.
+What they leave open is decided here by name: `Reading`, `paper_subgroups`, `DescribedPriors`. Covariates are those of
+Listing 2, coded as there. Effects are log odds ratios of bleeding: positive is harm.
 
-A patient has one outcome, so the deviation epsilon_i ~ Normal(0, sigma_eta²) can be integrated out patient by patient:
-
-    P(y_i) = E[expit(s_i (m_i + sigma_eta e))],   e ~ Normal(0, 1),   s_i = 2 y_i - 1,
-
-by the midpoint rule, which for a smooth integrand on the whole line converges exponentially (Trefethen & Weideman
-2014) and for sigma_eta above 1 beats Gauss-Hermite quadrature with as many nodes. What is left has a dozen
-coordinates instead of two thousand, each on the scale on which its prior is Normal(0, 1).
-
-Given the two SDs, the other coordinates have a posterior that is log-concave and close to normal. The SDs are another
-matter (a subgroup SD near zero squeezes the subgroups together: a funnel), and so the proposal has two parts: the SDs,
-in normal scores, from a multivariate t fitted by importance sampling, and the rest given them from a t around the
-normal approximation, which is found by Newton's method at a few values of sigma_eta and interpolated. An independence
-Metropolis-Hastings chain makes it exact; the tails of both parts are heavier than the posterior's, so that the
-importance weights are bounded.
+`fit_described` integrates the individual deviations out, patient by patient. Given the two SDs, the coordinates that
+are left have a posterior that is log-concave and close to normal. The SDs are another matter (a subgroup SD near zero
+squeezes the subgroups together: a funnel), and so the proposal has two parts: the SDs, in normal scores, from a
+multivariate t fitted by importance sampling, and the rest given them from a t around the normal approximation, which is
+found by Newton's method at a few values of sigma_eta and interpolated. An independence Metropolis-Hastings chain makes
+it exact; the tails of both parts are heavier than the posterior's, so that the importance weights are bounded.
 """
 
 from __future__ import annotations
@@ -127,37 +118,6 @@ def described_model(
     return model
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Layout:
-    """A reading of equation (8) as a linear predictor: ``sums[k[i]]`` + ``fixed`` . row + ``deviates`` * epsilon_i.
-
-    The deviations epsilon_i = eta_i - tau_k[i] are Normal(0, sigma_eta²). The data see the *sums* of the shared effect
-    and the subgroups' parts alone, ``sums[k] = shared + tau_weight * sigma_tau * z_k`` with z_k ~ Normal(0, 1): for the
-    charitable reading beta_1 + tau_k, for the literal one beta_0 + 2 tau_k.
-    """
-
-    rows: FloatArray  # what multiplies the sums and the fixed effects, shape (patients, subgroups + fixed)
-    deviates: np.ndarray  # whose log odds hold an epsilon_i, shape (patients,)
-    shared_sd: float  # prior SD of the shared part
-    tau_weight: float  # how often tau_k counts
-    n_subgroups: int
-    fixed_labels: tuple[str, ...]  # of the fixed effects, in the order of their columns
-
-
-def layout_of(design: TrialDesign, subgroups: pd.Categorical[str], reading: Reading, priors: DescribedPriors) -> Layout:
-    """Lay out a trial for one reading of equation (8); ``ValueError`` if there is no such reading."""
-    member = np.eye(len(subgroups.categories))[subgroups.codes]
-    treated, one = design.treatment[:, None], np.ones((design.n_patients, 1))
-    if Reading(reading) is Reading.CHARITABLE:
-        rows = np.hstack([member * treated, one, design.prognostic])
-        deviates, tau_weight, first = design.treatment == 1.0, 1.0, "intercept"
-    else:
-        rows = np.hstack([member, treated, design.prognostic])
-        deviates, tau_weight, first = np.ones(design.n_patients, dtype=bool), 2.0, "treatment"
-    shared_sd = math.hypot(priors.fixed_sd, tau_weight * priors.mean_sd)
-    return Layout(rows, deviates, shared_sd, tau_weight, member.shape[1], (first, *design.prognostic_labels))
-
-
 _STATISTICS: Any = array_stats  # ArviZ has no type hints
 NODES: Final = 0.5 * (np.arange(14) + 0.5)
 """Nodes above 0 of the midpoint rule: ±0.25, ±0.75, ... ±6.75 have a relative error below 1e-7 up to sigma = 2, 2e-5
@@ -175,23 +135,53 @@ _CHAINS: Final = 4
 
 
 class DescribedDensity:
-    """Unnormalised log posterior of a trial laid out, with its `outcome` (0/1); call it with points.
+    """Unnormalised log posterior of a trial under one reading, deviations integrated out; call it with points.
 
-    Points have shape (points, `size`): the shared part, the subgroups, the fixed effects, and the scores of the two
-    SDs. Coefficients are sums and fixed effects, shape (points, subgroups + fixed).
+    Equation (8) is laid out as ``sums[k[i]] + fixed . row + epsilon_i`` if the patient `deviates`, with epsilon_i =
+    eta_i - tau_k[i]. The data see only the *sums* of the shared effect and the subgroups' parts, ``sums[k] = shared +
+    tau_weight * sigma_tau * z_k`` with z_k ~ Normal(0, 1): beta_1 + tau_k in the charitable reading, and beta_0 + 2
+    tau_k in the literal one. `rows` holds what multiplies the coefficients, sums and fixed effects (`fixed_labels`),
+    shape (patients, subgroups + fixed); `own_slopes` gives the covariates other slopes in the treated arm.
+
+    Points have shape (points, `size`): the shared part, the z_k, the fixed effects, and the normal scores of the two
+    SDs, each on the scale on which its prior is Normal(0, 1). ``ValueError`` if there is no such reading.
     """
 
-    def __init__(self, layout: Layout, outcome: FloatArray, priors: DescribedPriors) -> None:
-        signed = layout.rows * (1.0 - 2.0 * outcome)[:, None]
-        self._plain, self._mixed = signed[~layout.deviates], signed[layout.deviates]
-        self.layout, self.priors, self.size = layout, priors, layout.rows.shape[1] + 3
+    def __init__(
+        self,
+        design: TrialDesign,
+        subgroups: pd.Categorical[str],
+        reading: Reading,
+        priors: DescribedPriors | None = None,
+        *,
+        own_slopes: bool = False,
+    ) -> None:
+        self.priors = priors or DescribedPriors()
+        member = np.eye(len(subgroups.categories))[subgroups.codes]
+        treated, one = design.treatment[:, None], np.ones((design.n_patients, 1))
+        if Reading(reading) is Reading.CHARITABLE:
+            blocks = [member * treated, one, design.prognostic]
+            self.deviates, self.tau_weight, first = design.treatment == 1.0, 1.0, "intercept"
+        else:
+            blocks = [member, treated, design.prognostic]
+            self.deviates, self.tau_weight, first = np.ones(design.n_patients, dtype=bool), 2.0, "treatment"
+        if own_slopes:
+            # Without those that are constant within every subgroup: their slopes are the subgroups' effects already.
+            varies = pd.DataFrame(design.prognostic).groupby(subgroups.codes).nunique().gt(1).any().to_numpy()
+            blocks.append(design.prognostic[:, varies] * treated)
+        self.rows, self.n_subgroups = np.hstack(blocks), member.shape[1]
+        self.fixed_labels = (first, *design.prognostic_labels)
+        self.shared_sd = math.hypot(self.priors.fixed_sd, self.tau_weight * self.priors.mean_sd)
+        self.size = self.rows.shape[1] + 3
+        signed = self.rows * (1.0 - 2.0 * design.outcome)[:, None]
+        self._plain, self._mixed = signed[~self.deviates], signed[self.deviates]
 
     def parameters(self, points: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Translate points to coefficients, sigma_tau and sigma_eta."""
-        shared, z = points[:, :1], points[:, 1 : 1 + self.layout.n_subgroups]
+        shared, z = points[:, :1], points[:, 1 : 1 + self.n_subgroups]
         sigma_tau = self.priors.subgroup_scale * half_normal_quantile(points[:, -2])
-        sums = self.layout.shared_sd * shared + self.layout.tau_weight * sigma_tau[:, None] * z
-        fixed = self.priors.fixed_sd * points[:, 1 + self.layout.n_subgroups : -2]
+        sums = self.shared_sd * shared + self.tau_weight * sigma_tau[:, None] * z
+        fixed = self.priors.fixed_sd * points[:, 1 + self.n_subgroups : -2]
         sigma_eta = self.priors.individual_scale * half_normal_quantile(points[:, -1])
         return np.hstack([sums, fixed]), sigma_tau, sigma_eta
 
@@ -216,7 +206,7 @@ class DescribedDensity:
         `pull` is the precision matrix of a normal prior around 0, for the mode of a posterior. If None, one so wide
         (SD 1000) that it only helps where there is no maximum.
         """
-        b = np.zeros(self.layout.rows.shape[1])
+        b = np.zeros(self.rows.shape[1])
         pull = 1e-6 * np.eye(b.size) if pull is None else pull
         for _ in range(_NEWTON_STEPS):
             gradient, information = self._derivatives(b, sigma_eta)
@@ -257,6 +247,8 @@ class DescribedDensity:
         return gradient, information
 
 
+# Means over e ~ Normal(0, 1) are found by the midpoint rule: for a smooth integrand on the whole line it converges
+# exponentially (Trefethen & Weideman 2014), and for SDs above 1 it beats Gauss-Hermite quadrature with as many nodes.
 def mean_expit(negated: FloatArray, sigma: FloatArray) -> FloatArray:
     """Mean of expit(m + sigma e) over e ~ Normal(0, 1), shape (patients, points).
 
@@ -354,7 +346,7 @@ def fit_described(
     -------
     xarray.DataTree
         Group `posterior`, dims (chain, draw): ``sums`` (subgroup), ``fixed`` (coefficient), ``sigma_tau`` and
-        ``sigma_eta``; `Layout` says what the sums are. Log odds (ratios) of bleeding, positive = more.
+        ``sigma_eta``; `DescribedDensity` says what the sums are. Log odds (ratios) of bleeding, positive = more.
         Attributes: ``reading``, ``pareto_k``, ``acceptance_rate``, ``worst_rhat``, ``least_ess``.
 
     Warns
@@ -362,9 +354,7 @@ def fit_described(
     FitWarning
         If Pareto k is 0.7 or more, an R-hat 1.01 or more, or an effective sample size below 100 a chain.
     """
-    priors = priors or DescribedPriors()
-    layout = layout_of(design, subgroups, reading, priors)
-    density = DescribedDensity(layout, design.outcome, priors)
+    density = DescribedDensity(design, subgroups, reading, priors)
     pilot, *seeds = (np.random.default_rng(each) for each in np.random.SeedSequence(seed).spawn(_CHAINS + 1))
     # Many small products: a second BLAS thread costs more than it brings.
     with threadpool_limits(limits=1, user_api="blas"):
@@ -387,12 +377,12 @@ def fit_described(
         warnings.warn(f"this posterior must not be reported: {checks}. Take more draws", FitWarning, stacklevel=2)
     posterior = xr.Dataset(
         {
-            "sums": (("chain", "draw", "subgroup"), coefficients[..., : layout.n_subgroups]),
-            "fixed": (("chain", "draw", "coefficient"), coefficients[..., layout.n_subgroups :]),
+            "sums": (("chain", "draw", "subgroup"), coefficients[..., : density.n_subgroups]),
+            "fixed": (("chain", "draw", "coefficient"), coefficients[..., density.n_subgroups :]),
             "sigma_tau": (("chain", "draw"), sigma_tau),
             "sigma_eta": (("chain", "draw"), sigma_eta),
         },
-        coords={"subgroup": list(subgroups.categories), "coefficient": list(layout.fixed_labels)},
+        coords={"subgroup": list(subgroups.categories), "coefficient": list(density.fixed_labels)},
         attrs={"reading": str(reading), **checks},
     )
     return xr.DataTree.from_dict({"posterior": posterior})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.special import logit
@@ -11,12 +11,14 @@ from scipy.special import logit
 from hte_utils.audit.case import (
     FLOAT_NOISE,
     QUINTILES,
+    harmed,
     linear_form,
     only_simulated,
     outcome_is_drawn,
+    points,
     printed_mean,
     printed_metric,
-    rows,
+    saves_bleeds,
     strong_correlation,
     table_8,
 )
@@ -28,25 +30,19 @@ from hte_utils.paper import entries_of, printed_number
 if TYPE_CHECKING:
     from hte_utils.audit.case import Case
 
-_EFFECTS_OF_TREATMENT: Final = (
-    "b_trt",
-    "b_trt_age",
-    "b_trt_anticoag",
-    "b_trt_diabetes",
-    "te_gender[1]",
-    "te_gender[2]",
-)
-
 
 def abstract(case: Case) -> dict[str, Finding]:
     """Findings on the abstract."""
-    return _abstract_methods(case) | _abstract_accuracy(case) | _abstract_quintiles(case)
+    return _model(case) | _quintiles(case)
 
 
-def _abstract_methods(case: Case) -> dict[str, Finding]:
+def _model(case: Case) -> dict[str, Finding]:
     jags = case.jags
     of_effect, of_risk = (jags.covariates(of_effect=which) for which in (True, False))
     largest = _largest_change(case)
+    actual, own = case.truth.treatment_effect, case.metrics_of_table_4(gender_effects=True)
+    explained = 1 - own.rmse**2 / float(actual.var())
+    same_for_all = point_metrics(np.full(actual.size, actual.mean()), actual).rmse
     return {
         "statement.hierarchical-model": Finding(
             {
@@ -64,6 +60,15 @@ def _abstract_methods(case: Case) -> dict[str, Finding]:
         ),
         "statement.binary-outcome": outcome_is_drawn(case),
         "statement.abstract-simulated": only_simulated(case),
+        "statement.abstract-strong": strong_correlation(case),
+        "statement.abstract-correlation": printed_metric(case, "correlation", "0.78"),
+        "statement.abstract-rmse": printed_metric(case, "rmse", "0.53"),
+        "statement.captures-variability": Finding(
+            {"its effects explain most of the variance of the true ones": explained > 0.5},
+            f"{explained:.0%} of it. RMSE {own.rmse:.2f}, with the true average for everybody "
+            f"{same_for_all:.2f}; calibration slope {own.calibration_slope:.2f}; {own.bias_share:.0%} of the squared "
+            "error is one and the same error for all.",
+        ),
     }
 
 
@@ -77,30 +82,9 @@ def _largest_change(case: Case) -> dict[str, float]:
     return {name: max(abs(slopes[name]) for slopes in arms) for name in varied}
 
 
-def _abstract_accuracy(case: Case) -> dict[str, Finding]:
-    actual = case.truth.treatment_effect
-    own = case.metrics_of_table_4(gender_effects=True)
-    explained = 1 - own.rmse**2 / float(actual.var())
-    same_for_all = point_metrics(np.full(actual.size, actual.mean()), actual).rmse
-    return {
-        "statement.abstract-strong": strong_correlation(case),
-        "statement.abstract-correlation": printed_metric(case, "correlation", "0.78"),
-        "statement.abstract-rmse": printed_metric(case, "rmse", "0.53"),
-        "statement.captures-variability": Finding(
-            {"its effects explain most of the variance of the true ones": explained > 0.5},
-            f"{explained:.0%} of it. RMSE {own.rmse:.2f}, with the true average for everybody "
-            f"{same_for_all:.2f}; calibration slope {own.calibration_slope:.2f}; {own.bias_share:.0%} of the squared "
-            "error is one and the same error for all.",
-        ),
-    }
-
-
-def _abstract_quintiles(case: Case) -> dict[str, Finding]:
-    true, of_model = rows(case.as_computed.true), rows(case.as_implied.true)
-    effects = case.as_computed.true["log_odds_ratio"]
-    bleeds = {rule: found["bleeds"] for rule, found in rows(case.bleeds).items()}
-    without = min(bleeds[TREAT_NOBODY], bleeds[TREAT_ALL])
-    farthest = str(effects.abs().idxmax())
+def _quintiles(case: Case) -> dict[str, Finding]:
+    effects, bleeds = case.as_computed.true["log_odds_ratio"], case.bleeds["bleeds"]
+    farthest = effects.abs().idxmax()
     return {
         "statement.most-pronounced": Finding(
             {
@@ -108,21 +92,20 @@ def _abstract_quintiles(case: Case) -> dict[str, Finding]:
                 == "Q5"
             },
             f"True effects of the patients of Table 8's Q1 and Q5: log odds ratios {effects['Q1']:+.2f} and "
-            f"{effects['Q5']:+.2f}; risk differences {100 * true['Q1']['risk_difference']:+.1f} and "
-            f"{100 * true['Q5']['risk_difference']:+.1f} percentage points.",
+            f"{effects['Q5']:+.2f}; risk differences {points(case.as_computed, 'Q1')} and "
+            f"{points(case.as_computed, 'Q5')} percentage points.",
         ),
         "statement.abstract-q5": printed_mean(case, "Q5"),
         "statement.abstract-q1": printed_mean(case, "Q1"),
         "statement.q1-harmful": Finding(
-            {"treatment raises the risk of some of Q1's patients": true["Q1"]["share_harmed"] > 0},
-            f"Of {true['Q1']['share_harmed']:.0%} of the patients of Table 8's Q1 (of "
-            f"{of_model['Q1']['share_harmed']:.0%} of those in the lowest quintile by the model with its gender "
-            "effects). On average it prevents bleeds there: log odds ratio "
-            f"{printed_number('table8.Q1.mean_te'):+.2f} in Table 8, true risk difference "
-            f"{100 * true['Q1']['risk_difference']:+.1f} percentage points.",
+            {"treatment raises the risk of some of Q1's patients": case.as_computed.true["share_harmed"]["Q1"] > 0},
+            f"Of {harmed(case.as_computed, 'Q1')} of the patients of Table 8's Q1 (of {harmed(case.as_implied, 'Q1')} "
+            "of those in the lowest quintile by the model with its gender effects). On average it prevents bleeds "
+            f"there: log odds ratio {printed_number('table8.Q1.mean_te'):+.2f} in Table 8, true risk difference "
+            f"{points(case.as_computed, 'Q1')} percentage points.",
         ),
         "statement.importance-of-stratifying": Finding(
-            {"decisions by risk quintile can save bleeds": bleeds[LOW_QUINTILES] < without},
+            {"decisions by risk quintile can save bleeds": saves_bleeds(case, LOW_QUINTILES)},
             f"Expected bleeds: {bleeds[LOW_QUINTILES]:.0f} when Table 8's Q1 and Q2 are treated; "
             f"{bleeds[TREAT_NOBODY]:.0f} when nobody is, {bleeds[TREAT_ALL]:.0f} when everybody is.",
         ),
@@ -131,23 +114,19 @@ def _abstract_quintiles(case: Case) -> dict[str, Finding]:
 
 def introduction(case: Case) -> dict[str, Finding]:
     """Findings on sections 1.1 and 1.2."""
-    effect, difference = case.truth.treatment_effect, case.truth.risk_difference
-    older = case.truth.covariates.age > 65
-    groups = {"older": float(effect[older].mean()), "younger": float(effect[~older].mean())}
-    harmed = float(np.mean(difference > 0))
+    effect, older = case.truth.treatment_effect, case.truth.covariates.age > 65
+    above, below = float(effect[older].mean()), float(effect[~older].mean())
+    share_harmed = float(np.mean(case.truth.risk_difference > 0))
     jags = case.jags
     return {
         "statement.ate-not-full-story": Finding(
-            {"the average hides patients helped and patients harmed": 0.1 < harmed < 0.9},
-            f"The true average log odds ratio is {effect.mean():+.2f}; treatment raises the risk of {harmed:.0%} of "
-            "the patients and lowers that of the others.",
+            {"the average hides patients helped and patients harmed": 0.1 < share_harmed < 0.9},
+            f"The true average log odds ratio is {effect.mean():+.2f}; treatment raises the risk of {share_harmed:.0%} "
+            "of the patients and lowers that of the others.",
         ),
         "statement.vary-in-direction": Finding(
-            {
-                "in size": abs(groups["older"] - groups["younger"]) > effect.std(),
-                "in direction": groups["older"] * groups["younger"] < 0,
-            },
-            f"True average log odds ratio above 65 years {groups['older']:+.2f}, below {groups['younger']:+.2f}.",
+            {"in size": abs(above - below) > effect.std(), "in direction": above * below < 0},
+            f"True average log odds ratio above 65 years {above:+.2f}, below {below:+.2f}.",
         ),
         "statement.average-and-subgroup": _average_and_subgroups(case),
         "statement.fixed-and-random": Finding(
@@ -162,7 +141,9 @@ def introduction(case: Case) -> dict[str, Finding]:
 def _average_and_subgroups(case: Case) -> Finding:
     """Look for the average of the patients' effects among the printed effects of treatment."""
     averages = [float(reading.cate.mean()) for reading in (case.as_implied, case.as_computed)]
-    shown = [printed_number(f"table4.{name}.Mean") for name in _EFFECTS_OF_TREATMENT] + table_8("mean_te").tolist()
+    effects = [entry for entry in entries_of("Table 4") if entry.quantity == "Mean"]
+    of_treatment = [float(entry.printed) for entry in effects if entry.row.startswith(("b_trt", "te_gender"))]
+    shown = of_treatment + table_8("mean_te").tolist()
     nearest = min(abs(value - average) for value in shown for average in averages)
     gaps = np.abs(case.as_computed.log_odds["mean_te"].to_numpy() - table_8("mean_te"))
     return Finding(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.special import expit, logit
 
+from hte_utils.audit import experiments
 from hte_utils.audit.case import (
     FLOAT_NOISE,
     HAS_BLED,
@@ -22,20 +23,7 @@ from hte_utils.audit.case import (
     rows,
     truncated,
 )
-from hte_utils.audit.experiments import (
-    BALANCED_WITHIN,
-    BY_COIN,
-    BY_HIDDEN_FACTOR,
-    BY_RISK,
-    CONFOUNDING,
-    SEEN,
-    TABLE_1,
-    TABLE_3,
-    chance_of_imbalance,
-    error_of_the_difference,
-    imbalance,
-    is_balanced,
-)
+from hte_utils.audit.experiments import CONFOUNDING, SEEN, TABLE_1, TABLE_3
 from hte_utils.audit.listings import evaluated
 from hte_utils.ledger.report import Finding
 from hte_utils.paper import entries_of, printed, printed_number
@@ -54,24 +42,7 @@ if TYPE_CHECKING:
 
 def data(case: Case) -> dict[str, Finding]:
     """Findings on section 2.1, but for its equations."""
-    return _setting(case) | _randomisation(case) | _captions(case) | _laws(case)
-
-
-def _setting(case: Case) -> dict[str, Finding]:
-    covered = [name for name, column in HAS_BLED.items() if column]
-    below = (case.trial["dbp"] < case.trial["sbp"]).all()
-    pressures = "no diastolic pressure reaches" if below else "some diastolic pressures reach"
-    return {
-        "statement.resembles-trial": _by_a_coin(case),
-        "statement.realistic-setting": Finding.not_checkable(
-            f"the paper does not say what is realistic; {pressures} the systolic"
-        ),
-        "statement.known-risk-factors": Finding(
-            {"every item of a clinical bleeding score (HAS-BLED) has a covariate": not UNCOVERED_ITEMS},
-            f"{len(covered)} of {len(HAS_BLED)} items have one ({'; '.join(covered)}). Without: "
-            f"{', '.join(UNCOVERED_ITEMS)}.",
-        ),
-    }
+    return _randomisation(case) | _captions(case) | _laws(case)
 
 
 def _by_a_coin(case: Case) -> Finding:
@@ -80,7 +51,7 @@ def _by_a_coin(case: Case) -> Finding:
     arms = [int((case.r_trial["treatment"] == arm).sum()) for arm in (0, 1)]
     printed = [int(printed_number(f"table1.n.{arm}")) for arm in ("control", "treatment")]
     fair = set(draws) == {"rbinom(n_subjects, 1, 0.5)"}
-    left = imbalance(case.truth.baseline_risk, case.design.treatment == 1)
+    left = experiments.imbalance(case.truth.baseline_risk, case.design.treatment == 1)
     return Finding(
         {"a fair coin allots it, whoever the patient is": fair and arms == printed},
         f"The R code draws {draws[-1]}, which no patient's value enters, twice; the second counts. R's run has the "
@@ -90,35 +61,47 @@ def _by_a_coin(case: Case) -> Finding:
 
 
 def _randomisation(case: Case) -> dict[str, Finding]:
+    covered = [item for item, column in HAS_BLED.items() if column]
+    below = (case.trial["dbp"] < case.trial["sbp"]).all()
+    pressures = "no diastolic pressure reaches" if below else "some diastolic pressures reach"
     ways = rows(case.confounding)
-    left_by_coin, left_by_risk, left_hidden = (ways[way][CONFOUNDING] for way in (BY_COIN, BY_RISK, BY_HIDDEN_FACTOR))
+    coin, chosen, hidden = (
+        ways[way] for way in (experiments.BY_COIN, experiments.BY_RISK, experiments.BY_HIDDEN_FACTOR)
+    )
+    by_coin, by_risk = coin[CONFOUNDING], chosen[CONFOUNDING]
     treated, risk = case.design.treatment == 1, case.truth.baseline_risk
     smd = standardised_differences(table_one(case.trial))[list(COVARIATES)].abs()
-    left, error = imbalance(risk, treated), error_of_the_difference(risk, treated)
-    alike = f"the arms' risks differ by less than {BALANCED_WITHIN} standard errors of the result"
+    left, error = experiments.imbalance(risk, treated), experiments.error_of_the_difference(risk, treated)
+    alike = f"the arms' risks differ by less than {experiments.BALANCED_WITHIN} standard errors of the result"
     return {
+        "statement.resembles-trial": _by_a_coin(case),
         "statement.equal-probability": _by_a_coin(case),
         "statement.exchangeability": _by_a_coin(case),
+        "statement.realistic-setting": Finding.not_checkable(
+            f"the paper does not say what is realistic; {pressures} the systolic"
+        ),
+        "statement.known-risk-factors": Finding(
+            {"every item of a clinical bleeding score (HAS-BLED) has a covariate": not UNCOVERED_ITEMS},
+            f"{len(covered)} of {len(HAS_BLED)} items have one ({'; '.join(covered)}). Without: "
+            f"{', '.join(UNCOVERED_ITEMS)}.",
+        ),
         "statement.minimize-unconfoundedness": Finding(
-            {"randomisation leaves more confounding than choice by risk does": abs(left_by_coin) > abs(left_by_risk)},
-            f"Difference between the arms in risk without treatment: {abs(left_by_coin):.2f} percentage points "
-            f"when randomised, {left_by_risk:.1f} when patients at high risk are treated more often. "
-            "Randomisation minimises confounding; it brings unconfoundedness about.",
+            {"randomisation leaves more confounding than choice by risk does": abs(by_coin) > abs(by_risk)},
+            f"Difference between the arms in risk without treatment: {abs(by_coin):.2f} percentage points when "
+            f"randomised, {by_risk:.1f} when patients at high risk are treated more often. Randomisation minimises "
+            "confounding; it brings unconfoundedness about.",
         ),
         "statement.absence-of-confounding": Finding(
-            {
-                "the propensity score would mostly show confounding by a hidden factor": ways[BY_HIDDEN_FACTOR][SEEN]
-                > 50
-            },
-            f"Joint test significant in {ways[BY_HIDDEN_FACTOR][SEEN]:.0f}% of trials confounded by a hidden factor "
-            f"({left_hidden:.1f} percentage points), in {ways[BY_RISK][SEEN]:.0f}% of those confounded by measured "
-            f"risk, in {ways[BY_COIN][SEEN]:.0f}% of the randomised. A score that shows nothing confirms nothing.",
+            {"the propensity score would mostly show confounding by a hidden factor": hidden[SEEN] > 50},
+            f"Joint test significant in {hidden[SEEN]:.0f}% of trials confounded by a hidden factor "
+            f"({hidden[CONFOUNDING]:.1f} percentage points), in {chosen[SEEN]:.0f}% of those confounded by measured "
+            f"risk, in {coin[SEEN]:.0f}% of the randomised. A score that shows nothing confirms nothing.",
         ),
         "statement.randomization-balanced": Finding(
-            {alike: is_balanced(risk, treated)},
+            {alike: experiments.is_balanced(risk, treated)},
             f"Without treatment they differ by {left:+.2f} percentage points, the standard error of a difference in "
-            f"bleeding is {error:.2f}. A fair coin fails this in {chance_of_imbalance(risk):.1%} of trials. "
-            f"Largest standardised mean difference {smd.max():.3f} ({smd.idxmax()}).",
+            f"bleeding is {error:.2f}. A fair coin fails this in {experiments.chance_of_imbalance(risk):.1%} of "
+            f"trials. Largest standardised mean difference {smd.max():.3f} ({smd.idxmax()}).",
         ),
     }
 
@@ -174,15 +157,11 @@ def _laws(case: Case) -> dict[str, Finding]:
             f"{systolic['highest']:.0f} mmHg, diastolic {diastolic['lowest']:.0f} and {diastolic['highest']:.0f}.",
         ),
     } | {
-        f"statement.{name.replace('_', '-')}-{kind}": Finding(
+        f"statement.{name.replace('_', '-')}-{'rule' if name == 'hypertension' else 'law'}": Finding(
             {"it gives every patient's value": laws[name]["same"] == n},
             f"Drawn from R's stream by this law, {laws[name]['same']} of {n} patients have the trial's value.",
         )
-        for kind, names in (
-            ("rule", ["hypertension"]),
-            ("law", ["diabetes", "smoking", "anticoagulant", "prior_bleeding"]),
-        )
-        for name in names
+        for name in ("hypertension", "diabetes", "smoking", "anticoagulant", "prior_bleeding")
     }
 
 
@@ -200,16 +179,19 @@ def _clamped(case: Case, name: str) -> Finding:
 
 def equations(case: Case) -> dict[str, Finding]:
     """Findings on the equations of section 2.1."""
-    return _baseline_risk(case) | _effect(case) | _gammas(case) | _event(case)
+    return _formulas(case) | _gammas(case) | _event(case)
 
 
-def _baseline_risk(case: Case) -> dict[str, Finding]:
-    x = case.r_trial
-    risk = x["baseline_risk"].to_numpy()
-    terms = {name: x[name] for name in ("age", "anticoagulant", "prior_bleeding", "diabetes", "sbp")}
+def _formulas(case: Case) -> dict[str, Finding]:
+    trial, x, effect = case.r_trial, case.truth.covariates, case.truth.treatment_effect
+    risk = trial["baseline_risk"].to_numpy()
+    terms = {name: trial[name] for name in ("age", "anticoagulant", "prior_bleeding", "diabetes", "sbp")}
     left = np.abs(linear_form(logit(risk), terms)[1]).max()
     printed_sum = statement("statement.listing-1-baseline").quote.removeprefix("plogis(").removesuffix(")")
-    gap = np.abs(expit(evaluated(printed_sum, x)) - risk).max()
+    gap = np.abs(expit(evaluated(printed_sum, trial)) - risk).max()
+    described = linear_form(effect, {"old": x.age > 65, "drug": x.anticoagulant, "obese": x.bmi > 30})[1]
+    run = linear_form(effect, _terms_of_listing_1(x))[1]
+    explained = 1 - float(np.var(described) / np.var(effect))
     return {
         "statement.equation-1": Finding(
             {"a formula of this form gives the log odds of every patient of R's trial": left < FLOAT_NOISE},
@@ -219,15 +201,6 @@ def _baseline_risk(case: Case) -> dict[str, Finding]:
             {"with the sum of Listing 1 it gives the risk of every patient of R's trial": gap < FLOAT_NOISE},
             f"Largest difference {gap:.0e}.",
         ),
-    }
-
-
-def _effect(case: Case) -> dict[str, Finding]:
-    x, effect = case.truth.covariates, case.truth.treatment_effect
-    described = linear_form(effect, {"old": x.age > 65, "drug": x.anticoagulant, "obese": x.bmi > 30})[1]
-    run = linear_form(effect, _terms_of_listing_1(x))[1]
-    explained = 1 - float(np.var(described) / np.var(effect))
-    return {
         "statement.interaction-terms": Finding(
             {"the effect differs between patients": effect.std() > FLOAT_NOISE},
             f"True log odds ratios run from {effect.min():+.1f} to {effect.max():+.1f} (SD {effect.std():.2f}).",

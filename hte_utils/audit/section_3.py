@@ -16,6 +16,8 @@ from hte_utils.audit.case import (
     QUINTILES,
     effects_are_the_model_s,
     figure_without_numbers,
+    harmed,
+    points,
     printed_metric,
     rows,
     strong_correlation,
@@ -35,38 +37,32 @@ from hte_utils.reproduction.tables_5_6 import implied_ess, recorded_runs, table_
 if TYPE_CHECKING:
     import pandas as pd
 
-    from hte_utils.audit.case import Case, Reading
+    from hte_utils.audit.case import Case
 
-
-LOW, HIGH = ["Q1", "Q2"], ["Q4", "Q5"]
-OLD_LIMIT: Final = 1.1
-"""Limit of the scale reduction factor that was customary for long: close to 1."""
-NEW_LIMIT: Final = 1.01
-"""The limit of Vehtari et al. (2021): converged."""
+LOW, HIGH = ("Q1", "Q2"), ("Q4", "Q5")
+OLD_LIMIT, NEW_LIMIT = 1.1, 1.01
+"""Limits of the scale reduction factor: customary for long ("close to 1"), and of Vehtari et al. (2021)."""
 GEWEKE_LIMIT: Final = 2.0
 
 
 def diagnostics(case: Case) -> dict[str, Finding]:
-    """Findings on Tables 4 to 6."""
-    return _convergence() | _captions(case)
-
-
-def _convergence() -> dict[str, Finding]:
-    points, uppers = (
+    """Findings on convergence and on the captions of Tables 4 to 6."""
+    estimates, uppers = (
         {entry.row: float(entry.printed) for entry in entries_of("Table 5") if entry.column == column}
         for column in ("Point est.", "Upper C.I.")
     )
     together = printed_number("table5.multivariate")
-    worst = max(points, key=lambda name: points[name])
+    worst = max(estimates, key=lambda name: estimates[name])
     draws = implied_ess()
     scores = {(e.row, e.column): float(e.printed) for e in entries_of("Table 6")}
-    largest = max(*points.values(), *uppers.values())
+    largest = max(*estimates.values(), *uppers.values())
     beyond = {where: z for where, z in scores.items() if abs(z) > GEWEKE_LIMIT}
-    within = sum(value <= NEW_LIMIT for value in points.values())
+    within = sum(value <= NEW_LIMIT for value in estimates.values())
+    of_jags = table_5(recorded_runs())["table5.multivariate"]
     return {
         "statement.all-converged": Finding(
-            {f"no scale reduction factor is above {NEW_LIMIT}": within == len(points)},
-            f"{within} of {len(points)} are at most that. {worst}: {points[worst]:.3f}, and by Table 4 "
+            {f"no scale reduction factor is above {NEW_LIMIT}": within == len(estimates)},
+            f"{within} of {len(estimates)} are at most that. {worst}: {estimates[worst]:.3f}, and by Table 4 "
             f"{draws[worst]:.0f} effective draws of 3000. By the older limit, {OLD_LIMIT}, all would have converged.",
         ),
         "statement.psrf-close-to-1": Finding(
@@ -74,7 +70,7 @@ def _convergence() -> dict[str, Finding]:
                 f"of each parameter, point and upper limit are below {OLD_LIMIT}": largest < OLD_LIMIT,
                 f"the multivariate is below {OLD_LIMIT}": together < OLD_LIMIT,
             },
-            f"Largest point {points[worst]:.3f} ({worst}), upper limit {max(uppers.values()):.3f}; multivariate "
+            f"Largest point {estimates[worst]:.3f} ({worst}), upper limit {max(uppers.values()):.3f}; multivariate "
             f"{together:.2f}.",
         ),
         "statement.geweke-within-2": Finding(
@@ -83,16 +79,10 @@ def _convergence() -> dict[str, Finding]:
             + ", ".join(f"{row} {z:+.3f}" for (row, _), z in beyond.items())
             + ". (Some should be beyond 2 by chance.)",
         ),
-    }
-
-
-def _captions(case: Case) -> dict[str, Finding]:
-    found = table_5(recorded_runs())["table5.multivariate"]
-    return {
         "statement.caption-table-4": _all_parameters(case, "Table 4"),
         "statement.caption-table-5": Finding(
-            {"1.04 is such as runs of JAGS print": not judge("table5.multivariate", found).fails},
-            f"In recorded runs of JAGS the multivariate factor is {found.value:.2f} (median; {found.note}).",
+            {"1.04 is such as runs of JAGS print": not judge("table5.multivariate", of_jags).fails},
+            f"In recorded runs of JAGS the multivariate factor is {of_jags.value:.2f} (median; {of_jags.note}).",
         ),
         "statement.caption-table-6": _all_parameters(case, "Table 6"),
     }
@@ -110,7 +100,7 @@ def _all_parameters(case: Case, table: str) -> Finding:
 
 def results(case: Case) -> dict[str, Finding]:
     """Findings on the effects and the risk groups."""
-    return _individual_effects(case) | _accuracy(case) | _groups(case) | _benefit(case)
+    return _effects(case) | _groups(case) | _benefit(case)
 
 
 def moving_covariates(case: Case) -> dict[str, bool]:
@@ -135,8 +125,14 @@ def _other(column: pd.Series) -> pd.Series:
     return column.cat.rename_categories({first: second, second: first}).cat.set_categories([first, second])
 
 
-def _individual_effects(case: Case) -> dict[str, Finding]:
+def _effects(case: Case) -> dict[str, Finding]:
     moved = moving_covariates(case)
+    actual, risk = case.truth.treatment_effect, case.truth.baseline_risk
+    own = case.metrics_of_table_4(gender_effects=True)
+    same_for_all = point_metrics(np.full(actual.size, actual.mean()), actual).rmse
+    implied, computed = (reading.risk.mean() / risk.mean() for reading in (case.as_implied, case.as_computed))
+    missed = logit(case.as_implied.risk) - logit(risk)
+    explained = 1 - float(np.square(missed).mean() / logit(risk).var())
     return {
         "statement.cate-for-each": effects_are_the_model_s(case),
         "statement.compared-to-truth": table_7_compares(case),
@@ -146,17 +142,6 @@ def _individual_effects(case: Case) -> dict[str, Finding]:
             f"{sum(moved.values())} of {len(moved)} do: {', '.join(name for name, moves in moved.items() if moves)}.",
         ),
         "statement.caption-figure-2": figure_without_numbers("05-cate-evaluation"),
-    }
-
-
-def _accuracy(case: Case) -> dict[str, Finding]:
-    actual, risk = case.truth.treatment_effect, case.truth.baseline_risk
-    own = case.metrics_of_table_4(gender_effects=True)
-    same_for_all = point_metrics(np.full(actual.size, actual.mean()), actual).rmse
-    log_odds = logit(risk)
-    explained = 1 - float(np.mean((logit(case.as_implied.risk) - log_odds) ** 2) / log_odds.var())
-    excess = {r: float(reading.risk.mean() / risk.mean()) for r, reading in _readings(case).items()}
-    return {
         "statement.results-strong": strong_correlation(case),
         "statement.results-correlation": printed_metric(case, "correlation", "0.78"),
         "statement.results-low": Finding(
@@ -167,15 +152,10 @@ def _accuracy(case: Case) -> dict[str, Finding]:
         "statement.results-rmse": printed_metric(case, "rmse", "0.53"),
         "statement.captures-baseline-risk": Finding(
             {"the model's risks explain most of the variance of the true ones (log odds)": explained > 0.5},
-            f"{explained:.0%} of it. Mean predicted over mean true risk {excess['implied']:.2f}; as "
-            f"computed for Table 8 {excess['computed']:.1f}. Table 7, which the sentence cites, is about effects and "
-            "not about risks.",
+            f"{explained:.0%} of it. Mean predicted over mean true risk {implied:.2f}; as computed for Table 8 "
+            f"{computed:.1f}. Table 7, which the sentence cites, is about effects and not about risks.",
         ),
     }
-
-
-def _readings(case: Case) -> dict[str, Reading]:
-    return {"computed": case.as_computed, "implied": case.as_implied}
 
 
 def _groups(case: Case) -> dict[str, Finding]:
@@ -184,9 +164,13 @@ def _groups(case: Case) -> dict[str, Finding]:
     control = case.design.outcome[case.design.treatment == 0]
     control_rate = float(control.mean())
     ratio = float(printed_risk.mean()) / control_rate
+    how = GroupEffects.INCLUDED
+    draws = cate_draws(case.posterior, case.design, scale=EffectScale.LOG_ODDS_RATIO, group_effects=how)
+    lowest, highest = (draws.isel(patient=case.as_implied.group == group).mean("patient") for group in (1, 5))
     true = rows(case.as_computed.true)
-    above = _share_of_draws_in_which_the_last_group_is_above_the_first(case)
+    falling = true["Q5"]["risk_difference"] < true["Q1"]["risk_difference"]
     true_te, true_risk = (case.as_computed.true[name].to_numpy() for name in ("log_odds_ratio", "baseline_risk"))
+    one_sd = case.truth.treatment_effect.std()
     return {
         "statement.five-equal-groups": Finding(
             {"they are": len(set(sizes)) == 1}, f"Table 8: {', '.join(f'{size:.0f}' for size in sizes)} patients."
@@ -203,23 +187,16 @@ def _groups(case: Case) -> dict[str, Finding]:
             f"{', '.join(f'{risk:.1%}' for risk in printed_risk)}.",
         ),
         "statement.variation-in-efficacy": Finding(
-            {
-                "the true effects of the groups differ by more than the patients' do (one SD)": bool(
-                    np.ptp(true_te) > case.truth.treatment_effect.std()
-                )
-            },
+            {"the true effects of the groups differ by more than the patients' do (one SD)": np.ptp(true_te) > one_sd},
             f"From lowest to highest group: true {true_te[0]:+.2f} to {true_te[-1]:+.2f}, Table 8 "
             f"{printed_te[0]:+.2f} to {printed_te[-1]:+.2f}. Posterior probability, gender effects in, that Q5's "
-            f"average is above Q1's: {above:.2f}.",
+            f"average is above Q1's: {float((highest > lowest).mean()):.2f}.",
         ),
         "statement.efficacy-increases": Finding(
-            {
-                "benefit does: treatment prevents more bleeds in Q5 than in Q1": true["Q5"]["risk_difference"]
-                < true["Q1"]["risk_difference"]
-            },
-            f"True risk differences of Table 8's groups {_points(true, list(QUINTILES))} percentage points: what "
-            f"increases is bleeding. Treatment harms {true['Q1']['share_harmed']:.0%} of the patients in Q1 and "
-            f"{true['Q5']['share_harmed']:.0%} in Q5.",
+            {"benefit does: treatment prevents more bleeds in Q5 than in Q1": falling},
+            f"True risk differences of Table 8's groups {points(case.as_computed, *QUINTILES)} percentage points: what "
+            f"increases is bleeding. Treatment harms {harmed(case.as_computed, 'Q1')} of the patients in Q1 and "
+            f"{harmed(case.as_computed, 'Q5')} in Q5.",
         ),
         "statement.caption-figure-3": figure_without_numbers("06-risk-stratification"),
         "statement.caption-figure-4": Finding(
@@ -235,42 +212,25 @@ def chance_of_a_factor_of_two(patients: int, risk: float) -> float:
     return float(bleeders.cdf(np.floor(patients * risk / 2)) + bleeders.sf(np.ceil(patients * risk * 2) - 1))
 
 
-def _share_of_draws_in_which_the_last_group_is_above_the_first(case: Case) -> float:
-    draws = cate_draws(
-        case.posterior, case.design, scale=EffectScale.LOG_ODDS_RATIO, group_effects=GroupEffects.INCLUDED
-    )
-    averages = [draws.isel(patient=case.as_implied.group == group).mean("patient") for group in (1, 5)]
-    return float((averages[1] > averages[0]).mean())
-
-
 def _benefit(case: Case) -> dict[str, Finding]:
-    true, of_model = rows(case.as_computed.true), rows(case.as_implied.true)
-    predicted = rows(case.as_implied.points)
-    helped = {quintile: 1 - true[quintile]["share_harmed"] for quintile in QUINTILES}
-    intervals = [
-        f"{100 * predicted[q]['average_lower']:+.1f} to {100 * predicted[q]['average_upper']:+.1f}" for q in HIGH
-    ]
+    true, predicted = rows(case.as_computed.true), rows(case.as_implied.points)
+    ends = [(100 * predicted[q]["average_lower"], 100 * predicted[q]["average_upper"]) for q in HIGH]
+    intervals = " and ".join(f"{lower:+.1f} to {upper:+.1f}" for lower, upper in ends)
     return {
         "statement.low-risk-no-benefit": Finding(
-            {f"treatment lowers the risk of fewer than half of {q}": helped[q] < 0.5 for q in LOW},
-            f"It truly lowers the risk of {helped['Q1']:.0%} of Table 8's Q1 and {helped['Q2']:.0%} of its Q2.",
+            {f"treatment lowers the risk of fewer than half of {q}": true[q]["share_harmed"] > 0.5 for q in LOW},
+            f"It truly lowers the risk of {1 - true['Q1']['share_harmed']:.0%} of Table 8's Q1 and "
+            f"{1 - true['Q2']['share_harmed']:.0%} of its Q2.",
         ),
         "statement.low-risk-harmed": Finding(
             {f"treatment raises the risk of some of {q}": true[q]["share_harmed"] > 0 for q in LOW},
-            f"Of {_harmed(true)} of Table 8's Q1 and Q2 (by the model with its gender effects {_harmed(of_model)}); on "
-            f"average it prevents bleeds: true risk differences {_points(true, LOW)} percentage points.",
+            f"Of {harmed(case.as_computed, *LOW)} of Table 8's Q1 and Q2 (by the model with its gender effects "
+            f"{harmed(case.as_implied, *LOW)}); on average it prevents bleeds: true risk differences "
+            f"{points(case.as_computed, *LOW)} percentage points.",
         ),
         "statement.high-risk-benefit": Finding(
             {f"on average {q} does, in truth": true[q]["risk_difference"] < 0 for q in HIGH},
-            f"True risk differences {_points(true, HIGH)} percentage points: more bleeds. 95 % credible intervals of "
-            f"the model, in its own quintiles: {' and '.join(intervals)}.",
+            f"True risk differences {points(case.as_computed, *HIGH)} percentage points: more bleeds. 95 % credible "
+            f"intervals of the model, in its own quintiles: {intervals}.",
         ),
     }
-
-
-def _harmed(true: dict[str, dict[str, float]]) -> str:
-    return " and ".join(f"{true[quintile]['share_harmed']:.0%}" for quintile in LOW)
-
-
-def _points(true: dict[str, dict[str, float]], quintiles: list[str]) -> str:
-    return ", ".join(f"{100 * true[quintile]['risk_difference']:+.1f}" for quintile in quintiles)

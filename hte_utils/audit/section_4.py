@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from hte_utils.audit.case import (
     HAS_BLED,
-    QUINTILES,
     UNCOVERED_ITEMS,
     effects_are_the_model_s,
     figure_without_numbers,
     only_simulated,
-    rows,
+    saves_bleeds,
     table_7_compares,
     table_8,
 )
@@ -28,14 +28,15 @@ if TYPE_CHECKING:
 
 def discussion(case: Case) -> dict[str, Finding]:
     """Findings on section 4.1."""
-    return _effects(case) | _decisions(case)
-
-
-def _effects(case: Case) -> dict[str, Finding]:
-    effect = case.truth.treatment_effect
+    effect, spread_of_table_8 = case.truth.treatment_effect, table_8("te_sd")
+    spread = pd.Series(effect).groupby(case.as_computed.group).std()
     ends = {f"b_trt_{label}": _interval(f"table4.b_trt_{label}") for label in case.design.modifier_labels}
-    excluded = [name for name, (lower, upper) in ends.items() if lower > 0 or upper < 0]
-    spread, printed_spread = _spread_by_quintile(case), table_8("te_sd")
+    helped = 1 - case.as_computed.true["share_harmed"]
+    bleeds = case.bleeds["bleeds"]
+    counts = (
+        f"Expected bleeds: {bleeds[BY_SIGN]:.0f} when those are treated whose predicted risk difference is below 0, "
+        f"{bleeds[TREAT_NOBODY]:.0f} when nobody is, {bleeds[TREAT_ALL]:.0f} when everybody is"
+    )
     return {
         "statement.cates-compared": Finding(
             {**effects_are_the_model_s(case).claims, **table_7_compares(case).claims},
@@ -43,22 +44,35 @@ def _effects(case: Case) -> dict[str, Finding]:
         ),
         "statement.not-uniform": Finding(
             {
-                "the true effects vary": bool(effect.std() > 0.1),
-                "for some covariate a 95 % credible interval establishes it": bool(excluded),
+                "the true effects vary": effect.std() > 0.1,
+                "for some covariate a 95 % credible interval establishes it": any(
+                    lower > 0 or upper < 0 for lower, upper in ends.values()
+                ),
             },
             f"SD of the true log odds ratios {effect.std():.2f}. Interactions by Table 4 (mean ± 1.96 SD): "
-            + ", ".join(f"{name} {lower:+.2f} to {upper:+.2f}" for name, (lower, upper) in ends.items())
-            + ".",
+            f"{', '.join(f'{name} {lower:+.2f} to {upper:+.2f}' for name, (lower, upper) in ends.items())}.",
         ),
         "statement.heterogeneity-high-risk": Finding(
             {
-                f"the effects of Table 8 spread more in {quintile} than in any group of lower risk": bool(
-                    printed_spread[place] > printed_spread[:3].max()
-                )
-                for quintile, place in (("Q4", 3), ("Q5", 4))
+                f"the effects of Table 8 spread more in {quintile} than in any group of lower risk": sd
+                > spread_of_table_8[:3].max()
+                for quintile, sd in zip(("Q4", "Q5"), spread_of_table_8[3:], strict=True)
             },
-            f"SD of the effects in Q1 to Q5: Table 8 {', '.join(f'{sd:.2f}' for sd in printed_spread)}; true "
+            f"SD of the effects in Q1 to Q5: Table 8 {', '.join(f'{sd:.2f}' for sd in spread_of_table_8)}; true "
             f"{', '.join(f'{sd:.2f}' for sd in spread)}.",
+        ),
+        "statement.heterogeneity-matters": Finding(
+            {"decisions that use it save bleeds": saves_bleeds(case, BY_SIGN)}, f"{counts}."
+        ),
+        "statement.identify-who-benefits": Finding(
+            {"groups differ in the share that benefits": np.ptp(helped) > 0.2},
+            "Share of Table 8's groups whom treatment truly helps: "
+            f"{', '.join(f'{quintile} {share:.0%}' for quintile, share in helped.items())}.",
+        ),
+        "statement.minimize-harm": Finding(
+            {"decisions by the model's risk differences save bleeds": saves_bleeds(case, BY_SIGN)},
+            f"{counts}. Treating Table 8's Q4 and Q5, whom the paper takes for those that benefit, makes it "
+            f"{bleeds[HIGH_QUINTILES]:.0f}.",
         ),
     }
 
@@ -67,38 +81,6 @@ def _interval(entry: str) -> tuple[float, float]:
     """The central 95 % interval that the printed mean and SD of a parameter give."""
     mean, sd = printed_number(f"{entry}.Mean"), printed_number(f"{entry}.SD")
     return mean - 1.96 * sd, mean + 1.96 * sd
-
-
-def _spread_by_quintile(case: Case) -> np.ndarray:
-    """SD of the true effects (log odds ratio) in the groups of Table 8."""
-    group, effect = case.as_computed.group, case.truth.treatment_effect
-    return np.array([effect[group == number].std(ddof=1) for number in range(1, 6)])
-
-
-def _decisions(case: Case) -> dict[str, Finding]:
-    bleeds = {rule: found["bleeds"] for rule, found in rows(case.bleeds).items()}
-    without = min(bleeds[TREAT_NOBODY], bleeds[TREAT_ALL])
-    helped = {quintile: 1 - found["share_harmed"] for quintile, found in rows(case.as_computed.true).items()}
-    counts = (
-        f"Expected bleeds: {bleeds[BY_SIGN]:.0f} when those are treated whose predicted risk difference is below 0, "
-        f"{bleeds[TREAT_NOBODY]:.0f} when nobody is, {bleeds[TREAT_ALL]:.0f} when everybody is"
-    )
-    return {
-        "statement.heterogeneity-matters": Finding(
-            {"decisions that use it save bleeds": bleeds[BY_SIGN] < without}, f"{counts}."
-        ),
-        "statement.identify-who-benefits": Finding(
-            {"groups differ in the share that benefits": max(helped.values()) - min(helped.values()) > 0.2},
-            "Share of Table 8's groups whom treatment truly helps: "
-            + ", ".join(f"{quintile} {helped[quintile]:.0%}" for quintile in QUINTILES)
-            + ".",
-        ),
-        "statement.minimize-harm": Finding(
-            {"decisions by the model's risk differences save bleeds": bleeds[BY_SIGN] < without},
-            f"{counts}. Treating Table 8's Q4 and Q5, whom the paper takes for those that benefit, makes it "
-            f"{bleeds[HIGH_QUINTILES]:.0f}.",
-        ),
-    }
 
 
 def limitations(case: Case) -> dict[str, Finding]:
