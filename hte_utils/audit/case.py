@@ -12,16 +12,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit, logit
 
-from hte_utils.audit.experiments import (
-    TABLE_1,
-    TREAT_ALL,
-    TREAT_NOBODY,
-    bleeds_by_rule,
-    confounding_by_allocation,
-    laws_of_table_2,
-    tables_by_variant,
-)
-from hte_utils.audit.listings import listing_1_code, listing_1_trial, listing_2_model, listing_2_posterior
+from hte_utils.audit import experiments, listings
 from hte_utils.effects.cate import EffectScale, GroupEffects, baseline_risk_draws, cate_draws
 from hte_utils.effects.evaluation import PointMetrics, point_metrics
 from hte_utils.effects.strata import stratify_by_risk
@@ -36,7 +27,6 @@ if TYPE_CHECKING:
 
     import xarray as xr
 
-    from hte_utils.audit.listings import JagsModel
     from hte_utils.model.analysis import Analysis
     from hte_utils.model.checks import FloatArray, IntArray
     from hte_utils.model.spec import TrialDesign
@@ -66,7 +56,7 @@ UNCOVERED_ITEMS: Final = tuple(item for item, column in HAS_BLED.items() if colu
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Reading:
+class Computation:
     """Effects and risks of the trial's patients, by one way of computing them from the posterior of Listing 2."""
 
     cate: FloatArray  # posterior mean of each patient's effect, log odds ratio
@@ -90,15 +80,15 @@ class Case:
     truth: TrialTruth  # what Listing 1 knows of the patients
     design: TrialDesign  # what Listing 2 sees of them
     posterior: xr.DataTree
-    as_computed: Reading  # the gender effects left out: how the paper made Tables 7 and 8
-    as_implied: Reading  # the gender effects in: what the paper's model says
+    as_computed: Computation  # the gender effects left out: how the paper made Tables 7 and 8
+    as_implied: Computation  # the gender effects in: what the paper's model says
     variants: pd.DataFrame  # experiments.tables_by_variant
     laws: pd.DataFrame  # experiments.laws_of_table_2
     confounding: pd.DataFrame  # experiments.confounding_by_allocation
     bleeds: pd.DataFrame  # experiments.bleeds_by_rule
     code: Mapping[str, tuple[str, ...]]  # listings.listing_1_code
     r_trial: pd.DataFrame  # listings.listing_1_trial: what R made with it
-    jags: JagsModel  # listings.listing_2_model
+    jags: listings.JagsModel  # listings.listing_2_model
     jags_posterior: pd.DataFrame  # listings.listing_2_posterior
 
     def metrics_of_table_4(self, *, gender_effects: bool) -> PointMetrics:
@@ -120,18 +110,18 @@ def gather_case(paper: Analysis) -> Case:
         draws,
         as_computed=computed,
         as_implied=implied,
-        variants=tables_by_variant(),
-        laws=laws_of_table_2(paper.truth.covariates),
-        confounding=confounding_by_allocation(paper.trial, paper.truth),
-        bleeds=bleeds_by_rule(paper.truth, computed.group, implied.risk_difference),
-        code=listing_1_code(),
-        r_trial=listing_1_trial(),
-        jags=listing_2_model(),
-        jags_posterior=listing_2_posterior(),
+        variants=experiments.tables_by_variant(),
+        laws=experiments.laws_of_table_2(paper.truth.covariates),
+        confounding=experiments.confounding_by_allocation(paper.trial, paper.truth),
+        bleeds=experiments.bleeds_by_rule(paper.truth, computed.group, implied.risk_difference),
+        code=listings.listing_1_code(),
+        r_trial=listings.listing_1_trial(),
+        jags=listings.listing_2_model(),
+        jags_posterior=listings.listing_2_posterior(),
     )
 
 
-def read_posterior(draws: xr.DataTree, design: TrialDesign, truth: TrialTruth, how: GroupEffects) -> Reading:
+def read_posterior(draws: xr.DataTree, design: TrialDesign, truth: TrialTruth, how: GroupEffects) -> Computation:
     """Compute effects and risks with the gender effects left out or in."""
     risk = baseline_risk_draws(draws, design, group_effects=how)
     cate = cate_draws(draws, design, scale=EffectScale.LOG_ODDS_RATIO, group_effects=how)
@@ -140,7 +130,7 @@ def read_posterior(draws: xr.DataTree, design: TrialDesign, truth: TrialTruth, h
     mean_cate, mean_difference, mean_risk = (
         np.asarray(each.mean(["chain", "draw"])) for each in (cate, difference, risk)
     )
-    return Reading(
+    return Computation(
         mean_cate,
         mean_difference,
         mean_risk,
@@ -194,19 +184,21 @@ def rows(table: pd.DataFrame) -> dict[str, dict[str, Any]]:
     return {str(label): {str(k): v for k, v in cells.items()} for label, cells in table.to_dict("index").items()}
 
 
-def points(reading: Reading, *quintiles: str) -> str:
-    """True risk differences of a reading's groups, in percentage points."""
-    return ", ".join(f"{100 * rows(reading.true)[quintile]['risk_difference']:+.1f}" for quintile in quintiles)
+def true_points(computed: Computation, *quintiles: str) -> str:
+    """True risk differences of its groups, in percentage points."""
+    return ", ".join(f"{100 * rows(computed.true)[quintile]['risk_difference']:+.1f}" for quintile in quintiles)
 
 
-def harmed(reading: Reading, *quintiles: str) -> str:
-    """Shares of a reading's groups whose risk treatment truly raises."""
-    return " and ".join(f"{rows(reading.true)[quintile]['share_harmed']:.0%}" for quintile in quintiles)
+def truly_harmed(computed: Computation, *quintiles: str) -> str:
+    """Shares of its groups whose risk treatment truly raises."""
+    return " and ".join(f"{rows(computed.true)[quintile]['share_harmed']:.0%}" for quintile in quintiles)
 
 
 def saves_bleeds(case: Case, rule: str) -> bool:
     """Whether a rule of treatment has fewer expected bleeds than treating nobody and treating everybody."""
-    return bool(case.bleeds["bleeds"][rule] < case.bleeds["bleeds"][[TREAT_NOBODY, TREAT_ALL]].min())
+    return bool(
+        case.bleeds["bleeds"][rule] < case.bleeds["bleeds"][[experiments.TREAT_NOBODY, experiments.TREAT_ALL]].min()
+    )
 
 
 def linear_form(values: FloatArray, terms: Mapping[str, Any]) -> tuple[dict[str, float], FloatArray]:
@@ -293,7 +285,7 @@ def outcome_is_drawn(case: Case) -> Finding:
 
 def only_simulated(case: Case) -> Finding:
     """Whether the output of Listing 1 is all the data there are."""
-    numbers = numbers_of_table(case, TABLE_1)
+    numbers = numbers_of_table(case, experiments.TABLE_1)
     return Finding(
         {"Listing 1 alone gives Table 1": numbers == 90},
         f"{numbers} of its 90 numbers, to the last digit, with seed 123.",

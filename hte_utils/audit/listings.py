@@ -33,10 +33,6 @@ def _reference(name: str) -> Path:
     return Project.find().root / "tests" / "reference" / name
 
 
-def _names(expression: str) -> set[str]:
-    return set(_NAME.findall(expression))
-
-
 def listing_1_code(text: str | None = None) -> dict[str, tuple[str, ...]]:
     """Return what Listing 1's R code assigns to each name, in order; `text` is ``listing_1.R`` if None."""
     text = _reference("listing_1.R").read_text(encoding="utf-8") if text is None else text
@@ -83,19 +79,15 @@ class JagsModel:
     @property
     def random_effects(self) -> list[str]:
         """Unobserved nodes whose law has a node among its arguments: what makes a model hierarchical."""
-        hidden = self.nodes[~self.nodes["observed"]]
-        drawn = set(self.nodes.index)
-        return [str(name) for name in hidden.index if drawn & _names(" ".join(hidden.loc[name, ["first", "second"]]))]
+        hidden, drawn = self.nodes[~self.nodes["observed"]], set(self.nodes.index)
+        arguments = hidden["first"] + " " + hidden["second"]
+        return [str(name) for name, text in arguments.items() if drawn & set(_NAME.findall(text))]
 
     @property
     def fixed_effects(self) -> list[str]:
-        """Unobserved nodes of the linear predictor whose law is given."""
-        return [name for name in self.in_predictor if name not in self.random_effects]
-
-    @property
-    def in_predictor(self) -> list[str]:
-        """Nodes that the linear predictor has, in the listing's order."""
-        return [str(name) for name in self.nodes.index if any(name in term for term in self.terms)]
+        """Unobserved nodes of the linear predictor whose law is given, in the listing's order."""
+        in_predictor = [str(name) for name in self.nodes.index if any(name in term for term in self.terms)]
+        return [name for name in in_predictor if name not in self.random_effects]
 
     def covariates(self, *, of_effect: bool) -> list[str]:
         """Columns that have a term with treatment (`of_effect`) or without it."""
@@ -119,7 +111,11 @@ def listing_2_model(text: str | None = None) -> JagsModel:
     text = re.sub(r" *#.*", "", text)
     text = re.sub(r"\+\s*\n\s*", "+ ", text)  # a sum that goes on in the next line
     laws = re.findall(r"^\s*(\w+)(?:\[(\w)\])? ~ (\w+)\(([^,\n]*)(?:, ([^,\n]*))?\)$", text, flags=re.MULTILINE)
-    data = _data_of_listing_2()
+    script = _reference("jags_model.R").read_text(encoding="utf-8")
+    handed_over = re.search(r"with\(trial, list\((.*?)\n\}", script, flags=re.DOTALL)
+    if handed_over is None:
+        raise ValueError("jags_model.R has no data of Listing 2: with(trial, list(...)) is looked for")
+    data = set(re.findall(r"(\w+) = ", handed_over[1]))
     nodes = {
         name: (_LEVEL_OF_INDEX[index], law, first, second, name in data) for name, index, law, first, second in laws
     }
@@ -138,21 +134,12 @@ def _terms(expression: str, sums: Mapping[str, str]) -> Iterator[frozenset[str]]
     # What is in the brackets of re[gender[i] + 1] is part of the term, and its plus sign is no sum.
     for summand in re.sub(r"\+ 1\]", "]", expression).split(" + "):
         factors = [
-            _terms(sums[name], sums) if name in sums else [frozenset(_names(factor))]
+            _terms(sums[name], sums) if name in sums else [frozenset(_NAME.findall(factor))]
             for factor in re.sub(r"\[i\]", "", summand).split(" * ")
             for name in [factor.strip()]
         ]
         for chosen in product(*factors):
             yield frozenset().union(*chosen)
-
-
-def _data_of_listing_2() -> set[str]:
-    """Names of what R hands over to JAGS."""
-    script = _reference("jags_model.R").read_text(encoding="utf-8")
-    handed_over = re.search(r"with\(trial, list\((.*?)\n\}", script, flags=re.DOTALL)
-    if handed_over is None:
-        raise ValueError("jags_model.R has no data of Listing 2: with(trial, list(...)) is looked for")
-    return set(re.findall(r"(\w+) = ", handed_over[1]))
 
 
 def listing_2_posterior() -> pd.DataFrame:

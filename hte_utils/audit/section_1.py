@@ -11,16 +11,16 @@ from scipy.special import logit
 from hte_utils.audit.case import (
     FLOAT_NOISE,
     QUINTILES,
-    harmed,
     linear_form,
     only_simulated,
     outcome_is_drawn,
-    points,
     printed_mean,
     printed_metric,
     saves_bleeds,
     strong_correlation,
     table_8,
+    true_points,
+    truly_harmed,
 )
 from hte_utils.audit.experiments import LOW_QUINTILES, TREAT_ALL, TREAT_NOBODY
 from hte_utils.effects.evaluation import point_metrics
@@ -92,17 +92,18 @@ def _quintiles(case: Case) -> dict[str, Finding]:
                 == "Q5"
             },
             f"True effects of the patients of Table 8's Q1 and Q5: log odds ratios {effects['Q1']:+.2f} and "
-            f"{effects['Q5']:+.2f}; risk differences {points(case.as_computed, 'Q1')} and "
-            f"{points(case.as_computed, 'Q5')} percentage points.",
+            f"{effects['Q5']:+.2f}; risk differences {true_points(case.as_computed, 'Q1')} and "
+            f"{true_points(case.as_computed, 'Q5')} percentage points.",
         ),
         "statement.abstract-q5": printed_mean(case, "Q5"),
         "statement.abstract-q1": printed_mean(case, "Q1"),
         "statement.q1-harmful": Finding(
             {"treatment raises the risk of some of Q1's patients": case.as_computed.true["share_harmed"]["Q1"] > 0},
-            f"Of {harmed(case.as_computed, 'Q1')} of the patients of Table 8's Q1 (of {harmed(case.as_implied, 'Q1')} "
-            "of those in the lowest quintile by the model with its gender effects). On average it prevents bleeds "
-            f"there: log odds ratio {printed_number('table8.Q1.mean_te'):+.2f} in Table 8, true risk difference "
-            f"{points(case.as_computed, 'Q1')} percentage points.",
+            f"Of {truly_harmed(case.as_computed, 'Q1')} of the patients of Table 8's Q1 (of "
+            f"{truly_harmed(case.as_implied, 'Q1')} of those in the lowest quintile by the model with its gender "
+            "effects). On average it prevents bleeds there: log odds ratio "
+            f"{printed_number('table8.Q1.mean_te'):+.2f} in Table 8, true risk difference "
+            f"{true_points(case.as_computed, 'Q1')} percentage points.",
         ),
         "statement.importance-of-stratifying": Finding(
             {"decisions by risk quintile can save bleeds": saves_bleeds(case, LOW_QUINTILES)},

@@ -16,13 +16,13 @@ from hte_utils.audit.case import (
     QUINTILES,
     effects_are_the_model_s,
     figure_without_numbers,
-    harmed,
-    points,
     printed_metric,
     rows,
     strong_correlation,
     table_7_compares,
     table_8,
+    true_points,
+    truly_harmed,
 )
 from hte_utils.effects.cate import EffectScale, GroupEffects, cate_draws
 from hte_utils.effects.evaluation import point_metrics
@@ -194,9 +194,9 @@ def _groups(case: Case) -> dict[str, Finding]:
         ),
         "statement.efficacy-increases": Finding(
             {"benefit does: treatment prevents more bleeds in Q5 than in Q1": falling},
-            f"True risk differences of Table 8's groups {points(case.as_computed, *QUINTILES)} percentage points: what "
-            f"increases is bleeding. Treatment harms {harmed(case.as_computed, 'Q1')} of the patients in Q1 and "
-            f"{harmed(case.as_computed, 'Q5')} in Q5.",
+            f"True risk differences of Table 8's groups {true_points(case.as_computed, *QUINTILES)} percentage points: "
+            f"what increases is bleeding. Treatment harms {truly_harmed(case.as_computed, 'Q1')} of the patients in Q1 "
+            f"and {truly_harmed(case.as_computed, 'Q5')} in Q5.",
         ),
         "statement.caption-figure-3": figure_without_numbers("06-risk-stratification"),
         "statement.caption-figure-4": Finding(
@@ -224,13 +224,13 @@ def _benefit(case: Case) -> dict[str, Finding]:
         ),
         "statement.low-risk-harmed": Finding(
             {f"treatment raises the risk of some of {q}": true[q]["share_harmed"] > 0 for q in LOW},
-            f"Of {harmed(case.as_computed, *LOW)} of Table 8's Q1 and Q2 (by the model with its gender effects "
-            f"{harmed(case.as_implied, *LOW)}); on average it prevents bleeds: true risk differences "
-            f"{points(case.as_computed, *LOW)} percentage points.",
+            f"Of {truly_harmed(case.as_computed, *LOW)} of Table 8's Q1 and Q2 (by the model with its gender effects "
+            f"{truly_harmed(case.as_implied, *LOW)}); on average it prevents bleeds: true risk differences "
+            f"{true_points(case.as_computed, *LOW)} percentage points.",
         ),
         "statement.high-risk-benefit": Finding(
             {f"on average {q} does, in truth": true[q]["risk_difference"] < 0 for q in HIGH},
-            f"True risk differences {points(case.as_computed, *HIGH)} percentage points: more bleeds. 95 % credible "
-            f"intervals of the model, in its own quintiles: {intervals}.",
+            f"True risk differences {true_points(case.as_computed, *HIGH)} percentage points: more bleeds. 95 % "
+            f"credible intervals of the model, in its own quintiles: {intervals}.",
         ),
     }
