@@ -52,7 +52,7 @@ from hte_utils.model.fit import (  # noqa: E402
     record_of,
 )
 from hte_utils.model.listing_2 import sums_model  # noqa: E402
-from hte_utils.model.quick_posterior import Engine, QuickPosterior, quick_posterior  # noqa: E402
+from hte_utils.model.quick_posterior import QuickPosterior, quick_posterior  # noqa: E402
 from hte_utils.model.spec import TrialDesign  # noqa: E402
 
 QUICK_DRAWS = 200_000
@@ -257,10 +257,10 @@ def line(trial: QuickTrial, quick: QuickPosterior, name: str, differences: Diffe
         mean, sd, ends = differences.largest(sort)
         z = differences.z[:, differences.sorts == sort].max()
         cells += f" | {mean:6.3f}{100 * sd:7.2f}{ends:6.3f}{z:6.2f}"
-    if quick.record.engine is not Engine.IMPORTANCE:
-        notes = [f"quick by {quick.record.engine}", *notes]
+    if quick.by_nuts:
+        notes = [f"quick by {quick.record.sampler}", *notes]
     events = int(trial.design.outcome.sum())
-    head = f"{trial.name:34}{events:6}{quick.record.pareto_k:6.2f}  {name:5}"
+    head = f"{trial.name:34}{events:6}{quick.pareto_k:6.2f}  {name:5}"
     return head + cells + "".join(f"  [{note}]" for note in notes if note)
 
 

@@ -54,7 +54,7 @@ def evaluate(seed: int, n_patients: int = 2000, draws: int = DRAWS) -> tuple[flo
         float(np.corrcoef(effect["mean"], truth)[0, 1]),
         float(np.sqrt(np.mean(np.square(effect["mean"] - truth)))),
         float(np.mean((effect["lower"] <= truth) & (truth <= effect["upper"]))),
-        posterior.record.pareto_k,
+        posterior.pareto_k,
         posterior.record.ess,
         *(quintiles["treated"] - quintiles["untreated"]).mean(("chain", "draw")).to_numpy(),
     )

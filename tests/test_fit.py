@@ -109,7 +109,7 @@ def test_posterior_is_labelled() -> None:
 def test_record_says_how_it_was_made() -> None:
     record = record_of(paper_posterior())
     assert record.sampler == "independence"
-    assert record.settings == {"draws": 1000, "chains": 4, "proposals_per_draw": 5, "burn_in": 100, "seed": 123}
+    assert record.settings == {"draws": 1000, "chains": 4, "proposals_per_draw": 5, "seed": 123}
     assert record.priors == asdict(Priors())
     assert record.seconds > 0
     assert record.passed
@@ -122,7 +122,7 @@ def test_record_says_how_it_was_made() -> None:
 
 
 def short(seed: int = 1, cores: int | None = None, chains: int = 4) -> np.ndarray:
-    settings = IndependenceSettings(draws=150, chains=chains, seed=seed, proposals_per_draw=8)
+    settings = IndependenceSettings(draws=400, chains=chains, seed=seed, proposals_per_draw=4)
     return listing2_draws(fit(paper_design(), settings=settings, cores=cores)).to_dataarray().to_numpy()
 
 

@@ -13,10 +13,10 @@ from hte_utils.model.fit import (
     FitCheck,
     FitRecord,
     library_versions,
-    pareto_k,
     record_of,
     run_checks,
 )
+from hte_utils.model.sampler import pareto_k
 
 
 def changed(**variables: xr.DataArray) -> xr.DataTree:
@@ -87,7 +87,7 @@ def test_heavy_weights_fail() -> None:
 
 def test_a_record_survives_the_round_trip() -> None:
     check = FitCheck("R-hat", 1.2, "b_trt", "below 1.01", False)
-    record = FitRecord("nuts", {"draws": 5}, {"fixed_sd": 1.0}, library_versions(), 0.5, 2, (check,))
+    record = FitRecord("nuts", {"draws": 5}, {"fixed_sd": 1.0}, library_versions(), 0.5, 2, (check,), 900.0)
     tree = xr.DataTree()
     record.attach(tree)
     assert record_of(tree) == record

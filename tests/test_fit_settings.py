@@ -15,7 +15,6 @@ from hte_utils.model.fit import Form, IndependenceSettings, NutsSettings
         (IndependenceSettings, "chains", 1),
         (IndependenceSettings, "chains", True),
         (IndependenceSettings, "proposals_per_draw", 0),
-        (IndependenceSettings, "burn_in", -1),
         (IndependenceSettings, "seed", -1),
         (IndependenceSettings, "seed", None),
         (NutsSettings, "tune", 10),

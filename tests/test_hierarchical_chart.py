@@ -21,7 +21,7 @@ from hte_utils.model.chart import (
 )
 from hte_utils.model.density import SumsDensity
 from hte_utils.model.listing_2 import Priors
-from hte_utils.model.sampler import Schedule, run_chains
+from hte_utils.model.sampler import metropolis_chain, proposal_for_chains
 from hte_utils.model.spec import Covariate, TrialDesign, TrialSpec
 
 SHRUNK = Priors(intercept_mean=-2.0, interaction_scale=0.5)
@@ -114,8 +114,8 @@ def test_simulation_based_calibration() -> None:
             design, truth = trial_from_prior(rng)
         except ValueError:  # nobody or everybody had the event: refused. Ranks are uniform given any data
             continue
-        seeds = np.random.SeedSequence(len(ranks)).spawn(2)
-        [chain] = run_chains(SumsDensity.of(design, priors), Schedule(kept, 4, 25), seeds, cores=1)
+        density, seeds = SumsDensity.of(design, priors), np.random.SeedSequence(len(ranks)).spawn(2)
+        chain = metropolis_chain(density, proposal_for_chains(density, seeds[0]), kept, 20, seeds[1])
         ranks.append((chain.points < truth).sum(axis=0))
     counts = [np.bincount(rank * 5 // (kept + 1), minlength=5) for rank in np.array(ranks).T]
     p_values = [stats.chisquare(count, np.full(5, trials / 5)).pvalue for count in counts]

@@ -13,8 +13,9 @@ from scipy import stats
 from hte_utils.model.checks import TrialWarning
 from hte_utils.model.density import SumsDensity
 from hte_utils.model.listing_2 import Priors
-from hte_utils.model.sampler import Proposal, Schedule, metropolis_path, run_chains
-from hte_utils.model.spec import Covariate, TrialDesign, TrialSpec
+from hte_utils.model.sampler import fitted_proposal, metropolis_chain, metropolis_path, proposal_for_chains
+from hte_utils.model.spec import PAPER_SPEC, Covariate, TrialDesign, TrialSpec
+from hte_utils.trial import BaselineCoefficients, ListingCoefficients, simulate_trial
 
 
 def test_path_follows_the_acceptance_rule() -> None:
@@ -41,30 +42,23 @@ def test_path_leaves_a_known_law_invariant() -> None:
     assert stats.kstest(thinned, stats.gamma(4, scale=0.5).cdf).pvalue > 1e-3
 
 
-def test_laplace_sits_at_the_mode() -> None:
-    density = SumsDensity.of(paper_design(), Priors())
-    proposal = Proposal.laplace(density)
-    gradient, hessian = density.gradient_and_hessian(proposal.centre)
-    assert np.abs(gradient).max() < 1e-3
-    np.testing.assert_allclose(proposal.factor @ proposal.factor.T, np.linalg.inv(-hessian), rtol=1e-6, atol=1e-9)
-
-
-def test_proposals_have_the_density_they_claim() -> None:
-    proposal = Proposal(np.array([1.0, -2.0]), np.array([[2.0, 0.0], [0.5, 1.0]]))
-    points, log_density = proposal.draw(5000, np.random.default_rng(1))
-    expected = stats.multivariate_t(proposal.centre, proposal.factor @ proposal.factor.T, df=10)
-    np.testing.assert_allclose(log_density - log_density[0], expected.logpdf(points) - expected.logpdf(points[0]))
-    assert stats.kstest((points[:, 0] - 1.0) / 2.0, stats.t(10).cdf).pvalue > 1e-3
-
-
-def test_draws_do_not_depend_on_cores() -> None:
-    density = SumsDensity.of(paper_design(), Priors())
-
-    def draws(cores: int) -> np.ndarray:
-        chains = run_chains(density, Schedule(30, 2, 3), np.random.SeedSequence(8).spawn(4), cores)
-        return np.stack([chain.points for chain in chains])
-
-    np.testing.assert_array_equal(draws(1), draws(3))
+def test_weights_are_posterior_over_proposal() -> None:
+    """Of one t, and of the mixture where a group has an arm without events; and points have the law that is claimed."""
+    rare = ListingCoefficients(baseline=BaselineCoefficients(intercept=-3.9))
+    for design in (paper_design(), PAPER_SPEC.design(simulate_trial(500, 44, coefficients=rare))):
+        density = SumsDensity.of(design, Priors())
+        proposal, _ = fitted_proposal(density, np.random.SeedSequence(1))
+        uniform = np.random.default_rng(1).random((2000, proposal.n_uniforms))
+        points, log_weights, inner = proposal.weighted(density, uniform)
+        laws = [stats.multivariate_t(proposal.centre, factor @ factor.T, df=10) for factor in proposal.factors]
+        shares = [0.7, 0.3] if len(laws) == 2 else [1.0]
+        proposed = np.log(sum(share * law.pdf(inner) for share, law in zip(shares, laws, strict=True)))
+        expected = density(points) + proposal.chart.points(inner)[1] - proposed
+        np.testing.assert_allclose(log_weights - log_weights[0], expected - expected[0], atol=1e-8)
+        away = (inner[:, 0] - proposal.centre[0]) / proposal.factors[0][
+            0, 0
+        ]  # a main effect: no component reaches more
+        assert stats.kstest(away, stats.t(10).cdf).pvalue > 1e-3
 
 
 def trial_from_prior(rng: np.random.Generator) -> tuple[TrialDesign, np.ndarray]:
@@ -103,8 +97,8 @@ def test_simulation_based_calibration() -> None:
             ValueError
         ):  # nobody or everybody had the event: refused. Ranks are uniform given any data, so also without
             continue
-        seeds = np.random.SeedSequence(len(ranks)).spawn(2)
-        [chain] = run_chains(SumsDensity.of(design, Priors()), Schedule(kept, 4, 50), seeds, cores=1)
+        density, seeds = SumsDensity.of(design, Priors()), np.random.SeedSequence(len(ranks)).spawn(2)
+        chain = metropolis_chain(density, proposal_for_chains(density, seeds[0]), kept, 20, seeds[1])
         ranks.append((chain.points < truth).sum(axis=0))
     expected = np.full(5, trials / 5)
     counts = [np.bincount(rank * 5 // (kept + 1), minlength=5) for rank in np.array(ranks).T]

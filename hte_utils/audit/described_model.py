@@ -35,8 +35,8 @@ from scipy import linalg, special
 from threadpoolctl import threadpool_limits
 
 from hte_utils.model.checks import FloatArray, complete_column
-from hte_utils.model.fit import FitWarning, pareto_k
-from hte_utils.model.sampler import metropolis_path
+from hte_utils.model.fit import FitWarning
+from hte_utils.model.sampler import metropolis_path, pareto_k
 
 if TYPE_CHECKING:
     import pymc as pm

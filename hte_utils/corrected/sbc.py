@@ -25,8 +25,8 @@ from hte_utils.corrected.predictive_checks import draw_from_prior, event_probabi
 from hte_utils.effects.cate import EffectScale, GroupEffects, cate_draws
 from hte_utils.model.density import SumsDensity
 from hte_utils.model.listing_2 import Priors, listing2_draws, posterior_tree, split_sums, sums_of
-from hte_utils.model.quick_posterior import Engine, quick_posterior
-from hte_utils.model.sampler import Schedule, run_chains
+from hte_utils.model.quick_posterior import quick_posterior
+from hte_utils.model.sampler import child_seed, metropolis_chain, proposal_for_chains
 from hte_utils.model.spec import TrialDesign
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ GROUP_LEFT_OUT: Final = "first group's log odds ratio, group effects left out"
 value that is ranked among them has them."""
 
 # Steps of the chain between kept draws: one in three or so is accepted, so what is kept is nearly independent.
-_STEPS, _BURN_IN = 6, 4
+_STEPS = 6
 QUICK_DRAWS: Final = 1000
 """What a quick posterior is asked for, as in the simulation study; the ranks use some of its draws."""
 _BLOCK = 500  # trials whose derived quantities are in memory together
@@ -174,8 +174,8 @@ def _chain_draws(
 ) -> tuple[dict[str, FloatArray], bool]:
     """Nearly independent draws of every variable of the model, shapes (draws,) or (draws, labels); whether by NUTS."""
     density = SumsDensity.of(design, priors)
-    for_split, *for_chain = seed.spawn(3)
-    [chain] = run_chains(density, Schedule(draws, _BURN_IN, _STEPS), for_chain, cores=1)
+    for_split, for_pilot, for_chain = (child_seed(seed, place) for place in range(3))
+    chain = metropolis_chain(density, proposal_for_chains(density, for_pilot), draws, _STEPS, for_chain)
     return split_sums(sums_of(chain.points, density.at), priors, np.random.default_rng(for_split)), False
 
 
@@ -184,7 +184,7 @@ def _quick_draws(
 ) -> tuple[dict[str, FloatArray], bool]:
     """As `_chain_draws`: some of the equal-weight draws, which stand in random order."""
     posterior = quick_posterior(design, priors=priors, draws=QUICK_DRAWS, seed=seed)
-    by_nuts = posterior.record.engine is Engine.NUTS
+    by_nuts = posterior.by_nuts
     # NUTS leaves its draws in the order of the chains: they are thinned.
     step = posterior.n_draws // draws if by_nuts else 1
     return {name: values[: step * draws : step] for name, values in posterior.draws.items()}, by_nuts

@@ -19,7 +19,7 @@ from hte_utils.methods.estimates import INTERVAL, EffectEstimates, IntervalEstim
 from hte_utils.model.candidates import ALL_MODIFIERS_MODEL, PAPER_MODEL, CandidateModel
 from hte_utils.model.checks import TrialWarning
 from hte_utils.model.fit import FitWarning
-from hte_utils.model.quick_posterior import Engine, QuickFallbackWarning, quick_posterior
+from hte_utils.model.quick_posterior import QuickFallbackWarning, quick_posterior
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -72,8 +72,8 @@ def _fit(
     ]
     ess = posterior.record.ess
     mcse = float(summaries[0]["average_risk_difference"]["sd"]) / float(np.sqrt(ess))
-    notes = {"pareto_k": posterior.record.pareto_k, "ess": ess, "mcse_average": mcse}
-    if posterior.record.engine is Engine.NUTS:
+    notes = {"pareto_k": posterior.pareto_k, "ess": ess, "mcse_average": mcse}
+    if posterior.by_nuts:
         notes["nuts_fallback"] = 1.0
     if any(issubclass(each.category, FitWarning) for each in caught):
         notes["not_converged"] = 1.0

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import special
 
 from hte_utils.model.checks import FloatArray
 
@@ -171,49 +170,3 @@ class SumsDensity:
         gamma: FloatArray = self.priors.precision_shape * log_tau - self.priors.precision_rate * tau
         normal: FloatArray = 0.5 * (groups * log_tau - np.log(q) - quadratic)
         return gamma + normal
-
-    def start(self) -> FloatArray:
-        """Somewhere to search the mode from: no effects, precisions at their prior means."""
-        point = np.zeros(self.at.size)
-        point[self.at.alpha] = self.priors.intercept_mean
-        point[list(self.at.log_tau)] = np.log(self.priors.precision_shape / self.priors.precision_rate)
-        return point
-
-    def gradient_and_hessian(self, point: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """First and second derivatives at one point, for interactions whose prior has no scale."""
-        at = self.at
-        gradient, hessian = np.zeros(at.size), np.zeros((at.size, at.size))
-        probability = special.expit(self.signed @ point[at.linear])
-        gradient[at.linear] = -(probability @ self.signed)
-        weighted = self.signed * (probability * (1.0 - probability))[:, None]
-        hessian[at.linear, at.linear] = -(weighted.T @ self.signed)
-        fixed = np.arange(at.prognostic.start, at.linear.stop)
-        gradient[fixed] -= point[fixed] / self.priors.fixed_sd**2
-        hessian[fixed, fixed] -= 1.0 / self.priors.fixed_sd**2
-        for sums, log_tau, prior in self._group_effects():
-            self._add_group_derivatives(point, sums, log_tau, prior, gradient, hessian)
-        return gradient, hessian
-
-    def _add_group_derivatives(
-        self,
-        point: FloatArray,
-        sums: slice,
-        log_tau: int,
-        prior: NormalPrior,
-        gradient: FloatArray,
-        hessian: FloatArray,
-    ) -> None:
-        values, groups, variance = point[sums] - prior.mean, self.at.n_groups, prior.sd**2
-        tau = np.exp(point[log_tau])
-        q = 1.0 + groups * variance * tau
-        # The precision matrix of the sums is τ I - (sd² τ²/q) 11'; with its two derivatives by log τ:
-        ones = variance * tau**2 * np.ones((groups, groups))
-        precision = tau * np.eye(groups) - ones / q
-        first = tau * np.eye(groups) - ones * (q + 1.0) / q**2
-        second = tau * np.eye(groups) - ones * (q**2 + q + 2.0) / q**3
-        shape, rate = self.priors.precision_shape, self.priors.precision_rate
-        gradient[sums] -= precision @ values
-        gradient[log_tau] = shape - rate * tau + 0.5 * (groups - (q - 1.0) / q - values @ first @ values)
-        hessian[sums, sums] -= precision
-        hessian[sums, log_tau] = hessian[log_tau, sums] = -first @ values
-        hessian[log_tau, log_tau] = -rate * tau - 0.5 * ((q - 1.0) / q**2 + values @ second @ values)

@@ -1,19 +1,13 @@
-"""Settings of the two samplers: what decides the draws, and nothing else. They are part of a stored posterior's key.
-
-How a posterior was made, and which checks it passed.
-
-The record travels inside the posterior (as JSON in the tree's attributes) and so into every stored file. The
-limits are those of Vehtari et al. 2021 (rank-normalised R-hat, bulk and tail ESS), Betancourt 2016 (E-BFMI),
-Vehtari et al. 2024 (Pareto k), and the reference posteriors of posteriordb.
-
-Fit the paper's model: trial in, posterior out, with a record of how it was made and which checks it passed.
+"""Fit the paper's model: trial in, posterior out, with a record of how it was made and which checks it passed.
 
 Two samplers give the same posterior (the tests say so, with JAGS as the third witness):
 
-- `IndependenceSettings`, the default: an exact chain made for this model, see `hte_utils.model.sampler`. No
-compilation.
-- `NutsSettings`: the No-U-Turn sampler (nutpie) on either PyMC form of the model; slower, but at home with any
-  number of groups, and with the field's own diagnostics (divergences, E-BFMI).
+- `IndependenceSettings`, the default: exact chains made for this model, see `hte_utils.model.sampler`; no compilation.
+- `NutsSettings`: the No-U-Turn sampler (nutpie) on either PyMC form of the model; slower, but at home with any number
+  of groups, and with the field's own diagnostics (divergences, E-BFMI).
+
+The checks' limits are those of Vehtari et al. 2021 (rank-normalised R-hat, bulk and tail ESS), Betancourt 2016
+(E-BFMI), Vehtari et al. 2024 (Pareto k), and the reference posteriors of posteriordb.
 """
 
 from __future__ import annotations
@@ -24,9 +18,10 @@ import platform
 import sys
 import time
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from functools import cache
+from functools import cache, partial
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +33,7 @@ from threadpoolctl import threadpool_limits
 from hte_utils.model.checks import require_probability
 from hte_utils.model.density import SumsDensity
 from hte_utils.model.listing_2 import Priors, listing2_draws, posterior_tree, split_sums, sums_of
-from hte_utils.model.sampler import Schedule, run_chains
+from hte_utils.model.sampler import metropolis_chain, pareto_k, proposal_for_chains
 from hte_utils.model.spec import TrialDesign
 
 if TYPE_CHECKING:
@@ -59,17 +54,15 @@ class IndependenceSettings:
     """Settings of the independence chain; the same seed gives the same draws, on any number of cores.
 
     `draws` are those kept of each chain; `proposals_per_draw` Metropolis-Hastings steps lie between two of them.
-    `burn_in` draws are dropped at the start of each chain.
     """
 
     draws: int = 1000
     chains: int = 4
     proposals_per_draw: int = 5
-    burn_in: int = 100
     seed: int = 123
 
     def __post_init__(self) -> None:
-        _require_whole(self, draws=4, chains=2, proposals_per_draw=1, burn_in=0, seed=0)
+        _require_whole(self, draws=4, chains=2, proposals_per_draw=1, seed=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,10 +123,14 @@ class FitCheck:
 
 @dataclass(frozen=True, slots=True)
 class FitRecord:
-    """How a posterior was made: the algorithm, its settings and seed, the fields of `Priors`, versions, and checks.
+    """How a posterior was made; it travels inside the posterior, as JSON in its attributes.
 
-    `seconds` is wall time from the design to the draws, compilation included and checks not; `cores` are the chains
-    that ran at the same time, on which the draws do not depend.
+    `sampler` is "independence", "nuts" or "importance" (`hte_utils.model.quick_posterior`); `priors` are the fields of
+    `Priors`. `seconds` is wall time from the design to the draws, compilation included and checks not; `cores` are the
+    chains that ran at the same time, on which the draws do not depend.
+
+    `ess` is the effective sample size: the smallest bulk ESS of any scalar of Listing 2, or of importance sampling
+    1 / sum(weights²), which undersells quasi-random proposals.
     """
 
     sampler: str
@@ -143,6 +140,7 @@ class FitRecord:
     seconds: float
     cores: int
     checks: tuple[FitCheck, ...]
+    ess: float
 
     @property
     def passed(self) -> bool:
@@ -185,13 +183,6 @@ def run_checks(posterior: xr.DataTree) -> tuple[FitCheck, ...]:
     # (parameter, chain, draw): one call for all of them
     draws = scalars.to_dataarray("parameter").transpose("parameter", "chain", "draw").to_numpy()
     return (*_chain_checks(draws, names), *_sampler_checks(posterior))
-
-
-def pareto_k(log_weights: FloatArray) -> float:
-    """Shape of the upper tail of importance weights, from their logarithms of shape (chains, proposals)."""
-    # Of the weights themselves: in ArviZ 1.3 the option log_weights=True fits the tail of the logarithms.
-    weights = np.exp(log_weights - log_weights.max())
-    return float(_STATISTICS.pareto_khat(weights, r_eff=1.0, tail="right"))
 
 
 def _chain_checks(draws: FloatArray, names: list[str]) -> tuple[FitCheck, ...]:
@@ -283,14 +274,17 @@ def fit(
         posterior = _independence(design, priors, settings, cores)
     else:
         posterior = _nuts(design, priors, settings, cores, _somebody_watches() if progress is None else progress)
+    seconds = time.perf_counter() - started
+    checks = run_checks(posterior)
     record = FitRecord(
         sampler=type(settings).__name__.removesuffix("Settings").lower(),
         settings=asdict(settings),
         priors=asdict(priors),
         versions=library_versions(),
-        seconds=time.perf_counter() - started,
+        seconds=seconds,
         cores=cores,
-        checks=run_checks(posterior),
+        checks=checks,
+        ess=next(check.value for check in checks if check.name == "bulk ESS"),
     )
     record.attach(posterior)
     warn_if_failed(record)
@@ -308,16 +302,18 @@ def warn_if_failed(record: FitRecord) -> None:
 
 def _independence(design: TrialDesign, priors: Priors, settings: IndependenceSettings, cores: int) -> xr.DataTree:
     density = SumsDensity.of(design, priors)
-    *seeds, last = np.random.SeedSequence(settings.seed).spawn(settings.chains + 2)
-    schedule = Schedule(settings.draws, settings.burn_in, settings.proposals_per_draw)
-    chains = run_chains(density, schedule, seeds, cores)
+    pilot, split, *seeds = np.random.SeedSequence(settings.seed).spawn(settings.chains + 2)
+    # Many small products: a second BLAS thread a chain costs more than it brings, and could change the last bit.
+    with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(cores) as pool:
+        proposal = proposal_for_chains(density, pilot)
+        run = partial(metropolis_chain, density, proposal, settings.draws, settings.proposals_per_draw)
+        chains = list(pool.map(run, seeds))
     sums = sums_of(np.stack([chain.points for chain in chains]), density.at)
-    log_weights = np.stack([chain.log_weights for chain in chains])
     stats = xr.Dataset(
         {"acceptance_rate": (("chain", "draw"), np.stack([chain.acceptance for chain in chains]))},
-        attrs={"pareto_k": pareto_k(log_weights)},
+        attrs={"pareto_k": pareto_k(np.stack([chain.log_weights for chain in chains]))},
     )
-    return posterior_tree(split_sums(sums, priors, np.random.default_rng(last)), stats, design)
+    return posterior_tree(split_sums(sums, priors, np.random.default_rng(split)), stats, design)
 
 
 def _nuts(design: TrialDesign, priors: Priors, settings: NutsSettings, cores: int, progress: bool) -> xr.DataTree:

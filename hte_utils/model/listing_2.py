@@ -31,13 +31,14 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-import pymc as pm
 import xarray as xr
 
 from hte_utils.model.checks import FloatArray
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    import pymc as pm
 
     from hte_utils.model.density import Coordinates
     from hte_utils.model.spec import Patients, TrialDesign
@@ -121,6 +122,8 @@ def listing_model(design: TrialDesign, priors: Priors | None = None) -> pm.Model
     ``re_trt``, ``te_group`` (dim group), ``tau_re``, ``tau_re_trt``; observed ``event`` (dim patient). With
     `Priors.interaction_scale` also ``sd_interaction``.
     """
+    import pymc as pm
+
     priors = priors or Priors()
     shape, rate = priors.precision_shape, priors.precision_rate
     with pm.Model(coords=_coords(design)) as model:
@@ -158,6 +161,8 @@ def sums_model(design: TrialDesign, priors: Priors | None = None) -> pm.Model:
     Variables ``alpha``, ``delta`` (dim group) in place of intercept, treatment effect and deviations, which
     `hte_utils.model.listing_2.draw_split` gives back; ``te_group`` is ``delta``.
     """
+    import pymc as pm
+
     priors = priors or Priors()
     shape, rate = priors.precision_shape, priors.precision_rate
     with pm.Model(coords=_coords(design)) as model:
@@ -181,6 +186,8 @@ def sums_model(design: TrialDesign, priors: Priors | None = None) -> pm.Model:
 
 # PyMC's variables: its functions have no return types.
 def _interactions(priors: Priors) -> Any:
+    import pymc as pm
+
     if priors.interaction_scale is None:
         return pm.Normal("b_interaction", 0.0, priors.fixed_sd, dims="modifier")
     # As a product with a standard normal: events are few, and a normal whose SD is sampled too would be a funnel.
@@ -190,6 +197,8 @@ def _interactions(priors: Priors) -> Any:
 
 
 def _sums(name: str, shared: NormalPrior, precision: Any, n_groups: int) -> Any:
+    import pymc as pm
+
     covariance = np.full((n_groups, n_groups), shared.sd**2) + np.eye(n_groups) / precision
     return pm.MvNormal(name, np.full(n_groups, shared.mean), cov=covariance, dims="group")
 

@@ -1,48 +1,33 @@
-"""Pareto-smoothed importance sampling of the sums form with randomised quasi-Monte Carlo proposals.
+"""Draws from the posterior of Listing 2: propose near it, and correct by the importance weights.
 
-A multivariate t in the coordinates of `HierarchicalChart`, fitted to the posterior by pilot samples, proposes; Pareto
-smoothing (Vehtari et al. 2024) steadies the weights, and says by its k-hat whether they can be trusted. The proposals
-are scrambled Sobol points (Owen 1997) and not independent: the chart makes posterior expectations smooth functions of
-them, and their error falls much faster than with the root of the number of points.
+A multivariate t in the coordinates of `HierarchicalChart`, fitted to the posterior by pilot samples, proposes. What it
+got wrong is corrected in one of two ways:
 
-An exact Markov chain for Listing 2 that needs no gradient and no compiler.
+- `importance_sample` weights scrambled Sobol points (Owen 1997): the chart makes posterior expectations smooth
+  functions of them, and their error falls much faster than with the root of their number. Pareto smoothing (Vehtari
+  et al. 2024) steadies the weights.
+- `metropolis_chain` accepts or refuses independent points by the ratio of their weights (independence
+  Metropolis-Hastings; Tierney 1994): an exact Markov chain, whose R-hat and effective sample size mean what they say.
 
-The posterior of the sums form is smooth, unimodal and nearly normal, so an independence Metropolis-Hastings chain makes
-an approximation exact: propose from a multivariate t, accept by the ratio of importance weights. The t starts as the
-Laplace approximation and is then fitted to the posterior's mean and covariance in two pilot rounds; nothing adapts
-while the chains run. Where every group has events and non-events in both arms, the t has the heavier tails, and bounded
-weights make the chain uniformly ergodic (Mengersen & Tweedie 1996, Theorem 2.1). Where a group's treated patients have
-no event, its effect has the tail of its marginal prior, which the proposal reaches too seldom: with 65 such patients
-the SD of that one effect came out 3 to 6 % too small. Pareto's k does not always say so.
-
-Where the interactions have a sampled scale, the posterior is a funnel, and the t stands in the coordinates of
-`hte_utils.model.chart`, in which it is none. Where the approximation is poor (twenty groups, or a nearly
-improper prior), chains repeat themselves, and the checks of the fit say so: use NUTS there.
+Pareto's k-hat of the weights says whether either may be trusted. Where a group has an arm without any event, the tail
+of its effect is that of its prior, and one t reaches it too seldom: its SD came out 3 to 9 % too small, with a k-hat
+that passes. There a second, wider component joins; what is left is 3 % or less.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import partial
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 from arviz_stats.base import array_stats  # type: ignore[attr-defined]
-from scipy import linalg, optimize, special
+from scipy import linalg, special
 from scipy.stats import qmc
-from threadpoolctl import threadpool_limits
 
 from hte_utils.model.chart import HierarchicalChart
 from hte_utils.model.checks import FloatArray, IntArray
-from hte_utils.model.density import log_likelihood
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from hte_utils.model.density import SumsDensity
-
+from hte_utils.model.density import SumsDensity, log_likelihood
 
 LARGEST_PARETO_K = 0.7
 """Above it, importance sampling is not to be trusted at any practical number of proposals (Vehtari et al. 2024)."""
@@ -58,6 +43,8 @@ _PILOT_SIZES, _PILOT_SHARE = (1024, 2048, 4096), 0.4
 # The largest pilot weights are cut to the 10th largest, so that no single point decides the fit (Ionides 2008).
 _PILOT_CUT = 10
 _BLOCK = 128
+# Steps of a chain before its first draw: with weights of up to ten times their mean, (1 - 1/10)^200 is nothing.
+_BURN_IN = 200
 # Proposals for one wanted effective draw, at most; and so many are enough to give up where k-hat says so.
 _MOST_PER_DRAW, _HOPELESS_PER_DRAW = 50, 4
 
@@ -81,12 +68,7 @@ def importance_sample(density: SumsDensity, draws: int, seed: np.random.SeedSequ
 
     Children of the seed decide the proposals; it is left as it was.
     """
-    proposal = _Proposal.standard(HierarchicalChart(density), defensive=has_empty_cell(density))
-    spent, share = 0, 0.0
-    for size in _PILOT_SIZES:
-        if share < _PILOT_SHARE:
-            proposal, share = proposal.refined(density, size, child_seed(seed, spent))
-            spent += size
+    proposal, spent = fitted_proposal(density, seed)
     uniforms = _sobol(proposal.n_uniforms, child_seed(seed, spent))
     points, log_weights, _ = proposal.weighted(density, next(uniforms))
     while True:
@@ -103,7 +85,61 @@ def importance_sample(density: SumsDensity, draws: int, seed: np.random.SeedSequ
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Proposal:
+class Chain:
+    """A chain's `points` (draws, coordinates), `acceptance` rate (draws,), and `log_weights` (proposals,)."""
+
+    points: FloatArray
+    acceptance: FloatArray
+    log_weights: FloatArray
+
+
+def metropolis_chain(
+    density: SumsDensity, proposal: Proposal, draws: int, stride: int, seed: np.random.SeedSequence
+) -> Chain:
+    """Run one chain and keep `draws` of it, `stride` steps apart, after some burn-in."""
+    rng = np.random.default_rng(seed)
+    uniform = np.maximum(rng.random((_BURN_IN + draws * stride, proposal.n_uniforms)), 2.0**-53)  # 0 has no quantile
+    points, log_weights, _ = proposal.weighted(density, uniform)
+    path = metropolis_path(log_weights, np.log1p(-rng.random(log_weights.size)))
+    steps = np.arange(_BURN_IN, path.size).reshape(draws, stride)
+    return Chain(points[path[steps[:, -1]]], (path[steps] == steps).mean(axis=1), log_weights)
+
+
+def metropolis_path(log_weights: FloatArray, log_uniform: FloatArray) -> IntArray:
+    """Index of the proposal that an independence chain holds after each step, shape (proposals,).
+
+    The chain starts at proposal 0 and moves to proposal t if ``log_uniform[t]`` is below the difference of their log
+    weights (Hastings 1970; Tierney 1994, Section 2.3.3).
+    """
+    path = np.zeros(log_weights.size, dtype=np.int64)
+    held, held_weight = 0, float(log_weights[0])
+    # Plain floats: indexing an array in the loop would be ten times slower.
+    for step, (weight, uniform) in enumerate(zip(log_weights.tolist(), log_uniform.tolist(), strict=True)):
+        if uniform < weight - held_weight:
+            held, held_weight = step, weight
+        path[step] = held
+    return path
+
+
+def fitted_proposal(density: SumsDensity, seed: np.random.SeedSequence) -> tuple[Proposal, int]:
+    """Fit a proposal to the posterior; return the number of pilot points as well, children of the seed up to it."""
+    proposal = Proposal.standard(density)
+    spent, share = 0, 0.0
+    for size in _PILOT_SIZES:
+        if share < _PILOT_SHARE:
+            proposal, share = proposal.refined(density, size, child_seed(seed, spent))
+            spent += size
+    return proposal, spent
+
+
+def proposal_for_chains(density: SumsDensity, seed: np.random.SeedSequence) -> Proposal:
+    """Fit a proposal more closely: what a chain refuses is lost to it, and weights lose less."""
+    proposal, spent = fitted_proposal(density, seed)
+    return proposal.refined(density, _PILOT_SIZES[-1], child_seed(seed, spent))[0]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Proposal:
     """A multivariate t in the coordinates of a chart, or a defensive mixture of two with the same centre.
 
     `factors` are square roots of the scale matrices: of the one fitted to the posterior and, where a group has an arm
@@ -115,9 +151,12 @@ class _Proposal:
     factors: tuple[FloatArray, ...]
 
     @classmethod
-    def standard(cls, chart: HierarchicalChart, *, defensive: bool) -> Self:
+    def standard(cls, density: SumsDensity) -> Self:
+        """The standard t of a chart laid out for the density; the mixture where a group has an arm without events."""
+        chart = HierarchicalChart(density)
         one = np.eye(chart.size)
-        return cls(chart, np.zeros(chart.size), (one, _widened(one, chart)) if defensive else (one,))
+        factors = (one, _widened(one, chart)) if has_empty_cell(density) else (one,)
+        return cls(chart, np.zeros(chart.size), factors)
 
     @property
     def n_uniforms(self) -> int:
@@ -181,7 +220,8 @@ def has_empty_cell(density: SumsDensity) -> bool:
     """Whether a group has an arm without any event: the likelihood of that group's effect is flat on one side."""
     # Rows are times 1 - 2y: an event has -1 in its group's column, and in its effect's too if it was treated.
     events, treated = ((density.signed[:, own] < 0.0).sum(axis=0) for own in (density.at.alpha, density.at.delta))
-    return bool(min(treated.min(), (events - treated).min()) == 0)
+    inhabited = density.signed[:, density.at.alpha].any(axis=0)  # the effects of a group without patients are normal
+    return bool((np.minimum(treated, events - treated)[inhabited] == 0).any())
 
 
 def _sobol(dimension: int, seed: np.random.SeedSequence) -> Iterator[FloatArray]:
@@ -199,131 +239,13 @@ def _smoothed(points: FloatArray, log_weights: FloatArray) -> ImportanceSample:
     return ImportanceSample(points, weights / weights.sum(), float(pareto_k))
 
 
+def pareto_k(log_weights: FloatArray) -> float:
+    """Shape of the upper tail of importance weights, from their logarithms of shape (chains, proposals)."""
+    # Of the weights themselves: in ArviZ 1.3 the option log_weights=True fits the tail of the logarithms.
+    weights = np.exp(log_weights - log_weights.max())
+    return float(_STATISTICS.pareto_khat(weights, r_eff=1.0, tail="right"))
+
+
 def child_seed(seed: np.random.SeedSequence, number: int) -> np.random.SeedSequence:
     """One child of a seed. Unlike `SeedSequence.spawn` it does not count: the same call gives the same child."""
     return np.random.SeedSequence(entropy=seed.entropy, spawn_key=(*seed.spawn_key, number), pool_size=seed.pool_size)
-
-
-# Few enough degrees of freedom for heavy tails, many enough that a proposal in 14 dimensions is accepted often.
-_PILOT_ROUNDS, _PILOT_SIZE, _PILOT_PIECES = 2, 4000, 10
-# The largest pilot weights are cut to the 20th largest, so that no single point decides the fit (Ionides 2008).
-_CHAIN_PILOT_CUT = 20
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Proposal:
-    """A multivariate t: `centre` (coordinates,), and `factor` with factor @ factor.T = scale matrix.
-
-    With a `chart` the t stands in the chart's coordinates, and what is proposed is their image.
-    """
-
-    centre: FloatArray
-    factor: FloatArray
-    chart: HierarchicalChart | None = None
-
-    @classmethod
-    def laplace(cls, density: SumsDensity) -> Self:
-        """Find the mode by a trust-region Newton method, and the scale from the curvature there.
-
-        Where the interactions have a scale, the mode in all coordinates is of no use: a chart is laid out instead.
-        """
-        if density.at.has_scale:
-            return cls(np.zeros(density.at.size), np.eye(density.at.size), HierarchicalChart(density))
-        mode = optimize.minimize(
-            lambda point: -float(density(point[None, :])[0]),
-            density.start(),
-            jac=lambda point: -density.gradient_and_hessian(point)[0],
-            hess=lambda point: -density.gradient_and_hessian(point)[1],
-            method="trust-exact",
-            options={"gtol": 1e-4},
-        ).x
-        curvature = -density.gradient_and_hessian(mode)[1]
-        # curvature = R'R, so R⁻¹ takes standard normals to the Laplace approximation.
-        return cls(mode, linalg.solve_triangular(linalg.cholesky(curvature), np.eye(mode.size)))
-
-    def refined(self, density: SumsDensity, rng: np.random.Generator, pool: Executor) -> Self:
-        """Move to the posterior's mean and covariance, estimated by truncated importance sampling."""
-        inner, log_inner = self._draw_inner(_PILOT_SIZE, rng)
-        points, log_proposal = self._image(inner, log_inner)
-        # Always the same pieces: other products could round differently on another number of cores.
-        pieces = np.split(points, _PILOT_PIECES)
-        log_weights = np.concatenate(list(pool.map(density, pieces))) - log_proposal
-        weights = np.exp(np.minimum(log_weights - np.sort(log_weights)[-_CHAIN_PILOT_CUT], 0.0))
-        covariance = np.cov(inner, rowvar=False, aweights=weights)
-        factor = linalg.cholesky(covariance, lower=True)
-        return type(self)(np.average(inner, axis=0, weights=weights), factor, self.chart)
-
-    def draw(self, size: int, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
-        """Draw points, shape (size, coordinates), with their unnormalised log densities, shape (size,)."""
-        return self._image(*self._draw_inner(size, rng))
-
-    def _image(self, inner: FloatArray, log_inner: FloatArray) -> tuple[FloatArray, FloatArray]:
-        if self.chart is None:
-            return inner, log_inner
-        points, log_jacobian = self.chart.points(inner)
-        return points, log_inner - log_jacobian
-
-    def _draw_inner(self, size: int, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
-        dimension, df = self.centre.size, _DEGREES_OF_FREEDOM
-        standard = rng.standard_normal((size, dimension))
-        standard /= np.sqrt(rng.chisquare(df, size) / df)[:, None]
-        log_density = -0.5 * (df + dimension) * np.log1p(np.square(standard).sum(axis=1) / df)
-        return self.centre + standard @ self.factor.T, log_density
-
-
-@dataclass(frozen=True, slots=True)
-class Schedule:
-    """`proposals_per_draw` Metropolis-Hastings steps from draw to draw; `burn_in` draws are dropped, `draws` kept."""
-
-    draws: int
-    burn_in: int
-    proposals_per_draw: int
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Chain:
-    """One chain: `points` (draws, coordinates), `acceptance` rate (draws,), and `log_weights` (proposals,)."""
-
-    points: FloatArray
-    acceptance: FloatArray
-    log_weights: FloatArray
-
-
-def run_chains(
-    density: SumsDensity, schedule: Schedule, seeds: Sequence[np.random.SeedSequence], cores: int
-) -> list[Chain]:
-    """Run one chain for each seed but the first, which is for the pilot rounds; `cores` of them at the same time."""
-    # Many small products: a second BLAS thread a chain costs more than it brings, and could change the last bit.
-    with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(cores) as pool:
-        rng = np.random.default_rng(seeds[0])
-        proposal = Proposal.laplace(density)
-        for _ in range(_PILOT_ROUNDS):
-            proposal = proposal.refined(density, rng, pool)
-        return list(pool.map(partial(_run_chain, density, proposal, schedule), seeds[1:]))
-
-
-def _run_chain(density: SumsDensity, proposal: Proposal, schedule: Schedule, seed: np.random.SeedSequence) -> Chain:
-    rng = np.random.default_rng(seed)
-    stride = schedule.proposals_per_draw
-    points, log_proposal = proposal.draw((schedule.burn_in + schedule.draws) * stride, rng)
-    log_weights = density(points) - log_proposal
-    path = metropolis_path(log_weights, np.log1p(-rng.random(log_weights.size)))
-    accepted = (path == np.arange(path.size)).reshape(-1, stride)[schedule.burn_in :]
-    kept = path.reshape(-1, stride)[schedule.burn_in :, -1]
-    return Chain(points[kept], accepted.mean(axis=1), log_weights)
-
-
-def metropolis_path(log_weights: FloatArray, log_uniform: FloatArray) -> IntArray:
-    """Index of the proposal that an independence chain holds after each step, shape (proposals,).
-
-    The chain starts at proposal 0 and moves to proposal t if ``log_uniform[t]`` is below the difference of their log
-    weights (Hastings 1970; Tierney 1994, Section 2.3.3).
-    """
-    path = np.zeros(log_weights.size, dtype=np.int64)
-    held, held_weight = 0, float(log_weights[0])
-    # Plain floats: indexing an array in the loop would be ten times slower.
-    for step, (weight, uniform) in enumerate(zip(log_weights.tolist(), log_uniform.tolist(), strict=True)):
-        if uniform < weight - held_weight:
-            held, held_weight = step, weight
-        path[step] = held
-    return path
