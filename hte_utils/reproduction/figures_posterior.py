@@ -1,4 +1,8 @@
-"""Figures of chapters 4 to 6: the sampler's diagnostics, predicted beside actual effects, and the risk groups."""
+"""Figures of chapters 4 to 6: the sampler's diagnostics, predicted beside actual effects, and the risk groups.
+
+Everywhere `actual` are the true effects of the patients (log odds ratios), shape (patients,), and `predicted` their
+posterior means, by computation: as the paper computed, and as its model implies.
+"""
 
 from __future__ import annotations
 
@@ -153,10 +157,7 @@ def geweke_scores() -> Figure:
 
 
 def effect_densities(actual: FloatArray, predicted: Mapping[str, FloatArray]) -> Figure:
-    """Figure 2 of the paper: distribution over the patients of actual and predicted CATEs (log odds ratios).
-
-    `actual`: true effects, shape (patients,). `predicted`: posterior means of them by computation.
-    """
+    """Figure 2 of the paper: distribution over the patients of actual and predicted CATEs."""
     with canvas(height=3.2) as drawn:
         axis = drawn.axis
         sns.kdeplot(x=actual, ax=axis, color=GREY, fill=True, alpha=0.3, linewidth=0)
@@ -173,10 +174,7 @@ def effect_densities(actual: FloatArray, predicted: Mapping[str, FloatArray]) ->
 
 
 def intervals(actual: FloatArray, summaries: Mapping[str, xr.Dataset]) -> Figure:
-    """Credible intervals of some patients' CATEs (log odds ratios), patients in the order of their true effects.
-
-    `actual`: true effects, shape (patients,). `summaries`: by computation, of `hte_utils.effects.cate.cate`.
-    """
+    """Credible intervals of some patients' CATEs, from `hte_utils.effects.cate.cate`, in the order of true effects."""
     order = np.argsort(actual, kind="stable")
     shown = order[np.linspace(0, order.size - 1, SHOWN_PATIENTS).astype(int)]
     place, true = np.arange(shown.size), actual[shown]
@@ -200,10 +198,7 @@ def intervals(actual: FloatArray, summaries: Mapping[str, xr.Dataset]) -> Figure
 
 
 def calibration(actual: FloatArray, predicted: Mapping[str, FloatArray]) -> Figure:
-    """What Figure 4 of the paper may have been meant to show: actual against predicted CATE, with the calibration line.
-
-    `actual`: true log odds ratios, shape (patients,). `predicted`: posterior means of them by computation.
-    """
+    """What the paper's Figure 4 may have been meant to show: actual against predicted CATE, the line of calibration."""
     everything = np.concatenate([actual, *predicted.values()])
     limits = float(everything.min()) - 0.1, float(everything.max()) + 0.1
     with canvas(len(predicted), height=3.9, sharey=True) as drawn:
@@ -250,11 +245,7 @@ def predicted_and_observed_risk(observed: Mapping[str, pd.DataFrame]) -> Figure:
 
 
 def effects_by_stratum(actual: FloatArray, predicted: Mapping[str, tuple[RiskStrata, FloatArray]]) -> Figure:
-    """Figure 3 of the paper: distribution of the CATE over the patients of each quintile, predicted and actual.
-
-    `actual`: true log odds ratios, shape (patients,). `predicted`: by computation, the quintiles and the posterior
-    means of the log odds ratios.
-    """
+    """Figure 3 of the paper: distribution of the CATE over the patients of each quintile, predicted and actual."""
     box: dict[str, Any] = {"flierprops": {"markersize": 1.5}, "medianprops": {"color": "black"}}
     with canvas(len(predicted), height=3.6, sharey=True) as drawn:
         for axis, (label, (strata, values)), (colour, _) in zip(

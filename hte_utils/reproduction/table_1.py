@@ -77,21 +77,21 @@ def table_one_values(table: TableOne) -> dict[str, float]:
     Counts, means, standard deviations (n - 1), percentages and p-values. NaN where there is none: the percentages of an
     arm without values, the test of a row in which everybody is alike.
     """
-    values = {f"table1.n.{str(arm).lower()}": float(size) for arm, size in _arm_sizes(table).items()}
-    for name in CONTINUOUS:
-        for arm in ARMS:
-            values[f"table1.{name}.mean.{arm.lower()}"] = float(table.cont_describe.loc[name, ("mean", arm)])
-            values[f"table1.{name}.sd.{arm.lower()}"] = float(table.cont_describe.loc[name, ("std", arm)])
-    for name in CATEGORICAL:
-        counts = _counts(table, name)
-        for arm in ARMS:
-            for key in _lines_of(name):
-                # A level that nobody has gets no line from tableone.
-                count = float(counts[arm].get(key.rsplit(".", 1)[1], 0.0))
-                values[f"{key}.count.{arm.lower()}"] = count
-                values[f"{key}.percent.{arm.lower()}"] = 100.0 * count / (counts[arm].sum() or np.nan)
-    p_values = table.htest_table["P-Value"]
-    return values | {f"table1.{name}.p": _tested(table, name, float(p_values[name])) for name in TABLE_1_ROWS}
+    found = {}
+    for entry in entries_of("Table 1"):
+        name, _, level = entry.row.partition(": ")
+        if entry.quantity == "p-value":
+            value = _p_value(table, name)
+        elif name == "n":
+            value = _arm_sizes(table)[entry.column]
+        elif name in CONTINUOUS:
+            value = table.cont_describe.loc[name, ("std" if entry.quantity == "SD" else "mean", entry.column)]
+        else:
+            counts = _counts(table, name)[entry.column]
+            value = counts.get(level.lower(), 0.0)  # a level that nobody has gets no line from tableone
+            value *= 100.0 / (counts.sum() or np.nan) if entry.quantity == "percent" else 1.0
+        found[entry.id] = float(value)
+    return found
 
 
 def missing_values(table: TableOne) -> pd.DataFrame:
@@ -115,8 +115,9 @@ def _counts(table: TableOne, name: str) -> pd.DataFrame:
     return counts.set_axis([str(level).lower() for level in counts.index])
 
 
-def _tested(table: TableOne, name: str, p_value: float) -> float:
-    """The p-value, or NaN where there is nothing to test: tableone says 1."""
+def _p_value(table: TableOne, name: str) -> float:
+    """NaN where there is nothing to test: tableone says 1."""
+    p_value = float(table.htest_table["P-Value"][name])
     if name in CONTINUOUS:
         return p_value
     counts = _counts(table, name)
@@ -145,40 +146,22 @@ def beside_the_paper(table: TableOne) -> pd.DataFrame:
     One row per line of Table 1; columns Control, Treatment, missing (patients of both arms), p and SMD, as text.
     """
     values = table_one_values(table)
-    texts = {
-        entry.id: beside(entry, "–" if np.isnan(values[entry.id]) else f"{values[entry.id]:.{entry.decimals}f}")
-        for entry in entries_of("Table 1")
-    }
-    differences = standardised_differences(table)
-    missing = missing_values(table).sum(axis=1)
-    lines = {"n": {arm: texts[f"table1.n.{arm.lower()}"] for arm in ARMS}}
+    lines: dict[str, dict[str, str]] = {}
+    first: dict[str, str] = {}  # line of each row: tests stand there
+    for entry in entries_of("Table 1"):
+        name, _, level = entry.row.partition(": ")
+        label = f"{name} = {level}, n (%)" if level else name if name == "n" else f"{name}, mean (SD)"
+        first.setdefault(name, label)
+        line = lines.setdefault(first[name] if entry.column == "p" else label, {})
+        value = values[entry.id]
+        text = beside(entry, "–" if np.isnan(value) else f"{value:.{entry.decimals}f}")
+        # Standard deviation and per cent follow mean and number in one cell.
+        line[entry.column] = f"{line[entry.column]} ({text})" if entry.column in line else text
+    differences, missing = standardised_differences(table), missing_values(table).sum(axis=1)
     for name in TABLE_1_ROWS:
-        first, second = ("mean", "sd") if name in CONTINUOUS else ("count", "percent")
-        shown = {
-            _label(key, name): {
-                arm: f"{texts[f'{key}.{first}.{arm.lower()}']} ({texts[f'{key}.{second}.{arm.lower()}']})"
-                for arm in ARMS
-            }
-            for key in _lines_of(name)
-        }
         smd = "–" if np.isnan(differences[name]) else f"{differences[name]:.3f}"
-        # Tests stand in the first line of a row.
-        next(iter(shown.values())).update(missing=str(missing[name]), p=texts[f"table1.{name}.p"], SMD=smd)
-        lines |= shown
+        lines[first[name]] |= {"missing": str(missing[name]), "SMD": smd}
     return pd.DataFrame.from_dict(lines, orient="index", columns=[*ARMS, "missing", "p", "SMD"]).fillna("")
-
-
-def _lines_of(name: str) -> list[str]:
-    """Ids of the lines that a row of Table 1 has: one for each level of a category."""
-    if name in CONTINUOUS:
-        return [f"table1.{name}"]
-    ids = [entry.id for entry in entries_of("Table 1") if entry.id.startswith(f"table1.{name}.")]
-    return list(dict.fromkeys(entry_id.rsplit(".", 2)[0] for entry_id in ids if entry_id.count(".") > 2))
-
-
-def _label(key: str, name: str) -> str:
-    level = key.rsplit(".", 1)[1].capitalize()
-    return f"{name}, mean (SD)" if name in CONTINUOUS else f"{name} = {level}, n (%)"
 
 
 class Propensity(NamedTuple):
