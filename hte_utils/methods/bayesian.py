@@ -10,6 +10,7 @@ average risk difference), ``nuts_fallback`` and ``not_converged``, each 1 if so.
 from __future__ import annotations
 
 import warnings
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,25 +30,6 @@ if TYPE_CHECKING:
     from hte_utils.model.checks import FloatArray
 
 _DRAWS = 1000
-
-
-def fit_paper_way(trial: pd.DataFrame, populations: Sequence[pd.DataFrame], rng: np.random.Generator) -> MethodResult:
-    """Listing 2, gender effects left out afterwards."""
-    return _fit(PAPER_MODEL, GroupEffects.LEFT_OUT, trial, populations, rng)
-
-
-def fit_paper_corrected(
-    trial: pd.DataFrame, populations: Sequence[pd.DataFrame], rng: np.random.Generator
-) -> MethodResult:
-    """Listing 2 as it stands."""
-    return _fit(PAPER_MODEL, GroupEffects.INCLUDED, trial, populations, rng)
-
-
-def fit_all_modifiers(
-    trial: pd.DataFrame, populations: Sequence[pd.DataFrame], rng: np.random.Generator
-) -> MethodResult:
-    """The all-modifiers model of this book."""
-    return _fit(ALL_MODIFIERS_MODEL, GroupEffects.INCLUDED, trial, populations, rng)
 
 
 def _fit(
@@ -78,6 +60,14 @@ def _fit(
     if any(issubclass(each.category, FitWarning) for each in caught):
         notes["not_converged"] = 1.0
     return MethodResult(tuple(_estimates(each) for each in summaries), notes)
+
+
+fit_paper_way = partial(_fit, PAPER_MODEL, GroupEffects.LEFT_OUT)
+"""Listing 2, gender effects left out afterwards."""
+fit_paper_corrected = partial(_fit, PAPER_MODEL, GroupEffects.INCLUDED)
+"""Listing 2 as it stands."""
+fit_all_modifiers = partial(_fit, ALL_MODIFIERS_MODEL, GroupEffects.INCLUDED)
+"""The all-modifiers model of this book."""
 
 
 def _estimates(summaries: dict[str, dict[str, FloatArray]]) -> EffectEstimates:

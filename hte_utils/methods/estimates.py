@@ -44,11 +44,6 @@ class IntervalEstimate:
         if self.lower is not None and self.upper is not None and not np.all(self.lower <= self.upper):
             raise ValueError(f"{np.count_nonzero(~(self.lower <= self.upper))} intervals are reversed or NaN")
 
-    @property
-    def has_interval(self) -> bool:
-        """Whether the method gave an interval."""
-        return self.lower is not None
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EffectEstimates:

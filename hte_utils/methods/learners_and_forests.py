@@ -38,7 +38,7 @@ from hte_utils.methods.estimates import (
 from hte_utils.methods.ridge_and_lasso import require_events
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import pandas as pd
 
@@ -61,16 +61,14 @@ def fit_s_learner(trial: pd.DataFrame, populations: Sequence[pd.DataFrame], _rng
     """One model of the risk, the arm among its covariates."""
     from econml.metalearners import SLearner
 
-    numbers = TrialNumbers.of(trial)
     learner = SLearner(overall_model=_risk_learner())
-    learner.fit(numbers.outcome, numbers.treatment, X=numbers.covariates)
-    estimates = []
-    for covariates in map(numbers.encode, populations):
+
+    def risk(covariates: FloatArray) -> FloatArray:
         # econml appends the arm as two indicators: control, treated.
         control_arm = np.column_stack([covariates, np.ones(len(covariates)), np.zeros(len(covariates))])
-        risk, difference = learner.overall_model.predict(control_arm), learner.effect(covariates)
-        estimates.append(_without_intervals(risk, difference, logit(risk + difference) - logit(risk)))
-    return MethodResult(tuple(estimates), {})
+        return np.asarray(learner.overall_model.predict(control_arm))
+
+    return _learned(learner, risk, TrialNumbers.of(trial), populations)
 
 
 def fit_t_learner(trial: pd.DataFrame, populations: Sequence[pd.DataFrame], _rng: np.random.Generator) -> MethodResult:
@@ -80,12 +78,7 @@ def fit_t_learner(trial: pd.DataFrame, populations: Sequence[pd.DataFrame], _rng
     numbers = TrialNumbers.of(trial)
     _require_events_in_both_arms(numbers, "the T-learner")
     learner = TLearner(models=_risk_learner())
-    learner.fit(numbers.outcome, numbers.treatment, X=numbers.covariates)
-    estimates = []
-    for covariates in map(numbers.encode, populations):
-        risk, difference = learner.models[0].predict(covariates), learner.effect(covariates)
-        estimates.append(_without_intervals(risk, difference, logit(risk + difference) - logit(risk)))
-    return MethodResult(tuple(estimates), {})
+    return _learned(learner, lambda x: learner.models[0].predict(x), numbers, populations)
 
 
 def fit_x_learner(trial: pd.DataFrame, populations: Sequence[pd.DataFrame], _rng: np.random.Generator) -> MethodResult:
@@ -100,21 +93,26 @@ def fit_x_learner(trial: pd.DataFrame, populations: Sequence[pd.DataFrame], _rng
     randomised = DummyClassifier(strategy="prior")
     effect_learner = HistGradientBoostingRegressor(**BOOSTING)
     learner = XLearner(models=_risk_learner(), cate_models=effect_learner, propensity_model=randomised)
+    return _learned(learner, lambda x: learner.models[0].predict(x), numbers, populations, of_risks=False)
+
+
+def _learned(
+    learner: Any,
+    risk_of: Callable[[FloatArray], FloatArray],
+    numbers: TrialNumbers,
+    populations: Sequence[pd.DataFrame],
+    *,
+    of_risks: bool = True,
+) -> MethodResult:
+    """Fit, and take the effects of each population; a learner `of_risks` gives log odds ratios too."""
     learner.fit(numbers.outcome, numbers.treatment, X=numbers.covariates)
     estimates = []
     for covariates in map(numbers.encode, populations):
-        difference = np.clip(learner.effect(covariates), -1.0, 1.0)
-        estimates.append(_without_intervals(learner.models[0].predict(covariates), difference, None))
+        risk, difference = risk_of(covariates), np.clip(learner.effect(covariates), -1.0, 1.0)
+        odds = IntervalEstimate(logit(risk + difference) - logit(risk)) if of_risks else None
+        average = IntervalEstimate(np.asarray(difference.mean()))
+        estimates.append(EffectEstimates(risk, odds, IntervalEstimate(difference), average))
     return MethodResult(tuple(estimates), {})
-
-
-def _without_intervals(risk: FloatArray, difference: FloatArray, log_odds_ratio: FloatArray | None) -> EffectEstimates:
-    return EffectEstimates(
-        baseline_risk=risk,
-        log_odds_ratio=None if log_odds_ratio is None else IntervalEstimate(log_odds_ratio),
-        risk_difference=IntervalEstimate(difference),
-        average_risk_difference=IntervalEstimate(np.asarray(difference.mean())),
-    )
 
 
 def _risk_learner() -> Any:

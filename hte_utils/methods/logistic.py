@@ -39,12 +39,14 @@ from hte_utils.effects.logistic import (
     risks_and_gradients,
 )
 from hte_utils.methods.estimates import EffectEstimates, IntervalEstimate, MethodResult
+from hte_utils.model.candidates import ALL_MODIFIERS_SPEC
 from hte_utils.model.spec import PAPER_SPEC
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from hte_utils.model.checks import FloatArray
+    from hte_utils.model.spec import TrialSpec
 
 
 def standardise(
@@ -86,28 +88,21 @@ def effects_in(
     return tuple(standardise(coefficients, covariance, terms(each, 0.0), terms(each, 1.0)) for each in encoded)
 
 
-def fit_constant(trial: pd.DataFrame, populations: Sequence[pd.DataFrame], _rng: np.random.Generator) -> MethodResult:
-    """One odds ratio for everybody."""
-    return _by_likelihood(TrialNumbers.of(trial), main_effect_terms, populations)
-
-
-def fit_interactions(
-    trial: pd.DataFrame, populations: Sequence[pd.DataFrame], _rng: np.random.Generator
+def fit_by_likelihood(
+    terms: Terms, spec: TrialSpec, trial: pd.DataFrame, populations: Sequence[pd.DataFrame], _rng: np.random.Generator
 ) -> MethodResult:
-    """Treatment x every covariate."""
-    return _by_likelihood(TrialNumbers.of(trial), interaction_terms, populations)
+    """Maximum likelihood with these terms of the covariates of a spec."""
+    return _by_likelihood(TrialNumbers.of(trial, spec), terms, populations)
 
 
-def fit_listing_2(trial: pd.DataFrame, populations: Sequence[pd.DataFrame], _rng: np.random.Generator) -> MethodResult:
-    """Listing 2's terms, gender's among them."""
-    return _by_likelihood(TrialNumbers.of(trial, PAPER_SPEC), partial(listing_2_terms, gender=True), populations)
-
-
-def fit_listing_2_without_gender(
-    trial: pd.DataFrame, populations: Sequence[pd.DataFrame], _rng: np.random.Generator
-) -> MethodResult:
-    """Listing 2's terms without gender's."""
-    return _by_likelihood(TrialNumbers.of(trial, PAPER_SPEC), partial(listing_2_terms, gender=False), populations)
+fit_constant = partial(fit_by_likelihood, main_effect_terms, ALL_MODIFIERS_SPEC)
+"""One odds ratio for everybody."""
+fit_interactions = partial(fit_by_likelihood, interaction_terms, ALL_MODIFIERS_SPEC)
+"""Treatment x every covariate."""
+fit_listing_2 = partial(fit_by_likelihood, partial(listing_2_terms, gender=True), PAPER_SPEC)
+"""Listing 2's terms, gender's among them."""
+fit_listing_2_without_gender = partial(fit_by_likelihood, partial(listing_2_terms, gender=False), PAPER_SPEC)
+"""Listing 2's terms without gender's."""
 
 
 def fit_risk_model(trial: pd.DataFrame, populations: Sequence[pd.DataFrame], _rng: np.random.Generator) -> MethodResult:

@@ -48,16 +48,6 @@ class PenalisedFit(NamedTuple):
     converged: bool
 
 
-def fit_ridge(trial: pd.DataFrame, populations: Sequence[pd.DataFrame], rng: np.random.Generator) -> MethodResult:
-    """All interactions, squared penalty. `rng` shuffles the folds."""
-    return _fit("ridge", trial, populations, rng)
-
-
-def fit_lasso(trial: pd.DataFrame, populations: Sequence[pd.DataFrame], rng: np.random.Generator) -> MethodResult:
-    """All interactions, absolute penalty. `rng` shuffles the folds."""
-    return _fit("lasso", trial, populations, rng)
-
-
 def fit_listing_2_mode(
     trial: pd.DataFrame, populations: Sequence[pd.DataFrame], _rng: np.random.Generator
 ) -> MethodResult:
@@ -131,3 +121,7 @@ def _fit(
     fitted = fit_penalised(penalty, numbers, int(rng.integers(2**31)))
     notes = {"inverse_penalty": fitted.inverse_penalty} | ({} if fitted.converged else {"not_converged": 1.0})
     return MethodResult(effects_in(populations, numbers, fitted.terms, fitted.coefficients), notes)
+
+
+fit_ridge, fit_lasso = partial(_fit, "ridge"), partial(_fit, "lasso")
+"""All interactions, squared or absolute penalty. The random numbers shuffle the folds."""

@@ -30,5 +30,5 @@ def test_results_survive_the_way_to_another_process() -> None:
     again = pickle.loads(pickle.dumps(MethodResult((effects,), {"separation": 1.0})))
     assert again.notes == {"separation": 1.0}
     assert again.estimates[0].n_patients == 3
-    assert again.estimates[0].log_odds_ratio.has_interval
-    assert not again.estimates[0].risk_difference.has_interval
+    assert again.estimates[0].log_odds_ratio.lower is not None
+    assert again.estimates[0].risk_difference.lower is None

@@ -8,10 +8,13 @@ import numpy as np
 import pytest
 import statsmodels.api as sm
 from comparator_trials import LINEAR, SAME_FOR_ALL, numbers_of, rng, trial_of, truth_of, with_events
+from scipy.optimize import minimize
+from scipy.special import expit
 
 from hte_utils.effects.logistic import COVARIATES, fit_logistic, interaction_terms, is_separated, main_effect_terms
 from hte_utils.methods import METHODS, EffectEstimates
 from hte_utils.methods.logistic import firth_coefficients, inverse_information
+from hte_utils.model.spec import PAPER_SPEC
 
 Z = 1.959963984540054
 
@@ -189,3 +192,42 @@ class TestAwkwardTrials:
         trial = trial.assign(prior_bleeding=prior.astype(trial["prior_bleeding"].dtype))
         with pytest.raises(ValueError, match="17 of the model's 18 terms"):
             METHODS[name](trial, [trial], rng())
+
+
+LISTING_2_TRIAL = trial_of(1500, 11)
+DESIGN = PAPER_SPEC.design(LISTING_2_TRIAL)
+
+
+def listing_2_columns(arm: np.ndarray, *, gender: bool) -> np.ndarray:
+    parts = [np.ones(arm.size), arm, DESIGN.prognostic, arm[:, None] * DESIGN.modifiers]
+    return np.column_stack([*parts, DESIGN.group, arm * DESIGN.group] if gender else parts)
+
+
+def listing_2_estimates(name: str):
+    return METHODS[name](LISTING_2_TRIAL, [LISTING_2_TRIAL], np.random.default_rng(1)).estimates[0]
+
+
+@pytest.mark.parametrize(("name", "gender"), [("listing_2_ml", True), ("listing_2_ml_no_gender", False)])
+def test_listing_2s_terms_by_statsmodels(name, gender):
+    fitted = sm.GLM(
+        DESIGN.outcome, listing_2_columns(DESIGN.treatment, gender=gender), family=sm.families.Binomial()
+    ).fit()
+    untreated, treated = (listing_2_columns(np.full(1500, arm), gender=gender) for arm in (0.0, 1.0))
+    found = listing_2_estimates(name)
+    assert found.log_odds_ratio.value == pytest.approx((treated - untreated) @ fitted.params, rel=1e-6)
+    assert found.baseline_risk == pytest.approx(fitted.predict(untreated), rel=1e-6)
+    assert found.risk_difference.value == pytest.approx(fitted.predict(treated) - fitted.predict(untreated), abs=1e-8)
+    assert found.log_odds_ratio.lower is not None
+
+
+def test_the_mode_of_listing_2s_terms_is_that_of_the_posterior():
+    terms = listing_2_columns(DESIGN.treatment, gender=False)
+
+    def minus_log_posterior(b: np.ndarray) -> float:
+        return float(np.logaddexp(0.0, terms @ b).sum() - DESIGN.outcome @ (terms @ b) + 0.5 * b @ b)
+
+    mode = minimize(minus_log_posterior, np.zeros(terms.shape[1]), method="BFGS", options={"gtol": 1e-7}).x
+    found = listing_2_estimates("listing_2_ridge")
+    untreated = listing_2_columns(np.zeros(1500), gender=False)
+    assert found.baseline_risk == pytest.approx(expit(untreated @ mode), rel=1e-4)
+    assert found.risk_difference.lower is None
