@@ -130,7 +130,9 @@ def test_tables_say_what_is_true(candidates) -> None:
     assert effects.loc[("right", "risk difference"), "RMSE"] == pytest.approx(0.0, abs=1e-9)
     assert effects.loc[("too far", "log odds ratio"), "slope"] == pytest.approx(0.5)
     inference = {label: sequential_inference([_folds(each.apparent)], MADE) for label, each in candidates.items()}
-    benefit = validation.benefit_table(candidates, inference, MADE, NEW)
+    null_rates = pd.Series({(label, name): f"{label}, {name}" for label in candidates for name in reversed(NOTHING)})
+    benefit = validation.benefit_table(candidates, inference, null_rates, MADE, NEW)
+    assert benefit.loc[("too far", validation.NULL_RATE), "QINI"] == "too far, QINI"
     assert float(benefit.loc[("too far", TRUE), "slope (log odds)"]) == pytest.approx(0.5, abs=0.02)
     assert benefit.loc[("right", TRUE), "slope (log odds)"] == "1.00"
     assert benefit.loc[("the true effects", TRUE), "AUTOC"] == benefit.loc[("right", TRUE), "AUTOC"]

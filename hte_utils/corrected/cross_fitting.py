@@ -91,9 +91,9 @@ def by_age(earlier: pd.DataFrame, following: pd.DataFrame, _: np.random.SeedSequ
     return {AGE: predict_by_age(earlier, following)}
 
 
-def predictors(*, draws: int = 500) -> tuple[Predictor, ...]:
-    """All that predicts effects in chapter 10."""
-    return (*(bayesian(model, versions, draws=draws) for model, versions in MODELS), by_age)
+def predictors() -> tuple[Predictor, ...]:
+    """All that predicts effects in chapter 10, for `predict_sequentially`."""
+    return (*(bayesian(model, versions, draws=500) for model, versions in MODELS), by_age)
 
 
 def cross_fit(

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from hte_utils.corrected.predictions import Cohort, EffectPredictions
 
 APPARENT, CROSS_FITTED, SEQUENTIAL, TRUE = "apparent", "cross-fitted", "sequential", "true (new patients)"
+NULL_RATE = "its null rate"
 POINTS = 100.0
 
 NOTHING: Final = {
@@ -162,12 +163,17 @@ def effect_truth_table(candidates: Mapping[str, Candidate], new: Cohort) -> pd.D
 
 
 def benefit_table(
-    candidates: Mapping[str, Candidate], sequential: Mapping[str, pd.DataFrame], trial: Cohort, new: Cohort
+    candidates: Mapping[str, Candidate],
+    sequential: Mapping[str, pd.DataFrame],
+    null_rates: pd.Series,
+    trial: Cohort,
+    new: Cohort,
 ) -> pd.DataFrame:
     """Lay out what is estimated of predicted effects: in hindsight, with valid 95 % intervals, and what is true.
 
-    `sequential` is what `sequential_inference` found. Index: candidate and kind; text columns by the names of
-    `NOTHING`, AUTOC and QINI in percentage points. There are no intervals in hindsight, since none would hold.
+    `sequential` is what `sequential_inference` found, `null_rates` the text of each interval's rejection rate under its
+    null, by candidate and statistic. Index: candidate and kind; text columns by the names of `NOTHING`, AUTOC and QINI
+    in percentage points. There are no intervals in hindsight, since none would hold.
     """
     rows = {}
     for label, candidate in candidates.items():
@@ -178,6 +184,7 @@ def benefit_table(
             "{} ({} to {})".format(*(_shown(name, each) for each in row))
             for name, row in zip(NOTHING, found.to_numpy().tolist(), strict=True)
         ]
+        rows[label, NULL_RATE] = list(null_rates[label].reindex(list(NOTHING)))
         rows[label, TRUE] = [_shown(*each) for each in true_benefit_values(candidate.new, new).items()]
     benefit = -new.risk_difference
     best = {"AUTOC": autoc(benefit, benefit).value, "QINI": qini(benefit, benefit).value}
