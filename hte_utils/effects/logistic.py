@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from scipy.special import expit
 from scipy.stats import norm
+from threadpoolctl import threadpool_limits
 
 from hte_utils.model.candidates import ALL_MODIFIERS_SPEC
 from hte_utils.model.checks import FloatArray, TrialWarning
@@ -126,7 +127,8 @@ def fit_logistic(terms: FloatArray, outcome: FloatArray, offset: FloatArray | No
 
     require_full_rank(terms)
     # Perfect separation, and the log odds that overflow then, are looked for below by an exact test.
-    with warnings.catch_warnings(), np.errstate(over="ignore"):
+    # One thread: for products of this size more cost more than they gain.
+    with warnings.catch_warnings(), np.errstate(over="ignore"), threadpool_limits(limits=1, user_api="blas"):
         warnings.simplefilter("ignore", PerfectSeparationWarning)
         model = sm.GLM(outcome, terms, family=sm.families.Binomial(), offset=offset)
         fitted = model.fit(maxiter=100, tol=_DEVIANCE_TOLERANCE)
