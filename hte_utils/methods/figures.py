@@ -84,4 +84,4 @@ def _panel(axis: Axes, name: str, true: FloatArray, estimated: FloatArray) -> No
 
 def _family(name: str) -> tuple[str, str, str]:
     """Name, colour and marker of the methods of one module."""
-    return _FAMILIES.get(METHODS[name].home.split(":")[0], _LOGISTIC)
+    return _FAMILIES.get(METHODS[name].home, _LOGISTIC)

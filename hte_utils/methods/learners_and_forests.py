@@ -207,9 +207,7 @@ def _clipped(value: FloatArray, lower: FloatArray, upper: FloatArray) -> Interva
     return IntervalEstimate(*(np.clip(np.asarray(each, dtype=np.float64), -1.0, 1.0) for each in (value, lower, upper)))
 
 
-def fit_bayesian_causal_forest(
-    trial: pd.DataFrame, populations: Sequence[pd.DataFrame], rng: np.random.Generator
-) -> MethodResult:
+def fit_bcf(trial: pd.DataFrame, populations: Sequence[pd.DataFrame], rng: np.random.Generator) -> MethodResult:
     """Bayesian causal forest. `rng` seeds the chain.
 
     Notes: ``ess_average`` and ``mcse_average``, effective draws of the first population's average risk difference and

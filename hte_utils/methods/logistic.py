@@ -97,15 +97,15 @@ def fit_by_likelihood(
 
 fit_constant = partial(fit_by_likelihood, main_effect_terms, ALL_MODIFIERS_SPEC)
 """One odds ratio for everybody."""
-fit_interactions = partial(fit_by_likelihood, interaction_terms, ALL_MODIFIERS_SPEC)
+fit_interactions_ml = partial(fit_by_likelihood, interaction_terms, ALL_MODIFIERS_SPEC)
 """Treatment x every covariate."""
-fit_listing_2 = partial(fit_by_likelihood, partial(listing_2_terms, gender=True), PAPER_SPEC)
+fit_listing_2_ml = partial(fit_by_likelihood, partial(listing_2_terms, gender=True), PAPER_SPEC)
 """Listing 2's terms, gender's among them."""
-fit_listing_2_without_gender = partial(fit_by_likelihood, partial(listing_2_terms, gender=False), PAPER_SPEC)
+fit_listing_2_ml_no_gender = partial(fit_by_likelihood, partial(listing_2_terms, gender=False), PAPER_SPEC)
 """Listing 2's terms without gender's."""
 
 
-def fit_risk_model(trial: pd.DataFrame, populations: Sequence[pd.DataFrame], _rng: np.random.Generator) -> MethodResult:
+def fit_path(trial: pd.DataFrame, populations: Sequence[pd.DataFrame], _rng: np.random.Generator) -> MethodResult:
     """Treatment x predicted risk."""
     numbers = TrialNumbers.of(trial)
     predicted, notes = risk_model(numbers)
@@ -113,7 +113,9 @@ def fit_risk_model(trial: pd.DataFrame, populations: Sequence[pd.DataFrame], _rn
     return MethodResult(result.estimates, {**result.notes, **notes})
 
 
-def fit_firth(trial: pd.DataFrame, populations: Sequence[pd.DataFrame], _rng: np.random.Generator) -> MethodResult:
+def fit_interactions_firth(
+    trial: pd.DataFrame, populations: Sequence[pd.DataFrame], _rng: np.random.Generator
+) -> MethodResult:
     """Treatment x every covariate with Firth's penalty.
 
     Intervals are Wald's, for the library gives profile likelihood intervals of coefficients but not of risks.

@@ -26,18 +26,14 @@ class RegisteredMethod:
 
     Attributes
     ----------
+    home
+        The module of `hte_utils.methods` that has its function, ``fit_<name>``; imported at the first call.
     name, label
         Key in `METHODS`; name in tables and figures.
-    home
-        ``module:function`` inside `hte_utils.methods`; imported at the first call.
-    assumes
-        The method's model of the effect, in a few words.
-    library
-        What does the fitting.
-    estimates
-        What it estimates directly.
-    intervals
-        Which 95 % intervals it gives; empty if none.
+    assumes, estimates
+        The method's model of the effect, in a few words, and what it estimates directly.
+    library, intervals
+        What does the fitting; which 95 % intervals it gives, empty if none.
     slow
         Whether a trial of 2000 patients takes seconds.
     exact
@@ -47,9 +43,9 @@ class RegisteredMethod:
         The name that its random numbers in a study belong to, where that is not its own.
     """
 
+    home: str
     name: str
     label: str
-    home: str
     assumes: str
     library: str = "this project"
     estimates: str = "log odds ratio"
@@ -69,8 +65,7 @@ class RegisteredMethod:
             )
         if not isinstance(rng, np.random.Generator):
             raise TypeError(f"rng must be a numpy.random.Generator, not {type(rng).__name__}: numpy.random.default_rng")
-        module, function = self.home.split(":")
-        fitter = cast("Fitter", getattr(import_module(f"hte_utils.methods.{module}"), function))
+        fitter = cast("Fitter", getattr(import_module(f"hte_utils.methods.{self.home}"), f"fit_{self.name}"))
         # One thread: results must not depend on the number of processors, and studies run a method on each of them.
         with threadpool_limits(limits=1):
             return fitter(trial, populations, rng)
@@ -80,99 +75,70 @@ _WALD = "confidence (Wald, delta method)"
 _LINEAR = "log odds ratio linear in the covariates"
 _LISTING_2 = "log odds ratio linear in the paper's three modifiers"
 
-_Likelihood = partial(RegisteredMethod, library="statsmodels", intervals=_WALD, exact=True)
-_Penalised = partial(RegisteredMethod, library="scikit-learn")
-_Learner = partial(RegisteredMethod, library="econml, scikit-learn", estimates="risks")
-_Forest = partial(RegisteredMethod, slow=True)
-_Bayes = partial(RegisteredMethod, intervals="credible")
+_likelihood = partial(RegisteredMethod, "logistic", library="statsmodels", intervals=_WALD, exact=True)
+_penalised = partial(RegisteredMethod, "ridge_and_lasso", library="scikit-learn")
+_trees = partial(RegisteredMethod, "learners_and_forests")
+_learner = partial(_trees, library="econml, scikit-learn")
+_bayes = partial(RegisteredMethod, "bayesian", intervals="credible")
 
 _LADDER = (
-    _Likelihood("constant", "constant odds ratio", "logistic:fit_constant", "one odds ratio for everybody"),
-    _Likelihood(
+    _likelihood("constant", "constant odds ratio", "one odds ratio for everybody"),
+    _likelihood(
         "path",
         "risk model x treatment (PATH)",
-        "logistic:fit_risk_model",
         "log odds ratio linear in the predicted log odds of the event",
         intervals=f"{_WALD}; the risk model taken as known",
     ),
-    _Likelihood("interactions_ml", "interactions, maximum likelihood", "logistic:fit_interactions", _LINEAR),
-    _Likelihood(
+    _likelihood("interactions_ml", "interactions, maximum likelihood", _LINEAR),
+    _likelihood(
         "interactions_firth",
         "interactions, Firth",
-        "logistic:fit_firth",
         "the same; bias-reduced, intercept corrected (FLIC)",
         library="firthmodels",
     ),
-    _Penalised(
-        "interactions_ridge", "interactions, ridge", "ridge_and_lasso:fit_ridge", "the same; all coefficients small"
-    ),
-    _Penalised(
-        "interactions_lasso", "interactions, lasso", "ridge_and_lasso:fit_lasso", "the same; most coefficients zero"
-    ),
-    _Likelihood(
-        "listing_2_ml", "Listing 2's terms, maximum likelihood", "logistic:fit_listing_2", f"{_LISTING_2} and gender"
-    ),
-    _Likelihood(
-        "listing_2_ml_no_gender",
-        "Listing 2 without gender, maximum likelihood",
-        "logistic:fit_listing_2_without_gender",
-        _LISTING_2,
-    ),
-    _Penalised(
+    _penalised("interactions_ridge", "interactions, ridge", "the same; all coefficients small"),
+    _penalised("interactions_lasso", "interactions, lasso", "the same; most coefficients zero"),
+    _likelihood("listing_2_ml", "Listing 2's terms, maximum likelihood", f"{_LISTING_2} and gender"),
+    _likelihood("listing_2_ml_no_gender", "Listing 2 without gender, maximum likelihood", _LISTING_2),
+    _penalised(
         "listing_2_ridge",
         "Listing 2 without gender, N(0, 1) mode",
-        "ridge_and_lasso:fit_listing_2_mode",
         "the same; all coefficients of order 1",
         exact=True,
     ),
-    _Learner(
+    _learner(
         "s_learner",
         "S-learner, boosted trees",
-        "learners_and_forests:fit_s_learner",
         "one smooth-enough risk function of covariates and arm",
+        estimates="risks",
     ),
-    _Learner(
-        "t_learner",
-        "T-learner, boosted trees",
-        "learners_and_forests:fit_t_learner",
-        "a risk function for each arm",
+    _learner("t_learner", "T-learner, boosted trees", "a risk function for each arm", estimates="risks"),
+    _learner(
+        "x_learner", "X-learner, boosted trees", "risk differences simpler than risks", estimates="risk difference"
     ),
-    _Learner(
-        "x_learner",
-        "X-learner, boosted trees",
-        "learners_and_forests:fit_x_learner",
-        "risk differences simpler than risks",
-        estimates="risk difference",
-    ),
-    _Forest(
+    _trees(
         "causal_forest",
         "causal forest",
-        "learners_and_forests:fit_causal_forest",
         "risk difference locally constant",
         library="econml",
         estimates="risk difference",
         intervals="confidence (bootstrap of little bags)",
+        slow=True,
     ),
-    _Forest(
+    _trees(
         "bcf",
         "Bayesian causal forest",
-        "learners_and_forests:fit_bayesian_causal_forest",
         "sums of shallow trees for risk and effect, probit scale",
         library="stochtree",
         estimates="risks",
         intervals="credible",
+        slow=True,
     ),
-    _Bayes(
-        "paper_way",
-        "the paper's model, its way",
-        "bayesian:fit_paper_way",
-        "Listing 2; gender effects left out of risk and effect",
-    ),
-    _Bayes("paper_corrected", "the paper's model, corrected", "bayesian:fit_paper_corrected", "Listing 2"),
-    _Bayes(
+    _bayes("paper_way", "the paper's model, its way", "Listing 2; gender effects left out of risk and effect"),
+    _bayes("paper_corrected", "the paper's model, corrected", "Listing 2"),
+    _bayes(
         "all_modifiers",
         "the all-modifiers Bayesian model",
-        "bayesian:fit_all_modifiers",
         f"{_LINEAR}; shrinkage learned from the data",
         stream="better",  # its name when the stored results were made
     ),

@@ -48,7 +48,7 @@ class PenalisedFit(NamedTuple):
     converged: bool
 
 
-def fit_listing_2_mode(
+def fit_listing_2_ridge(
     trial: pd.DataFrame, populations: Sequence[pd.DataFrame], _rng: np.random.Generator
 ) -> MethodResult:
     """Listing 2's terms without gender's, at the posterior mode under its Normal(0, 1) priors."""
@@ -123,5 +123,5 @@ def _fit(
     return MethodResult(effects_in(populations, numbers, fitted.terms, fitted.coefficients), notes)
 
 
-fit_ridge, fit_lasso = partial(_fit, "ridge"), partial(_fit, "lasso")
+fit_interactions_ridge, fit_interactions_lasso = partial(_fit, "ridge"), partial(_fit, "lasso")
 """All interactions, squared or absolute penalty. The random numbers shuffle the folds."""

@@ -59,12 +59,12 @@ _FOLDER: Final = Path(__file__).parent.parent
 def method_module(method: Method) -> str:
     """Name of the module in which a method's work is written.
 
-    A method may say it itself by an attribute ``home``, ``module:function`` within `hte_utils.methods` (its class
-    is then only the way there); else it is the module of its function or class.
+    A method may say it itself by an attribute ``home``, a module within `hte_utils.methods` (its class is then only
+    the way there); else it is the module of its function or class.
     """
     home = getattr(method, "home", None)
     if isinstance(home, str):
-        return f"{PACKAGE}.methods.{home.split(':')[0]}"
+        return f"{PACKAGE}.methods.{home}"
     return str(getattr(method, "__module__", None) or type(method).__module__)
 
 
