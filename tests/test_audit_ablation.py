@@ -129,7 +129,7 @@ def test_what_the_reader_sees_and_what_the_replay_holds(table):
     assert shown.index[-1] == "largest Monte Carlo error"
     assert shown.loc[AS_IN_PAPER, "RMSE"] == f"{table.estimates.loc[AS_IN_PAPER, 'rmse']:.2f}"
     assert shown.loc[AS_IN_PAPER, "Q1"].startswith("−")
-    guarded = table.guarded()
+    guarded = table.guarded("ablation")
     certain = int((table.mcse["coverage"] == 0).sum())  # a coverage of 1 has an unknown error, and is left out
     assert len(guarded) == table.estimates.size - certain
     found = guarded["ablation.as_in_the_paper.rmse"]

@@ -16,6 +16,7 @@ from paper_fits import paper_design, paper_posterior
 from scipy import integrate, optimize, special, stats
 
 from hte_utils.audit.described_findings import (
+    GUARDED,
     OWN_SLOPES,
     attenuation,
     compare_effects,
@@ -181,10 +182,10 @@ def test_comparison_is_evaluate_cate_s():
     draws = {str(reading): mean_effect_draws(paper_fit(reading), subgroups) for reading in Reading}
     found = compare_effects(draws, TRUTH)
     expected = evaluate_cate(draws["charitable"], TRUTH.treatment_effect)
-    assert found.evaluations["charitable"].rmse.value == pytest.approx(expected.rmse.value, rel=1e-9)
-    assert found.spreads["literal"] == pytest.approx(0.0, abs=1e-12)
+    assert found.estimates.loc["charitable", "rmse"] == pytest.approx(expected.rmse.value, rel=1e-9)
+    assert found.estimates.loc["literal", "spread"] == pytest.approx(0.0, abs=1e-12)
     assert found.shown().loc["literal", "correlation"] == "none"
-    guarded = found.guarded("x")
+    guarded = found.guarded("x", GUARDED)
     assert "x.literal.correlation" not in guarded  # undefined, and the ledger takes finite numbers only
     assert guarded["x.charitable.rmse"].value == pytest.approx(expected.rmse.value, rel=1e-9)
 

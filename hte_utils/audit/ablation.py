@@ -9,7 +9,8 @@ Effects are log odds ratios of bleeding: a positive effect is harm.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from itertools import product
+from typing import TYPE_CHECKING, Final, Self
 
 import numpy as np
 import pandas as pd
@@ -28,6 +29,8 @@ from hte_utils.style import BLACK, BLUE, GREY, ORANGE, VERMILION, canvas
 from hte_utils.trial import TrialTruth, trial_table
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -71,21 +74,49 @@ _JUDGED: Final = {"correlation": -1.0, "rmse": 1.0, "coverage": -1.0}  # times t
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class AblationTable:
-    """How each analysis does against the truth: estimates and their Monte Carlo standard errors, index `analysis`.
+class EffectsTable:
+    """How well sets of effects agree with the true ones: estimates and their Monte Carlo standard errors, a row a set.
 
-    Columns, effects being log odds ratios of bleeding (positive = harm):
+    Columns, effects being log odds ratios of bleeding (positive = harm): `correlation`, `rmse`, `bias` (mean of
+    predicted minus true) and `mae` of the posterior mean effects; `coverage`, the share of patients whose 95 % credible
+    interval holds their true effect; and those of the table at hand.
+    """
 
-    - `correlation`, `rmse`, `bias` (mean of predicted minus true), `mae`: of the posterior mean effects;
-    - `coverage`: share of patients whose 95 % credible interval holds their true effect;
+    estimates: pd.DataFrame
+    mcse: pd.DataFrame
+
+    @classmethod
+    def of(cls, measured: Mapping[str, Mapping[str, Metric]]) -> Self:
+        """Lay measures out, a row a label."""
+        parts = (
+            {label: {name: getattr(found, part) for name, found in row.items()} for label, row in measured.items()}
+            for part in ("value", "mcse")
+        )
+        return cls(*(pd.DataFrame.from_dict(part, orient="index") for part in parts))
+
+    def guarded(self, name: str, columns: Iterable[str] | None = None) -> dict[str, Reproduced]:
+        """Return the numbers with their Monte Carlo errors, as `hte_utils.ledger.guard` takes them.
+
+        A coverage of exactly 1 in all replicates is left out: its error is not known to be 0. So is what is undefined.
+        """
+        values, errors = rows(self.estimates), rows(self.mcse)
+        return {
+            f"{name}.{slug(label)}.{column}": Reproduced(values[label][column], errors[label][column])
+            for label, column in product(values, columns or self.estimates)
+            if np.isfinite(values[label][column]) and (column != "coverage" or errors[label][column] > 0.0)
+        }
+
+
+class AblationTable(EffectsTable):
+    """The analyses of `ANALYSES` against the truth.
+
+    Columns beside those of `EffectsTable`:
+
     - `bias_share`: share of the mean squared error that is squared bias;
     - `observed_control_rate`: share of the control arm that bled;
     - `mean_risk`: mean over patients of the predicted probability of a bleed without treatment;
     - `effect_Q1` ... `effect_Q5`: mean predicted effect by quintile of predicted baseline risk (as Table 8).
     """
-
-    estimates: pd.DataFrame
-    mcse: pd.DataFrame
 
     def shown(self) -> pd.DataFrame:
         """Return the table for readers: rounded text, and the largest Monte Carlo error of each column below."""
@@ -104,7 +135,7 @@ class AblationTable:
             values, errors = self.estimates[name].to_numpy(), self.mcse[name].to_numpy()
             pairs = zip(values[1:] - values[0], np.hypot(errors[1:], errors[0]), strict=True)
             text[_HEADINGS[name]] = [_change(gap, error) for gap, error in pairs]
-        return pd.DataFrame(text, index=self.estimates.index[1:])
+        return pd.DataFrame(text, index=self.estimates.index[1:].rename("analysis"))
 
     def rising(self) -> int:
         """Count the analyses in which the effect in Q5 is above that in Q1 by more than twice the Monte Carlo error."""
@@ -125,32 +156,11 @@ class AblationTable:
         *most, last = found or ["nothing"]
         return f"{', '.join(most)} and {last}" if most else last
 
-    def guarded(self) -> dict[str, Reproduced]:
-        """Return the numbers with their Monte Carlo errors, as `hte_utils.ledger.guard` takes them.
-
-        A coverage of exactly 1 in all replicates is left out: its error is not known to be 0.
-        """
-        values, errors = rows(self.estimates), rows(self.mcse)
-        return {
-            f"ablation.{slug(analysis)}.{column}": Reproduced(value, errors[analysis][column])
-            for analysis, row in values.items()
-            for column, value in row.items()
-            if column != "coverage" or errors[analysis][column] > 0.0
-        }
-
 
 def ablation_table(truth: TrialTruth) -> AblationTable:
     """Analyse the paper's trial as the paper did, with each of its choices undone, and with all of them undone."""
     trial = trial_table(truth)
-    measured = {label: _measured(trial, truth, *analysis) for label, analysis in ANALYSES.items()}
-    estimates, mcse = (
-        pd.DataFrame.from_dict(
-            {label: {name: getattr(found, part) for name, found in row.items()} for label, row in measured.items()},
-            orient="index",
-        ).rename_axis("analysis")
-        for part in ("value", "mcse")
-    )
-    return AblationTable(estimates, mcse)
+    return AblationTable.of({label: _measured(trial, truth, *analysis) for label, analysis in ANALYSES.items()})
 
 
 def _measured(

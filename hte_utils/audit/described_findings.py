@@ -14,7 +14,6 @@ outcome says about it: a little for a treated patient, nothing for an untreated 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -22,12 +21,12 @@ import pandas as pd
 import xarray as xr
 from scipy import special, stats
 
+from hte_utils.audit.ablation import EffectsTable
 from hte_utils.audit.described_model import OLDER_FROM, DescribedDensity, DescribedPriors, Reading
 from hte_utils.effects.cate import EffectScale, GroupEffects, baseline_risk_draws, cate_draws
-from hte_utils.effects.evaluation import CateEvaluation, Metric, evaluate_cate, point_metrics
+from hte_utils.effects.evaluation import Metric, evaluate_cate, point_metrics
 from hte_utils.effects.strata import stratify_by_risk
 from hte_utils.effects.truth import best_fit, true_cate, true_effects_by_stratum
-from hte_utils.ledger.entries import Reproduced, slug
 from hte_utils.style import BLACK, BLUE, DIRECTION, GREEN, GREY, ORANGE, VERMILION, canvas
 
 if TYPE_CHECKING:
@@ -55,6 +54,9 @@ _SHOWN: Final = {
     "mae": "MAE",
     "coverage": "coverage",
 }
+GUARDED: Final = tuple(_SHOWN)
+"""Measures that the replay holds."""
+_SHOWN_ALONE: Final = {"spread": "SD of effects", "width": "interval width"}
 
 
 def attenuation(sigma: float) -> float:
@@ -199,58 +201,44 @@ def effects_by_subgroup(
     return pd.DataFrame(columns).set_index(subgroups.categories.rename("subgroup"))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class EffectsCompared:
-    """How well several sets of effects, by label, agree with the true ones.
+class EffectsCompared(EffectsTable):
+    """Sets of effects by model against the truth.
 
-    `widths`: mean width of the patients' 95 % credible intervals; `spreads`: SD over the patients of the posterior
-    mean effects.
+    Columns beside those of `EffectsTable`: `spread`, the SD over the patients of the posterior mean effects; `width`,
+    the mean width of the patients' 95 % credible intervals.
     """
-
-    evaluations: dict[str, CateEvaluation]
-    widths: dict[str, float]
-    spreads: dict[str, float]
 
     def shown(self) -> pd.DataFrame:
         """Return the table for readers: value and Monte Carlo standard error."""
-        table = {}
-        for label, evaluation in self.evaluations.items():
-            found = ((title, evaluation.metrics()[name]) for name, title in _SHOWN.items())
-            table[label] = {
-                title: f"{each.value:.2f} ± {each.mcse:.3f}".replace("-", "−") if np.isfinite(each.value) else "none"
-                for title, each in found
-            }
-            table[label] |= {"SD of effects": f"{self.spreads[label]:.2f}"}
-            table[label] |= {"interval width": f"{self.widths[label]:.2f}"}
-        return pd.DataFrame.from_dict(table, orient="index")
-
-    def guarded(self, name: str) -> dict[str, Reproduced]:
-        """Return the numbers with their Monte Carlo errors, as `hte_utils.ledger.guard` takes them."""
-        return {
-            f"{name}.{slug(label)}.{metric}": Reproduced(found.value, found.mcse)
-            for label, evaluation in self.evaluations.items()
-            for metric, found in evaluation.metrics().items()
-            # A coverage of 1 has an unknown error.
-            if metric in _SHOWN and np.isfinite(found.value) and found.mcse > 0.0
+        columns = {
+            title: [_with_error(*each) for each in zip(self.estimates[name], self.mcse[name], strict=True)]
+            for name, title in _SHOWN.items()
         }
+        alone = self.estimates[list(_SHOWN_ALONE)].rename(columns=_SHOWN_ALONE).map("{:.2f}".format)
+        return pd.DataFrame(columns, index=self.estimates.index).join(alone)
+
+    def told_apart(self, column: str, first: str, second: str, *, larger: str, smaller: str, alike: str) -> str:
+        """Choose the word for the first row's number (bias: its size) beside the second's; `alike` within 2 errors."""
+        values, errors = self.estimates[column], self.mcse[column]
+        gap = values[first] - values[second] if column != "bias" else abs(values[first]) - abs(values[second])
+        if abs(gap) <= 2 * np.hypot(errors[first], errors[second]):
+            return alike
+        return larger if gap > 0 else smaller
+
+
+def _with_error(value: float, mcse: float) -> str:
+    return f"{value:.2f} ± {mcse:.3f}".replace("-", "−") if np.isfinite(value) else "none"
 
 
 def compare_effects(effects: Mapping[str, xr.DataArray], truth: TrialTruth) -> EffectsCompared:
     """Evaluate sets of effects, draws by label, against the true log odds ratios, whatever scale these were made on."""
-    actual = true_cate(truth, EffectScale.LOG_ODDS_RATIO)
-    return EffectsCompared(
-        {label: evaluate_cate(draws, actual, n_replicates=_REPLICATES) for label, draws in effects.items()},
-        {label: mean_width(draws) for label, draws in effects.items()},
-        {label: float(draws.mean(["chain", "draw"]).std("patient")) for label, draws in effects.items()},
-    )
-
-
-def told_apart(first: Metric, second: Metric, larger: str, smaller: str, alike: str) -> str:
-    """Choose the word for the first number beside the second; `alike` within twice the error of their difference."""
-    gap, error = first.value - second.value, np.hypot(first.mcse, second.mcse)
-    if abs(gap) <= 2 * error:
-        return alike
-    return larger if gap > 0 else smaller
+    actual, measured = true_cate(truth, EffectScale.LOG_ODDS_RATIO), {}
+    for label, draws in effects.items():
+        found = evaluate_cate(draws, actual, n_replicates=_REPLICATES).metrics()
+        spread = float(draws.mean(["chain", "draw"]).std("patient"))
+        measured[label] = {name: found[name] for name in _SHOWN}
+        measured[label] |= {"spread": Metric(spread, 0.0), "width": Metric(mean_width(draws), 0.0)}
+    return EffectsCompared.of(measured)
 
 
 def mean_width(draws: xr.DataArray) -> float:
