@@ -12,11 +12,10 @@ What they leave open is decided here by name: `Reading`, `paper_subgroups`, `Des
 Listing 2, coded as there. Effects are log odds ratios of bleeding: positive is harm.
 
 `fit_described` integrates the individual deviations out, patient by patient. Given the two SDs, the coordinates that
-are left have a posterior that is log-concave and close to normal. The SDs are another matter (a subgroup SD near zero
-squeezes the subgroups together: a funnel), and so the proposal has two parts: the SDs, in normal scores, from a
-multivariate t fitted by importance sampling, and the rest given them from a t around the normal approximation, which is
-found by Newton's method at a few values of sigma_eta and interpolated. An independence Metropolis-Hastings chain makes
-it exact; the tails of both parts are heavier than the posterior's, so that the importance weights are bounded.
+are left have a posterior that is log-concave and close to normal. The SDs are another matter: a subgroup SD near zero
+squeezes the subgroups together (a funnel). So the coordinates in which the sampler of Listing 2 proposes
+(`hte_utils.model.sampler`) are the normal scores of the SDs, and the others given these: standardised by the normal
+approximation, which is found by Newton's method at a few values of sigma_eta and interpolated.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ from threadpoolctl import threadpool_limits
 
 from hte_utils.model.checks import FloatArray, complete_column
 from hte_utils.model.fit import FitWarning
-from hte_utils.model.sampler import metropolis_path, pareto_k
+from hte_utils.model.sampler import Proposal, metropolis_chain, pareto_k
 
 if TYPE_CHECKING:
     import pymc as pm
@@ -127,10 +126,6 @@ WEIGHTS: Final = np.exp(-0.5 * np.square(NODES)) / (2.0 * np.exp(-0.5 * np.squar
 _NEWTON_STEPS, _CONVERGED = 50, 1e-6
 _POINT_BLOCK: Final = 64  # with a thousand patients, arrays that stay in a core's cache
 _SCORES: Final = np.linspace(-2.0, 3.0, 6)  # of sigma_eta: from a fortieth to three times its prior's scale
-_DEGREES_OF_FREEDOM: Final = 8.0
-_PILOT_ROUNDS, _PILOT_SIZE = 2, 1000
-_PILOT_CUT: Final = 20  # the largest pilot weights are cut to the 20th largest, so that no single point decides
-_SCORE_SCALE: Final = 1.2  # wider than the pilot found: too narrow costs more than too wide
 _CHAINS: Final = 4
 
 
@@ -283,32 +278,21 @@ def half_normal_quantile(u: FloatArray) -> FloatArray:
     return np.asarray(np.maximum(-special.ndtri(0.5 * special.ndtr(-u)), 1e-16))
 
 
-class _Proposal:
-    """Where points are proposed: the scores of the SDs, and the other coordinates given them."""
+class _Chart:
+    """Coordinates in which the posterior is nearly standard normal: the SDs' scores, and the others given these."""
 
-    def __init__(self, density: DescribedDensity, rng: np.random.Generator) -> None:
-        self._density = density
+    def __init__(self, density: DescribedDensity) -> None:
+        self._density, self.size = density, density.size
         linear, information = zip(*(density.expansion(float(score)) for score in _SCORES), strict=True)
         self._linear, self._information = np.array(linear), np.array(information)
-        self._centre, self._factor = np.zeros(2), np.eye(2)  # of the scores: their prior
-        for _ in range(_PILOT_ROUNDS):  # then their posterior mean and covariance, by truncated importance sampling
-            points, log_weights = self.draw(_PILOT_SIZE, rng)
-            weights = np.exp(np.minimum(log_weights - np.sort(log_weights)[-_PILOT_CUT], 0.0))
-            scores = points[:, -2:]
-            self._centre = np.average(scores, axis=0, weights=weights)
-            self._factor = np.linalg.cholesky(_SCORE_SCALE**2 * np.cov(scores, rowvar=False, aweights=weights))
 
-    def draw(self, size: int, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
-        """Draw points, shape (size, coordinates), with the logarithms of their importance weights, shape (size,)."""
-        scores, log_scores = _t_draws(size, 2, rng)
-        scores = self._centre + scores @ self._factor.T
-        standard, log_standard = _t_draws(size, self._density.size - 2, rng)
-        mean, factor = self._given(scores)
+    def points(self, inner: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Map coordinates to points of the density; return log |Jacobian| too."""
+        mean, factor = self._given(inner[:, -2:])
         # precision = F F', so F'⁻¹ z has the covariance of the normal approximation.
-        rest = mean + np.linalg.solve(np.swapaxes(factor, 1, 2), standard[..., None])[..., 0]
-        log_volume = np.log(np.diagonal(factor, axis1=1, axis2=2)).sum(axis=1)
-        points = np.hstack([rest, scores])
-        return points, self._density(points) - (log_scores + log_standard + log_volume)
+        rest = mean + np.linalg.solve(np.swapaxes(factor, 1, 2), inner[:, :-2, None])[..., 0]
+        log_jacobian = -np.log(np.diagonal(factor, axis1=1, axis2=2)).sum(axis=1)
+        return np.hstack([rest, inner[:, -2:]]), log_jacobian
 
     def _given(self, scores: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Mean, and Cholesky factor of the precision, of the other coordinates given the scores of the SDs."""
@@ -321,13 +305,6 @@ class _Proposal:
         precision = transposed @ information @ to_coefficients + np.eye(to_coefficients.shape[2])
         mean = np.linalg.solve(precision, transposed @ linear[..., None])[..., 0]
         return mean, np.linalg.cholesky(precision)
-
-
-def _t_draws(size: int, dimension: int, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
-    """Standard multivariate t, with unnormalised log densities."""
-    df = _DEGREES_OF_FREEDOM
-    draws = rng.standard_normal((size, dimension)) / np.sqrt(rng.chisquare(df, size) / df)[:, None]
-    return draws, -0.5 * (df + dimension) * np.log1p(np.square(draws).sum(axis=1) / df)
 
 
 def fit_described(
@@ -355,12 +332,12 @@ def fit_described(
         If Pareto k is 0.7 or more, an R-hat 1.01 or more, or an effective sample size below 100 a chain.
     """
     density = DescribedDensity(design, subgroups, reading, priors)
-    pilot, *seeds = (np.random.default_rng(each) for each in np.random.SeedSequence(seed).spawn(_CHAINS + 1))
+    pilot, *seeds = np.random.SeedSequence(seed).spawn(_CHAINS + 1)
     # Many small products: a second BLAS thread costs more than it brings.
     with threadpool_limits(limits=1, user_api="blas"):
-        proposal = _Proposal(density, pilot)
-        chains = [_run_chain(proposal, draws, proposals_per_draw, rng) for rng in seeds]
-    points, acceptance, log_weights = (np.stack(each) for each in zip(*chains, strict=True))
+        proposal, _ = Proposal.standard(_Chart(density)).fitted(density, pilot)
+        chains = [metropolis_chain(density, proposal, draws, proposals_per_draw, each) for each in seeds]
+    points = np.stack([chain.points for chain in chains])
     coefficients, *scales = density.parameters(points.reshape(-1, density.size))
     coefficients = coefficients.reshape(_CHAINS, draws, -1)
     sigma_tau, sigma_eta = (scale.reshape(_CHAINS, draws) for scale in scales)
@@ -368,8 +345,8 @@ def fit_described(
         2, 0, 1
     )
     checks = {
-        "pareto_k": pareto_k(log_weights),
-        "acceptance_rate": float(acceptance.mean()),
+        "pareto_k": pareto_k(np.stack([chain.log_weights for chain in chains])),
+        "acceptance_rate": float(np.mean([chain.acceptance for chain in chains])),
         "worst_rhat": float(np.max(_STATISTICS.rhat(scalars))),
         "least_ess": float(np.min(_STATISTICS.ess(scalars, method="bulk"))),
     }
@@ -386,15 +363,3 @@ def fit_described(
         attrs={"reading": str(reading), **checks},
     )
     return xr.DataTree.from_dict({"posterior": posterior})
-
-
-def _run_chain(
-    proposal: _Proposal, draws: int, stride: int, rng: np.random.Generator
-) -> tuple[FloatArray, float, FloatArray]:
-    """Kept points, acceptance rate, and the log weights of all proposals."""
-    # The first tenth is burn-in: an independence chain forgets where it began as soon as it has moved.
-    burn_in = draws // 10 + 1
-    points, log_weights = proposal.draw((draws + burn_in) * stride, rng)
-    path = metropolis_path(log_weights, np.log1p(-rng.random(log_weights.size)))
-    kept = path[stride - 1 :: stride][burn_in:]
-    return points[kept], float(np.mean(np.diff(path) != 0)), log_weights

@@ -16,9 +16,9 @@ that passes. There a second, wider component joins; what is left is 3 % or less.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 from arviz_stats.base import array_stats  # type: ignore[attr-defined]
@@ -27,10 +27,13 @@ from scipy.stats import qmc
 
 from hte_utils.model.chart import HierarchicalChart
 from hte_utils.model.checks import FloatArray, IntArray
-from hte_utils.model.density import SumsDensity, log_likelihood
+from hte_utils.model.density import SumsDensity
 
 LARGEST_PARETO_K = 0.7
 """Above it, importance sampling is not to be trusted at any practical number of proposals (Vehtari et al. 2024)."""
+
+type LogDensity = Callable[[FloatArray], FloatArray]
+"""From points, shape (points, coordinates), to an unnormalised log density, shape (points,)."""
 
 _STATISTICS: Any = array_stats  # ArviZ has no type hints
 # Heavy enough tails for the half-flat likelihood of a group without events.
@@ -94,7 +97,7 @@ class Chain:
 
 
 def metropolis_chain(
-    density: SumsDensity, proposal: Proposal, draws: int, stride: int, seed: np.random.SeedSequence
+    density: LogDensity, proposal: Proposal, draws: int, stride: int, seed: np.random.SeedSequence
 ) -> Chain:
     """Run one chain and keep `draws` of it, `stride` steps apart, after some burn-in."""
     rng = np.random.default_rng(seed)
@@ -123,13 +126,8 @@ def metropolis_path(log_weights: FloatArray, log_uniform: FloatArray) -> IntArra
 
 def fitted_proposal(density: SumsDensity, seed: np.random.SeedSequence) -> tuple[Proposal, int]:
     """Fit a proposal to the posterior; return the number of pilot points as well, children of the seed up to it."""
-    proposal = Proposal.standard(density)
-    spent, share = 0, 0.0
-    for size in _PILOT_SIZES:
-        if share < _PILOT_SHARE:
-            proposal, share = proposal.refined(density, size, child_seed(seed, spent))
-            spent += size
-    return proposal, spent
+    chart = HierarchicalChart(density)
+    return Proposal.standard(chart, _stretch(chart) if has_empty_cell(density) else None).fitted(density, seed)
 
 
 def proposal_for_chains(density: SumsDensity, seed: np.random.SeedSequence) -> Proposal:
@@ -138,32 +136,50 @@ def proposal_for_chains(density: SumsDensity, seed: np.random.SeedSequence) -> P
     return proposal.refined(density, _PILOT_SIZES[-1], child_seed(seed, spent))[0]
 
 
+class Chart(Protocol):
+    """Coordinates in which a posterior is nearly standard normal."""
+
+    @property
+    def size(self) -> int:
+        """Number of coordinates."""
+
+    def points(self, inner: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Map coordinates (points, `size`) to points; return log |Jacobian| (points,) but for a constant too."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Proposal:
     """A multivariate t in the coordinates of a chart, or a defensive mixture of two with the same centre.
 
-    `factors` are square roots of the scale matrices: of the one fitted to the posterior and, where a group has an arm
-    without events, of one that reaches further in the directions of the group effects (`_widened`).
+    `factors` are square roots of the scale matrices: of the one fitted to the posterior and, if there is a `stretch`,
+    of one that reaches further by it in each direction.
     """
 
-    chart: HierarchicalChart
+    chart: Chart
     centre: FloatArray
     factors: tuple[FloatArray, ...]
+    stretch: FloatArray | None = None
 
     @classmethod
-    def standard(cls, density: SumsDensity) -> Self:
-        """The standard t of a chart laid out for the density; the mixture where a group has an arm without events."""
-        chart = HierarchicalChart(density)
-        one = np.eye(chart.size)
-        factors = (one, _widened(one, chart)) if has_empty_cell(density) else (one,)
-        return cls(chart, np.zeros(chart.size), factors)
+    def standard(cls, chart: Chart, stretch: FloatArray | None = None) -> Self:
+        """The standard t of a chart, or the mixture."""
+        return cls(chart, np.zeros(chart.size), _with_wider(np.eye(chart.size), stretch), stretch)
 
     @property
     def n_uniforms(self) -> int:
         """How many uniform numbers a point takes: one a coordinate, one for the t, one to choose between two."""
         return self.centre.size + len(self.factors)
 
-    def refined(self, density: SumsDensity, size: int, seed: np.random.SeedSequence) -> tuple[Self, float]:
+    def fitted(self, density: LogDensity, seed: np.random.SeedSequence) -> tuple[Self, int]:
+        """Refine until enough of the pilot points count; return their number as well."""
+        proposal, spent, share = self, 0, 0.0
+        for size in _PILOT_SIZES:
+            if share < _PILOT_SHARE:
+                proposal, share = proposal.refined(density, size, child_seed(seed, spent))
+                spent += size
+        return proposal, spent
+
+    def refined(self, density: LogDensity, size: int, seed: np.random.SeedSequence) -> tuple[Self, float]:
         """Move to the posterior's mean and covariance; return the effective share of the pilot points as well."""
         uniforms = _sobol(self.n_uniforms, seed)
         uniform = np.concatenate([next(uniforms) for _ in range(size // _BLOCK)])
@@ -172,10 +188,10 @@ class Proposal:
         raw = np.exp(log_weights - log_weights.max())
         share = raw.sum() ** 2 / np.square(raw).sum() / size
         own = linalg.cholesky(np.cov(inner, rowvar=False, aweights=weights), lower=True)
-        factors = (own,) if len(self.factors) == 1 else (own, _widened(own, self.chart))
-        return replace(self, centre=np.average(inner, axis=0, weights=weights), factors=factors), float(share)
+        centre = np.average(inner, axis=0, weights=weights)
+        return replace(self, centre=centre, factors=_with_wider(own, self.stretch)), float(share)
 
-    def weighted(self, density: SumsDensity, uniform: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    def weighted(self, density: LogDensity, uniform: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Points, log weights and the chart's coordinates, from uniform numbers (points, `n_uniforms`)."""
         df, extra = _DEGREES_OF_FREEDOM, len(self.factors)
         standard = special.ndtri(uniform[:, extra:])
@@ -187,8 +203,7 @@ class Proposal:
         log_proposed = self._log_proposed(inner, standard)
         inner += self.centre
         points, log_jacobian = self.chart.points(inner)
-        log_weights = log_likelihood(density.signed, points[:, density.at.linear])
-        density.add_log_prior(log_weights, points)
+        log_weights = density(points)
         log_weights += log_jacobian
         log_weights -= log_proposed
         return points, log_weights, inner
@@ -206,14 +221,20 @@ class Proposal:
         return np.asarray(np.logaddexp(*parts))
 
 
-def _widened(factor: FloatArray, chart: HierarchicalChart) -> FloatArray:
-    """Square root of the scale matrix with the directions of the group effects and the log scales stretched."""
+def _with_wider(factor: FloatArray, stretch: FloatArray | None) -> tuple[FloatArray, ...]:
+    if stretch is None:
+        return (factor,)
+    stretched = factor * stretch[:, None]
+    return factor, np.asarray(linalg.cholesky(stretched @ stretched.T, lower=True))
+
+
+def _stretch(chart: HierarchicalChart) -> FloatArray:
+    """How much further to reach: in the directions of the group effects and of the log scales."""
     stretch = np.ones(chart.size)
     first = chart.free.size  # the governed coordinates follow the free ones, group effects first
     stretch[first : first + 2 * chart.prior.at.n_groups] = _REACH
     stretch[first + chart.governed.size :] = _SCALE_REACH
-    stretched = factor * stretch[:, None]
-    return np.asarray(linalg.cholesky(stretched @ stretched.T, lower=True))
+    return stretch
 
 
 def has_empty_cell(density: SumsDensity) -> bool:
