@@ -32,7 +32,7 @@ from hte_utils.audit.experiments import (
     expected_bleeds,
     imbalance,
     is_balanced,
-    joint_test,
+    joint_tests,
     laws_of_table_2,
 )
 from hte_utils.reproduction.table_1 import COVARIATES, propensity
@@ -120,7 +120,7 @@ def test_the_joint_test_is_that_of_the_propensity_score():
     trial = simulate_trial()
     covariates = pd.get_dummies(trial[list(COVARIATES)], drop_first=True, dtype=float)
     treated = (trial["treatment"] == "Treatment").to_numpy()
-    assert joint_test(covariates, treated) == pytest.approx(propensity(trial).p_value, rel=1e-6)
+    assert joint_tests(covariates, treated[None])[0] == pytest.approx(propensity(trial).p_value, rel=1e-6)
 
 
 def test_sound_randomisations_fail_the_balance_as_seldom_as_said():

@@ -25,7 +25,7 @@ from hte_utils.ledger.entries import Reproduced, slug
 from hte_utils.model.candidates import ALL_MODIFIERS_MODEL, PAPER_MODEL, SBP_MODEL, CandidateModel
 from hte_utils.model.fit import IndependenceSettings
 from hte_utils.model.store import fit_or_load
-from hte_utils.style import BLACK, BLUE, GREY, ORANGE, VERMILION, canvas
+from hte_utils.style import BLACK, BLUE, GREY, ORANGE, VERMILION, canvas, dots_with_intervals
 from hte_utils.trial import TrialTruth, trial_table
 
 if TYPE_CHECKING:
@@ -201,22 +201,25 @@ _SHADES: Final = ("0.92", "0.72", "0.5", "0.3", "0.0")  # lightest to darkest: l
 
 def ablation_figure(table: AblationTable) -> Figure:
     """Draw the ablation table: correlation, squared error and its bias, predicted risk, and effects by quintile."""
-    rows, place = table.estimates, np.arange(len(table.estimates))
-    with canvas(4, width=9.6, height=0.9 + 0.36 * len(rows), sharey=True) as drawn:
+    estimates, place = table.estimates, np.arange(len(table.estimates))
+    with canvas(4, width=9.6, height=0.9 + 0.36 * len(estimates), sharey=True) as drawn:
         correlation, error, risk, effect = drawn.axes
-        reach = 2 * table.mcse["correlation"]
-        correlation.errorbar(rows["correlation"], place, xerr=reach, fmt="o", color=BLUE, markersize=5)
+        value, reach = estimates["correlation"], 2 * table.mcse["correlation"]
+        style = {"color": BLUE, "markersize": 5, "capsize": 0}
+        dots_with_intervals(correlation, place, (value, value - reach, value + reach), style, across=True)
         correlation.set(title="Correlation with\nthe true effects", xlim=(0, 1))
-        bias = np.square(rows["bias"])
-        rest = np.square(rows["rmse"]) - bias
+        bias = np.square(estimates["bias"])
+        rest = np.square(estimates["rmse"]) - bias
         error.barh(place, bias, color=VERMILION, height=0.6, label="bias²")
         error.barh(place, rest, left=bias, color=ORANGE, hatch="///", edgecolor="white", height=0.6, label="the rest")
         error.set(title="Squared error\n(log odds ratio)")
-        risk.plot(100 * rows["mean_risk"], place, "D", color=BLUE, markersize=5, label="predicted risk")
-        risk.plot(100 * rows[OBSERVED_RISK], place, "|", color=BLACK, markersize=12, label="observed risk, control arm")
+        risk.plot(100 * estimates["mean_risk"], place, "D", color=BLUE, markersize=5, label="predicted risk")
+        risk.plot(
+            100 * estimates[OBSERVED_RISK], place, "|", color=BLACK, markersize=12, label="observed risk, control arm"
+        )
         risk.set(title="Mean risk (%)\nwithout treatment", xlim=(0, None))
-        _quintiles(effect, rows[list(QUINTILE_COLUMNS)], place)
-        correlation.set_yticks(place, rows.index.tolist())
+        _quintiles(effect, estimates[list(QUINTILE_COLUMNS)], place)
+        correlation.set_yticks(place, estimates.index.tolist())
         correlation.invert_yaxis()
         for axis in drawn.axes:
             axis.grid(axis="y", color="lightgrey", linewidth=0.5)

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pandas as pd
-import statsmodels.api as sm
-from scipy.special import expit, logit
-from scipy.stats import norm
+from scipy.special import expit, logit, xlogy
+from scipy.stats import chi2, norm
 
+from hte_utils.effects.logistic import fit_replicates
 from hte_utils.ledger.entries import Reproduced, Verdict, judge, z_threshold
 from hte_utils.model.fit import IndependenceSettings
 from hte_utils.model.spec import PAPER_SPEC
@@ -166,7 +166,7 @@ def confounding_by_allocation(
     rng, risk = np.random.default_rng(seed), truth.baseline_risk
     repeated = [risk] * trials
     treat_high = expit(_PREFERENCE * np.sign(risk - np.median(risk)))
-    allotted: dict[str, list[tuple[FloatArray, BoolArray]]] = {
+    allotted = {
         BY_COIN: [(each, rng.random(risk.size) < 0.5) for each in repeated],
         BY_RISK: [(each, rng.random(risk.size) < treat_high) for each in repeated],
         BY_HIDDEN_FACTOR: [_by_hidden_factor(each, rng) for each in repeated],
@@ -174,8 +174,8 @@ def confounding_by_allocation(
     covariates, found = covariate_table(trial), {}
     for way, made in allotted.items():
         left = [imbalance(risks, treated) for risks, treated in made]
-        seen = [joint_test(covariates, treated) < _SIGNIFICANT for _, treated in made]
-        found[way] = {CONFOUNDING: np.mean(left), SPREAD: np.std(left, ddof=1), SEEN: 100 * np.mean(seen)}
+        seen = joint_tests(covariates, np.array([treated for _, treated in made])) < _SIGNIFICANT
+        found[way] = {CONFOUNDING: np.mean(left), SPREAD: np.std(left, ddof=1), SEEN: 100 * seen.mean()}
     return pd.DataFrame.from_dict(found, orient="index")
 
 
@@ -184,10 +184,17 @@ def _by_hidden_factor(risk: FloatArray, rng: np.random.Generator) -> tuple[Float
     return expit(logit(risk) + hidden), rng.random(risk.size) < expit(_PREFERENCE * hidden)
 
 
-def joint_test(covariates: pd.DataFrame, treated: BoolArray) -> float:
-    """Return the p-value of all covariates together in the logistic regression of the arm (likelihood ratio)."""
-    design = sm.add_constant(covariates.to_numpy())
-    return float(sm.Logit(treated.astype(float), design).fit(disp=False).llr_pvalue)
+def joint_tests(covariates: pd.DataFrame, arms: BoolArray) -> FloatArray:
+    """Test all covariates together in logistic regressions of the arms, shape (trials, patients): p-values, (trials,).
+
+    The test is that of the likelihood ratio.
+    """
+    terms = np.column_stack([np.ones(len(covariates)), (covariates - covariates.mean()) / covariates.std()])
+    log_odds = fit_replicates(terms, arms.astype(np.float64)) @ terms.T
+    log_likelihood = -np.logaddexp(0.0, np.where(arms, -log_odds, log_odds)).sum(axis=1)
+    share = arms.mean(axis=1)
+    without = arms.shape[1] * (xlogy(share, share) + xlogy(1 - share, 1 - share))
+    return np.asarray(chi2.sf(2 * (log_likelihood - without), covariates.shape[1]))
 
 
 def imbalance(risk: FloatArray, treated: BoolArray) -> float:
