@@ -10,7 +10,7 @@ import xarray as xr
 from hte_utils.corrected import figures_checks as figures
 from hte_utils.corrected.figures_checks import ecdf_differences
 from hte_utils.corrected.sbc import Calibration
-from hte_utils.corrected.stored_checks import EffectErrors
+from hte_utils.corrected.stored_checks import MEASURES
 
 LABELS = ("first", "second")
 
@@ -53,7 +53,7 @@ def test_predictive_differences_leave_the_reference_out() -> None:
 
 def test_errors_over_trials_show_means_and_the_papers_trial() -> None:
     rows = [
-        {"seed": seed, "model": model, "scale": "points"} | dict.fromkeys(EffectErrors.__slots__, float(seed))
+        {"seed": seed, "model": model, "scale": "points"} | dict.fromkeys(MEASURES, float(seed))
         for seed in (1, 2, 3)
         for model in ("a", "b")
     ]

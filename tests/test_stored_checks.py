@@ -1,4 +1,4 @@
-"""Stored results: a round trip, and a stored number that was tampered with is found out."""
+"""Candidate models' errors by hand; stored results make a round trip, and a tampered number is found out."""
 
 from __future__ import annotations
 
@@ -6,15 +6,22 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
+from hand_made_posteriors import random_posterior, small_design
 
-from hte_utils.corrected import stored_checks
-from hte_utils.corrected.sbc import Calibration
+from hte_utils.corrected import sbc, stored_checks
+from hte_utils.corrected.sbc import SCENARIOS, Calibration
 from hte_utils.corrected.stored_checks import (
     CANDIDATES_FILE,
     EVALUATED_SEEDS,
+    MEASURES,
     RANKS_FILE,
-    SCENARIOS,
+    SCALES,
+    differences_from,
+    effect_errors,
+    evaluate_candidates,
+    mean_over_trials,
     prove_calibrations,
     prove_evaluation,
     provenance,
@@ -23,7 +30,59 @@ from hte_utils.corrected.stored_checks import (
     stored_calibrations,
     stored_evaluation,
 )
-from hte_utils.model.candidates import PAPER_MODEL
+from hte_utils.effects.cate import GroupEffects, cate_draws
+from hte_utils.effects.evaluation import evaluate_cate
+from hte_utils.effects.truth import true_cate
+from hte_utils.model.candidates import CONSTANT_MODEL, PAPER_MODEL
+from hte_utils.model.fit import IndependenceSettings
+from hte_utils.trial import simulate_truth
+
+
+@pytest.mark.parametrize("scale", list(SCALES))
+def test_same_as_the_evaluation_of_table_7(scale: str) -> None:
+    posterior, design, truth = random_posterior(1), small_design(), simulate_truth(300, 123)
+    found = effect_errors(posterior, design, truth, scale)
+    kind, factor = SCALES[scale]
+    draws = factor * cate_draws(posterior, design, scale=kind, group_effects=GroupEffects.INCLUDED)
+    expected = evaluate_cate(draws, factor * true_cate(truth, kind)).metrics()
+    for name in ("correlation", "rmse", "mae", "bias", "calibration_slope", "coverage"):
+        assert found[name] == pytest.approx(expected[name].value)
+    average = draws.mean("patient").to_numpy().ravel()
+    lower, upper = np.quantile(average, (0.025, 0.975))
+    assert found["average_covered"] == float(lower <= factor * true_cate(truth, kind).mean() <= upper)
+
+
+def hand_made() -> pd.DataFrame:
+    rows = []
+    for seed, (first, second) in {1: (1.0, 2.0), 2: (3.0, 5.0), 3: (5.0, 5.0)}.items():
+        for model, value in {"a": first, "b": second}.items():
+            rows.append({"seed": seed, "model": model, "scale": "points"} | dict.fromkeys(MEASURES, value))
+    return pd.DataFrame(rows)
+
+
+def test_means_and_differences_from_by_hand() -> None:
+    means = mean_over_trials(hand_made(), "points")
+    assert list(means.index) == ["a", "b"]
+    assert means.loc["a", ("rmse", "mean")] == 3.0
+    assert means.loc["a", ("rmse", "mcse")] == pytest.approx(2.0 / np.sqrt(3))
+    paired = differences_from("a", hand_made(), "points")
+    assert list(paired.index) == ["b"]
+    assert paired.loc["b", ("bias", "mean")] == 1.0
+    assert paired.loc["b", ("bias", "mcse")] == pytest.approx(1.0 / np.sqrt(3))
+
+
+def test_one_trial_end_to_end() -> None:
+    settings = IndependenceSettings(draws=200, chains=2, proposals_per_draw=5)
+    found = evaluate_candidates([CONSTANT_MODEL, PAPER_MODEL], [7], settings=settings)
+    assert found["model"].tolist() == ["constant", "constant", "paper", "paper"]
+    constant, paper = (
+        found[(found["model"] == name) & (found["scale"] == "log odds ratio")] for name in ("constant", "paper")
+    )
+    assert constant["correlation"].isna().all()
+    assert paper["correlation"].item() > 0.5
+    assert paper["rmse"].item() < constant["rmse"].item()
+    assert found["passed"].dtype == bool
+
 
 BOOK_DATA = Path(__file__).parents[1] / "book" / "data"
 
@@ -31,7 +90,7 @@ BOOK_DATA = Path(__file__).parents[1] / "book" / "data"
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Six trials a scenario, one evaluated trial, one model."""
-    monkeypatch.setattr(stored_checks, "SCENARIOS", {name: replace(s, trials=6) for name, s in SCENARIOS.items()})
+    monkeypatch.setattr(sbc, "SCENARIOS", {name: replace(s, trials=6) for name, s in SCENARIOS.items()})
     monkeypatch.setattr(stored_checks, "EVALUATED_SEEDS", (5,))
     monkeypatch.setattr(stored_checks, "CANDIDATES", (PAPER_MODEL,))
 
@@ -61,7 +120,7 @@ def test_a_rank_may_move_by_an_acceptance_and_not_by_more(tmp_path: Path, monkey
     # The paper's fit in place of the faulty one; and another seed.
     swapped = stored | {"fault": stored["paper"]}
     assert len(prove_calibrations(swapped, 6, np.random.default_rng(1)).failures) > 10
-    monkeypatch.setattr(stored_checks, "SEED", 5)
+    monkeypatch.setattr(sbc, "SEED", 5)
     assert len(prove_calibrations({"paper": stored["paper"]}, 6, np.random.default_rng(1)).failures) > 20
 
 

@@ -148,6 +148,16 @@ def _row(table: pd.DataFrame, population: str, measure: Measure) -> dict[str, fl
     return {name: float(found[name]) for name in ("estimate", "lower", "upper") if name in found}
 
 
+def with_error(value: float, mcse: float, pattern: str = "+.3f") -> str:
+    """Format a number with its Monte Carlo standard error: ``−0.012 ± 0.003``."""
+    return f"{signed(value, pattern)} ± {mcse:{pattern.lstrip('+')}}"
+
+
+def told_apart(value: float, mcse: float, above: str, below: str, neither: str = "not told apart") -> str:
+    """Choose the word for a number that is beyond twice its Monte Carlo error above zero, below it, or neither."""
+    return above if value > 2.0 * mcse else below if value < -2.0 * mcse else neither
+
+
 def _all_of(table: pd.DataFrame, population: str, measure: Measure) -> pd.Series[float]:
     return cast("pd.Series[float]", table.loc[(population, measure.name)])
 

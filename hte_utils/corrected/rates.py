@@ -18,7 +18,6 @@ trial, and writes FILE. It may be stopped at any time.
 from __future__ import annotations
 
 import argparse
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -32,6 +31,7 @@ from hte_utils.corrected.cross_fitting import IMPLIED, MODELS
 from hte_utils.corrected.decisions import doubly_robust_scores, policy_difference
 from hte_utils.corrected.effect_calibration import effects_by_predicted_group
 from hte_utils.corrected.predictions import Cohort, EffectPredictions, predict_effects
+from hte_utils.corrected.stored_checks import write_table
 from hte_utils.corrected.validation import NOTHING, benefit_estimates, sequential_inference, true_benefit_values
 from hte_utils.effects.averages import standardised_risks
 from hte_utils.effects.cate import GroupEffects
@@ -40,7 +40,6 @@ from hte_utils.effects.logistic import fit_replicates
 from hte_utils.ledger.notebooks import Project
 from hte_utils.ledger.report import Proof
 from hte_utils.model.candidates import PAPER_MODEL
-from hte_utils.model.fit import library_versions
 from hte_utils.model.quick_posterior import quick_posterior
 from hte_utils.trial import P_TREATED, simulate_truth, trial_table
 
@@ -184,12 +183,7 @@ def run(store: Path, trials: int) -> pd.DataFrame:
 def write(found: pd.DataFrame, path: Path) -> None:
     """Store the results, in single precision, with their provenance."""
     table = found.astype(dict.fromkeys(_NUMBERS, np.float32) | dict.fromkeys(_WORDS, "category") | {"trial": np.int16})
-    table.attrs = {
-        "made_by": "python -m hte_utils.corrected.rates",
-        "made_on": f"{datetime.now(UTC):%Y-%m-%d}",
-        "versions": ", ".join(f"{name} {version}" for name, version in library_versions().items()),
-    }
-    table.to_parquet(path, index=False, compression="zstd")
+    write_table(table, path, "python -m hte_utils.corrected.rates")
 
 
 def stored() -> pd.DataFrame:
