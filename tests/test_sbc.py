@@ -18,21 +18,24 @@ from hte_utils.corrected.sbc import (
     GROUP_LEFT_OUT,
     LOG_LIKELIHOOD,
     Calibration,
+    Scenario,
     arms_without_event,
     calibrate,
-    simulated_from_prior,
+    simulated,
 )
 from hte_utils.model.candidates import ALL_MODIFIERS_MODEL, PAPER_MODEL, CandidateModel
 from hte_utils.model.listing_2 import Priors
-from hte_utils.trial import simulate_trial
 
 TRIALS, PATIENTS = 100, 80
 
 
 @cache
 def run(model: CandidateModel, fitted: Priors | None = None) -> Calibration:
-    design = model.design(simulate_trial(PATIENTS, 1))
-    return calibrate(design, priors=model.priors, fitted_priors=fitted, trials=TRIALS, draws=49, seed=2)
+    return calibrate(scenario(model, fitted), draws=49, seed=2)
+
+
+def scenario(model: CandidateModel, fitted: Priors | None = None) -> Scenario:
+    return Scenario("small", model, fitted, trials=TRIALS, patients=PATIENTS)
 
 
 @pytest.mark.parametrize("model", [PAPER_MODEL, ALL_MODIFIERS_MODEL], ids=lambda model: model.name)
@@ -70,18 +73,16 @@ def test_the_papers_formula_is_seen() -> None:
 
 def test_some_trials_have_the_ranks_they_have_among_all() -> None:
     whole = run(PAPER_MODEL)
-    design = PAPER_MODEL.design(simulate_trial(PATIENTS, 1))
-    some = calibrate(design, priors=Priors(), trials=TRIALS, draws=49, seed=2, workers=1, only=[41, 7])
+    some = calibrate(scenario(PAPER_MODEL), draws=49, seed=2, workers=1, only=[41, 7])
     assert some.ranks["trial"].values.tolist() == [41, 7]
     assert some.ranks.equals(whole.ranks.sel(trial=[41, 7]))
 
 
 def test_the_quick_engine_is_calibrated_where_arms_have_no_event() -> None:
-    model = replace(PAPER_MODEL, priors=Priors(intercept_mean=-4.0))
-    design = model.design(simulate_trial(PATIENTS, 1))
-    calibration = calibrate(design, priors=model.priors, quick=True, trials=300, draws=49, seed=3)
-    _, outcomes = simulated_from_prior(design, model.priors, 300, 3)
-    empty = arms_without_event(design, outcomes)
+    rare = replace(PAPER_MODEL, priors=Priors(intercept_mean=-4.0))
+    few_events = Scenario("small", rare, quick=True, trials=300, patients=PATIENTS)
+    calibration = calibrate(few_events, draws=49, seed=3)
+    empty = arms_without_event(few_events.design(), simulated(few_events, 3)[1])
     assert empty.sum() > 150
     assert not calibration.ranks["by_nuts"].any()
     p_values = calibration.of(empty).table()["p_value"].drop(index=GROUP_LEFT_OUT)

@@ -1,8 +1,7 @@
-"""Figures of the chapter on Bayesian checks: predictive checks, model comparison, candidates beside the truth.
+"""Figures of chapter 11: predictive checks, model comparison, candidates beside the truth, calibration of the code.
 
-Figure of simulation-based calibration: differences of empirical distribution functions, with their envelope.
-
-The plot and its simultaneous envelope are those of Säilynoja, Bürkner & Vehtari (2022); the envelope is ArviZ's.
+Differences of empirical distribution functions and their simultaneous envelope are those of Säilynoja, Bürkner &
+Vehtari (2022); the envelope is ArviZ's.
 """
 
 from __future__ import annotations
@@ -25,43 +24,52 @@ if TYPE_CHECKING:
     from hte_utils.corrected.sbc import Calibration
     from hte_utils.model.checks import FloatArray
 
-
-MODEL_COLOURS = (ORANGE, BLUE)
-MODEL_MARKERS = ("s", "o")
-_DIFFERENCE_LIMIT = 60
-_JITTER = 0.12
+_MODELS = ((ORANGE, "s", 0.18), (BLUE, "o", -0.18))
+_MEASURES = {
+    "correlation": ("Correlation", None),
+    "rmse": ("RMSE", 0.0),
+    "bias": ("Mean error\n(predicted − true)", 0.0),
+    "coverage": ("Coverage\n(95 % intervals)", 0.95),
+}
+_LEAST_REACH = 0.12
+_LINES = ("-", "--", "-.", ":")
 
 
 def prior_predictions(predictions: Mapping[str, pd.DataFrame], observed_rate: float) -> Figure:
     """What two models expect of the trial before its outcomes: event rate, and average risk difference.
 
-    `predictions`: By label of the model: from `predictive_checks.prior_prediction`.
-    `observed_rate`: Event rate of the trial, a proportion.
+    `predictions`: by label, from `predictive_checks.prior_prediction`; `observed_rate` of the trial is a proportion.
     """
     with canvas(2, height=3.2) as drawn:
         rates, differences = drawn.axes
-        for (label, prediction), colour in zip(predictions.items(), MODEL_COLOURS, strict=True):
+        for (label, prediction), (colour, _, _) in zip(predictions.items(), _MODELS, strict=True):
             style: dict[str, Any] = {"density": True, "alpha": 0.5, "color": colour, "label": label}
             rates.hist(100 * prediction["event_rate"], bins=list(range(0, 101, 4)), **style)
-            bins = list(range(-_DIFFERENCE_LIMIT, _DIFFERENCE_LIMIT + 1, 4))
-            differences.hist(100 * prediction["risk_difference"], bins=bins, **style)
+            differences.hist(100 * prediction["risk_difference"], bins=list(range(-60, 61, 4)), **style)
         rates.axvline(100 * observed_rate, color=BLACK, linewidth=1.2, label="observed in this trial")
         differences.axvline(0, color=BLACK, linewidth=0.7, linestyle=":")
         rates.set(xlabel="Event rate of a simulated trial (%)", ylabel="Prior predictive density")
         differences.set(xlabel=f"Average risk difference (percentage points)\n{DIRECTION}")
-        handles = rates.get_legend_handles_labels()
-        drawn.figure.legend(*handles, loc="outside upper left", ncols=3)
+        drawn.figure.legend(*rates.get_legend_handles_labels(), loc="outside upper left", ncols=3)
     return drawn.figure
 
 
 def replicated_rates(rates: Mapping[str, pd.DataFrame], differences: Mapping[str, pd.DataFrame]) -> Figure:
-    """Observed event rates, and differences between the arms, among those of replicated trials.
+    """Observed event rates, and differences between the arms, among those of replicated trials, by model's label.
 
-    `rates`, `differences`: By label of the model: from `predictive_checks.rates_by_group` and `differences_by_group`.
+    The tables are those of `predictive_checks.rates_by_group` and `differences_by_group`.
     """
     with canvas(2, height=5.4) as drawn:
         for axis, tables in zip(drawn.axes, (rates, differences), strict=True):
-            _replicated(axis, tables)
+            groups = next(iter(tables.values()))
+            place = np.arange(len(groups))[::-1]
+            for (label, table), (colour, marker, shift) in zip(tables.items(), _MODELS, strict=True):
+                interval = [100 * table[name] for name in ("expected", "lower", "upper")]
+                style = {"fmt": marker, "color": colour, "label": f"replicated, {label}"}
+                dots_with_intervals(axis, place + shift, interval, style, across=True)
+            bars: dict[str, Any] = {"color": BLACK, "markersize": 16, "markeredgewidth": 2, "label": "observed"}
+            axis.plot(100 * groups["observed"], place, "|", **bars)
+            axis.set_yticks(place, list(groups.index))
         drawn.axes[0].set(xlabel="Event rate (%)", xlim=(0, None))
         drawn.axes[1].axvline(0, color=BLACK, linewidth=0.7, linestyle=":")
         drawn.axes[1].set(xlabel=f"Treatment minus control (points)\n{DIRECTION}")
@@ -69,37 +77,19 @@ def replicated_rates(rates: Mapping[str, pd.DataFrame], differences: Mapping[str
     return drawn.figure
 
 
-def _replicated(axis: Axes, tables: Mapping[str, pd.DataFrame]) -> None:
-    groups = next(iter(tables.values()))
-    place = np.arange(len(groups))[::-1]
-    for shift, (label, table), colour, marker in zip(
-        (0.18, -0.18), tables.items(), MODEL_COLOURS, MODEL_MARKERS, strict=True
-    ):
-        columns = [100 * table[name] for name in ("expected", "lower", "upper")]
-        style = {"fmt": marker, "color": colour, "label": f"replicated, {label}"}
-        dots_with_intervals(axis, place + shift, columns, style, across=True)
-    axis.plot(100 * groups["observed"], place, "|", color=BLACK, markersize=16, markeredgewidth=2, label="observed")
-    axis.set_yticks(place, list(groups.index))
-
-
 def calibration_curves(curves: Mapping[str, pd.DataFrame]) -> Figure:
-    """Observed against predicted risk (isotonic), with the band in which replicated trials lie.
+    """Observed against predicted risk (isotonic), with the band in which replicated trials lie, by model's label.
 
-    `curves`: By label of the model: from `hte_utils.corrected.predictive_checks.calibration_curve`.
+    The tables are those of `predictive_checks.calibration_curve`.
     """
     with canvas(len(curves), height=3.4, sharey=True) as drawn:
-        for axis, (label, curve), colour in zip(drawn.axes, curves.items(), MODEL_COLOURS, strict=True):
+        for axis, (label, curve), (colour, _, _) in zip(drawn.axes, curves.items(), _MODELS, strict=True):
             percent = 100 * curve
-            axis.fill_between(
-                percent["predicted"],
-                percent["lower"],
-                percent["upper"],
-                color=colour,
-                alpha=0.25,
-                label="replicated, 95 %",
-            )
-            axis.plot(percent["predicted"], percent["observed"], color=BLACK, label="observed")
-            limit = float(percent["predicted"].quantile(0.995))
+            predicted = percent["predicted"]
+            band: dict[str, Any] = {"color": colour, "alpha": 0.25, "label": "replicated, 95 %"}
+            axis.fill_between(predicted, percent["lower"], percent["upper"], **band)
+            axis.plot(predicted, percent["observed"], color=BLACK, label="observed")
+            limit = float(predicted.quantile(0.995))
             axis.plot([0, limit], [0, limit], color=GREY, linestyle=":", linewidth=1)
             axis.set(xlim=(0, limit), ylim=(0, 2 * limit), xlabel="Predicted risk (%)")
             axis.set_title(label)
@@ -109,59 +99,55 @@ def calibration_curves(curves: Mapping[str, pd.DataFrame]) -> Figure:
 
 
 def predictive_differences(table: pd.DataFrame, reference: str, attainable: float) -> Figure:
-    """Differences of elpd from the reference model, with one and two standard errors.
+    """Differences of elpd from the reference model, which is left out, with one and two standard errors.
 
-    `reference`: Label of the reference model, whose row is left out.
-    `attainable`: Expected gain of the true effects over the best constant, for scale.
+    `attainable`: expected gain of the true effects over the best constant, for scale.
     """
     others = table.drop(index=reference)
     place = np.arange(len(others))[::-1]
+    value, se = others["difference"], others["se_difference"]
     with canvas(height=2.8) as drawn:
         axis = drawn.axis
-        axis.errorbar(others["difference"], place, xerr=2 * others["se_difference"], fmt="none", color=GREY, capsize=3)
-        axis.errorbar(
-            others["difference"], place, xerr=others["se_difference"], fmt="o", color=BLUE, linewidth=2.5, markersize=5
-        )
+        for reach, style in (
+            (2 * se, {"fmt": "none", "color": GREY, "capsize": 3}),
+            (se, {"color": BLUE, "linewidth": 2.5, "markersize": 5, "capsize": 0}),
+        ):
+            dots_with_intervals(axis, place, (value, value - reach, value + reach), style, across=True)
         axis.axvline(0, color=BLACK, linewidth=0.8)
         axis.axvline(attainable, color=VERMILION, linestyle="--", linewidth=1.2)
         note = "true effects over\nthe best constant "
         axis.text(attainable, len(others) - 0.6, note, color=VERMILION, fontsize=8, ha="right")
         axis.set_yticks(place, list(others.index))
-        axis.set(
-            ylim=(-0.6, len(others) + 0.2),
-            xlabel="Difference of elpd from the paper's model, ±1 and ±2 SE\nworse ← | → better",
-        )
+        xlabel = "Difference of elpd from the paper's model, ±1 and ±2 SE\nworse ← | → better"
+        axis.set(ylim=(-0.6, len(others) + 0.2), xlabel=xlabel)
     return drawn.figure
 
 
-_MEASURES = {
-    "correlation": ("Correlation", None),
-    "rmse": ("RMSE", 0.0),
-    "bias": ("Mean error\n(predicted − true)", 0.0),
-    "coverage": ("Coverage\n(95 % intervals)", 0.95),
-}
-
-
-def errors_over_trials(results: pd.DataFrame, scale: str, labels: Mapping[str, str], here: pd.DataFrame) -> Figure:
+def errors_over_trials(
+    results: pd.DataFrame, scale: str, labels: Mapping[str, str], paper_trial: pd.DataFrame
+) -> Figure:
     """Errors of the candidate models over many simulated trials, and in the trial of the paper.
 
-    `labels`: Label of each model, in the order in which they are drawn.
-    `here`: The same table for the paper's trial.
+    `results`, `paper_trial`: from `stored_checks.evaluate_candidates`; `labels`: of the models, in the order drawn.
     """
     rng = np.random.default_rng(1)
-    place = {name: len(labels) - 1 - number for number, name in enumerate(labels)}
+
+    def of(table: pd.DataFrame, model: str, measure: str) -> FloatArray:
+        chosen = table[(table["scale"] == scale) & (table["model"] == model)]
+        return np.asarray(chosen[measure], dtype=np.float64)
+
     with canvas(len(_MEASURES), height=3.4, width=8.6, sharey=True) as drawn:
         for axis, (measure, (title, ideal)) in zip(drawn.axes, _MEASURES.items(), strict=True):
-            for name, at in place.items():
-                values = _values(results, scale, name, measure)
-                jitter = rng.uniform(-_JITTER, _JITTER, values.size)
+            for at, name in enumerate(reversed(list(labels))):
+                values = of(results, name, measure)
+                jitter = rng.uniform(-0.12, 0.12, values.size)
                 axis.plot(values, at + jitter, ".", color=GREY, markersize=2, alpha=0.6)
                 axis.plot(values.mean(), at, "o", color=BLUE, markersize=6)
-                axis.plot(_values(here, scale, name, measure), [at], "D", color=VERMILION, markersize=5, mfc="none")
+                axis.plot(of(paper_trial, name, measure), [at], "D", color=VERMILION, markersize=5, mfc="none")
             if ideal is not None:
                 axis.axvline(ideal, color=BLACK, linewidth=0.7, linestyle=":")
             axis.set(xlabel=title)
-        drawn.axis.set_yticks(list(place.values()), list(labels.values()))
+        drawn.axis.set_yticks(np.arange(len(labels)), list(labels.values())[::-1])
         axis = drawn.axes[-1]
         axis.plot([], [], ".", color=GREY, label="one simulated trial")
         axis.plot([], [], "o", color=BLUE, label="mean over trials")
@@ -170,52 +156,34 @@ def errors_over_trials(results: pd.DataFrame, scale: str, labels: Mapping[str, s
     return drawn.figure
 
 
-def _values(results: pd.DataFrame, scale: str, model: str, measure: str) -> np.ndarray:
-    chosen = results[(results["scale"] == scale) & (results["model"] == model)]
-    return np.asarray(chosen[measure], dtype=np.float64)
-
-
-_SIMULATIONS, _SEED = 1000, 214
-_GRID = 201
-_TITLE_WIDTH, _LABEL_WIDTH, _LEAST_REACH = 28, 30, 0.12
-_LINES = ("-", "--", "-.", ":")
-
-
-def ecdf_differences(
-    calibrations: Mapping[str, Calibration], faults: Mapping[str, Sequence[str]], *, probability: float = 0.95
-) -> Figure:
+def ecdf_differences(calibrations: Mapping[str, Calibration], faults: Mapping[str, Sequence[str]]) -> Figure:
     """ECDF of the PIT values minus the uniform one, for every quantity, in one panel a calibration.
 
-    `calibrations`: By label; all with the same number of trials.
-    `faults`: By the same labels: quantities to be drawn thick and named, since a fault was built into them.
-    `probability`: With which a uniform sample stays inside the envelope everywhere.
+    `calibrations`, by label, have the same number of trials; `faults`: by the same labels, quantities to be drawn thick
+    and named. In the grey envelope a uniform sample stays everywhere with 95 % probability.
     """
     trials = next(iter(calibrations.values())).ranks.sizes["trial"]
-    points, lower, upper = _envelope(trials, probability)
+    points, lower, upper = _envelope(trials)
     with canvas(len(calibrations), height=3.8, width=8.6) as drawn:
         for axis, (label, calibration) in zip(drawn.axes, calibrations.items(), strict=True):
             axis.fill_between(points, lower - points, upper - points, color=GREY, alpha=0.3, linewidth=0)
             axis.axhline(0, color="black", linewidth=0.6)
-            _curves(axis, calibration, faults[label])
-            axis.set_title(fill(label, _TITLE_WIDTH))
+            _curves(axis, calibration, list(faults[label]))
+            axis.set_title(fill(label, 28))
             axis.set(xlabel="PIT value of the truth")
         drawn.axis.set(ylabel="ECDF − uniform")
     return drawn.figure
 
 
-def _curves(axis: Axes, calibration: Calibration, faulty: Sequence[str]) -> None:
-    pit = calibration.pit()
-    for name in pit.data_vars:
-        values = np.sort(pit[name].to_numpy())
-        grid = np.linspace(0.0, 1.0, _GRID)
-        difference = np.searchsorted(values, grid, side="right") / values.size - grid
+def _curves(axis: Axes, calibration: Calibration, faulty: list[str]) -> None:
+    grid = np.linspace(0.0, 1.0, 201)
+    for name, pit in calibration.pit().items():
+        difference = np.searchsorted(np.sort(pit.to_numpy()), grid, side="right") / pit.size - grid
+        style: dict[str, Any] = {"color": BLUE, "linewidth": 0.6, "alpha": 0.7}
         if name in faulty:
-            line = _LINES[list(faulty).index(str(name)) % len(_LINES)]
-            axis.plot(
-                grid, difference, color=VERMILION, linestyle=line, linewidth=1.6, label=fill(str(name), _LABEL_WIDTH)
-            )
-        else:
-            axis.plot(grid, difference, color=BLUE, linewidth=0.6, alpha=0.7)
+            line = _LINES[faulty.index(str(name)) % len(_LINES)]
+            style = {"color": VERMILION, "linestyle": line, "linewidth": 1.6, "label": fill(str(name), 30)}
+        axis.plot(grid, difference, **style)
     if faulty:
         axis.legend(loc="upper right", fontsize=7)
     low, high = axis.get_ylim()
@@ -223,9 +191,8 @@ def _curves(axis: Axes, calibration: Calibration, faulty: Sequence[str]) -> None
     axis.set_ylim(min(low, -_LEAST_REACH), 1.35 * max(high, _LEAST_REACH))
 
 
-def _envelope(trials: int, probability: float) -> tuple[FloatArray, FloatArray, FloatArray]:
+def _envelope(trials: int) -> tuple[FloatArray, FloatArray, FloatArray]:
     ecdf_utils: Any = import_module("arviz_stats.ecdf_utils")  # imported when used: it takes seconds
     uniform = np.arange(1, trials + 1) / trials
-    rng = np.random.default_rng(_SEED)
-    points, _, lower, upper = ecdf_utils.ecdf_pit(uniform, probability, _SIMULATIONS, rng=rng)
+    points, _, lower, upper = ecdf_utils.ecdf_pit(uniform, 0.95, 1000, rng=np.random.default_rng(214))
     return points, lower, upper

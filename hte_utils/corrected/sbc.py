@@ -48,21 +48,30 @@ GROUP_LEFT_OUT: Final = "first group's log odds ratio, group effects left out"
 """The same as the paper's formula for the CATE has it: a fault on purpose. Its draws lack the group effects; the true
 value that is ranked among them has them."""
 
+DRAWS: Final = 99
+SEED: Final = 20241101
+RARE: Final = 0.005
+"""Where events are to be rare, the prior's intercept has its mean at this risk, of a patient without risk factors."""
+
 # Steps of the chain between kept draws: one in three or so is accepted, so what is kept is nearly independent.
 _STEPS = 6
 QUICK_DRAWS: Final = 1000
 """What a quick posterior is asked for, as in the simulation study; the ranks use some of its draws."""
 _BLOCK = 500  # trials whose derived quantities are in memory together
+_FEWEST_TRIALS = 100  # fewer say little about uniformity
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Calibration:
     """Ranks of true values among posterior draws.
 
-    `ranks`: One integer variable a quantity, dim `trial`: how many of the draws lie below the truth, 0 to `draws`. The
+    Attributes
+    ----------
+    ranks
+        One integer variable per quantity, dim trial: how many of the draws lie below the truth, 0 to `draws`. The
         boolean coordinate `by_nuts` marks trials that the quick engine gave up to NUTS.
-    `draws`: Posterior draws of each trial.
-    `seed`: What `calibrate` was called with.
+    draws, seed
+        Posterior draws of each trial, and what `calibrate` was called with.
     """
 
     ranks: xr.Dataset
@@ -75,7 +84,7 @@ class Calibration:
         return self.ranks.map(lambda ranks: (ranks + rng.random(ranks.shape)) / (self.draws + 1))
 
     def of(self, chosen: NDArray[np.bool_]) -> Calibration:
-        """Return the calibration of the chosen trials: ranks are uniform given anything that the data show."""
+        """The calibration of the chosen trials: ranks are uniform given anything that the data show."""
         return Calibration(self.ranks.isel(trial=np.flatnonzero(chosen)), self.draws, self.seed)
 
     def table(self) -> pd.DataFrame:
@@ -86,51 +95,86 @@ class Calibration:
         values by Cauchy-combined order statistics, "pot_c").
         """
         statistics: Any = import_module("arviz_stats.base").array_stats  # imported when used: it takes seconds
-        pit = self.pit()
-        values = np.stack([pit[name].to_numpy() for name in pit.data_vars])
+        pit = self.pit().to_dataframe()[list(self.ranks.data_vars)]
         return pd.DataFrame(
             {
-                "mean": values.mean(axis=1),
-                "inside 90 %": (np.abs(values - 0.5) < 0.45).mean(axis=1),
-                "p_value": statistics.uniformity_test(values, axis=-1)[0],
-            },
-            index=pd.Index([str(name) for name in pit.data_vars], name="quantity"),
-        )
+                "mean": pit.mean(),
+                "inside 90 %": ((pit - 0.5).abs() < 0.45).mean(),
+                "p_value": statistics.uniformity_test(pit.to_numpy().T, axis=-1)[0],
+            }
+        ).rename_axis("quantity")
+
+
+def departs(table: pd.DataFrame) -> bool:
+    """Whether the quantities of a `Calibration.table` depart from uniformity at the level of 5 % (Bonferroni)."""
+    return bool(len(table) * table["p_value"].min() <= 0.05)
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """What is calibrated.
+
+    Attributes
+    ----------
+    label
+        For tables and figures.
+    model
+        Truths are drawn from its prior.
+    fitted_priors
+        The priors of the fit, if they differ: a fault on purpose.
+    quick
+        Whether the engine of the simulation study fits, and not the exact chain.
+    trials, patients
+        How many are simulated, and the size of each: the first patients and arms of Listing 1.
+    """
+
+    label: str
+    model: CandidateModel
+    fitted_priors: Priors | None = None
+    quick: bool = False
+    trials: int = 1000
+    patients: int = 200
+
+    def design(self) -> TrialDesign:
+        """Patients and arms of all its trials."""
+        return self.model.design(simulate_trial(self.patients, 1))
+
+
+def _rare(model: CandidateModel) -> CandidateModel:
+    return replace(model, priors=replace(model.priors, intercept_mean=float(logit(RARE))))
+
+
+SCENARIOS: Final = {
+    "paper": Scenario("the paper's model", PAPER_MODEL),
+    "all_modifiers": Scenario("the all-modifiers model", ALL_MODIFIERS_MODEL),
+    "fault": Scenario("the paper's model, its Gamma rate taken for a scale", PAPER_MODEL, Priors(precision_rate=0.5)),
+    "quick": Scenario("quick engine, the paper's model", PAPER_MODEL, quick=True),
+    "quick_rare": Scenario("quick engine, the paper's model, rare events", _rare(PAPER_MODEL), quick=True, trials=4000),
+    "quick_rare_all_modifiers": Scenario(
+        "quick engine, all-modifiers model, rare events", _rare(ALL_MODIFIERS_MODEL), quick=True, trials=4000
+    ),
+}
+"""Calibrations by name. JAGS's ``dgamma(2, 2)`` has a rate, the gamma generators of NumPy and SciPy take a scale: the
+fault is what a translator of Listing 2 might well write. Rare events leave arms without any; there the quick engine was
+found wanting once, so these runs are long enough to see an SD that is a few per cent too small."""
 
 
 def calibrate(
-    design: TrialDesign,
-    *,
-    priors: Priors,
-    fitted_priors: Priors | None = None,
-    quick: bool = False,
-    trials: int = 500,
-    draws: int = 99,
-    seed: int = 1,
-    workers: int = 2,
-    only: Sequence[int] | None = None,
+    scenario: Scenario, *, draws: int = DRAWS, seed: int = SEED, only: Sequence[int] | None = None, workers: int = 2
 ) -> Calibration:
-    """Simulate trials from the prior, fit them, and rank the truths.
+    """Simulate trials from the prior, fit them, and rank the truths among so many posterior draws of each.
 
-    `design`: Patients and arms of every simulated trial; its outcomes are not looked at.
-    `priors`: The priors that truths are drawn from.
-    `fitted_priors`: The priors of the fits; the same if None. Others are a fault on purpose, to see that it is seen.
-    `quick`: Fit with `hte_utils.model.quick_posterior`, the engine of the simulation study, in place of the exact
-    chain.
-    `trials`, `draws`: How many trials, and posterior draws of each.
-    `seed`: Non-negative integer; the same seed gives the same ranks on any number of workers.
-    `only`: Do these of the `trials` alone, with the very ranks that they have among all.
-
-    Ranks of every scalar of Listing 2 by the paper's names, and of the derived quantities that this module names.
+    Ranked is every scalar of Listing 2 by the paper's names, and the derived quantities that this module names. The
+    same seed gives the same ranks on any number of workers, and to some of the trials alone (`only`).
     """
-    chosen = np.arange(trials) if only is None else np.asarray(only, dtype=np.int64)
-    truths, outcomes = simulated_from_prior(design, priors, trials, seed)
-    for_fits = np.random.SeedSequence(seed).spawn(trials + 1)[1:]
-    posterior_draws = _quick_draws if quick else _chain_draws
+    design, priors = scenario.design(), scenario.fitted_priors or scenario.model.priors
+    chosen = np.arange(scenario.trials) if only is None else np.asarray(only, dtype=np.int64)
+    truths, outcomes = simulated(scenario, seed)
+    for_fits = np.random.SeedSequence(seed).spawn(scenario.trials + 1)[1:]
+    posterior_draws = _quick_draws if scenario.quick else _chain_draws
 
     def truth_and_draws(trial: int) -> tuple[dict[str, FloatArray], bool]:
-        simulated = _with_outcome(design, outcomes[trial])
-        found, by_nuts = posterior_draws(simulated, fitted_priors or priors, draws, for_fits[trial])
+        found, by_nuts = posterior_draws(_with_outcome(design, outcomes[trial]), priors, draws, for_fits[trial])
         true = {name: truths["posterior"][name].to_numpy()[0, [trial]] for name in found}
         return {name: np.concatenate([true[name], values]) for name, values in found.items()}, by_nuts
 
@@ -143,27 +187,25 @@ def calibrate(
             # trials.
             together = {name: np.stack([fit[name] for fit in fits]) for name in fits[0]}
             quantities = _quantities(posterior_tree(together, None, design), design, outcomes[block])
-            blocks.append(_ranks(quantities).assign_coords(trial=block, by_nuts=("trial", list(by_nuts))))
+            below = quantities.isel(draw=slice(1, None)) < quantities.isel(draw=0, drop=True)
+            ranks = below.sum("draw").rename(chain="trial").drop_attrs()
+            blocks.append(ranks.assign_coords(trial=block, by_nuts=("trial", list(by_nuts))))
     return Calibration(xr.concat(blocks, "trial"), draws, seed)
 
 
-def simulated_from_prior(design: TrialDesign, priors: Priors, trials: int, seed: int) -> tuple[xr.DataTree, FloatArray]:
-    """Return the truths of `calibrate` (chain 0, one draw a trial) and their outcomes, shape (trials, patients)."""
-    rng = np.random.default_rng(np.random.SeedSequence(seed).spawn(1)[0])
-    truths = draw_from_prior(priors, design, draws=trials, rng=rng)
+def simulated(scenario: Scenario, seed: int = SEED) -> tuple[xr.DataTree, FloatArray]:
+    """The truths of `calibrate` (chain 0, one draw a trial) and their outcomes, shape (trials, patients)."""
+    design, rng = scenario.design(), np.random.default_rng(np.random.SeedSequence(seed).spawn(1)[0])
+    truths = draw_from_prior(scenario.model.priors, design, draws=scenario.trials, rng=rng)
     outcomes = replicate_outcomes(event_probability_draws(truths, design), rng).to_numpy()[0].astype(np.float64)
     return truths, outcomes
 
 
 def arms_without_event(design: TrialDesign, outcomes: FloatArray) -> NDArray[np.bool_]:
-    """Return which trials, of `outcomes` in shape (trials, patients), have a group with an arm without any event."""
-    cells = [
-        (design.group == group) & (design.treatment == arm)
-        for group in range(len(design.group_labels))
-        for arm in (0.0, 1.0)
-    ]
-    without: NDArray[np.bool_] = np.any([outcomes[:, cell].sum(axis=1) == 0.0 for cell in cells], axis=0)
-    return without
+    """Which trials, of `outcomes` in shape (trials, patients), have a group with an arm without any event."""
+    cell = 2 * design.group + design.treatment.astype(np.int64)
+    events = outcomes @ np.eye(2 * len(design.group_labels))[cell]
+    return np.asarray((events == 0.0).any(axis=1))
 
 
 def _with_outcome(design: TrialDesign, outcome: FloatArray) -> TrialDesign:
@@ -215,97 +257,6 @@ def _quantities(draws: xr.DataTree, design: TrialDesign, outcomes: FloatArray) -
     return listing2_draws(draws).assign({name: values.drop_attrs() for name, values in derived.items()})
 
 
-def _ranks(quantities: xr.Dataset) -> xr.Dataset:
-    """How many of the draws lie below the first, which is the truth; dim trial."""
-    ranks = (quantities.isel(draw=slice(1, None)) < quantities.isel(draw=0, drop=True)).sum("draw")
-    return ranks.rename(chain="trial").drop_attrs()
-
-
-RARE: Final = 0.005
-"""Where events are to be rare, the prior's intercept has its mean at this risk, of a patient without risk factors."""
-DRAWS: Final = 99
-SEED: Final = 20241101
-_PATIENTS, _PATIENT_SEED = 200, 1
-_FEWEST_TRIALS = 100  # fewer say little about uniformity
-
-
-@dataclass(frozen=True, slots=True)
-class Scenario:
-    """What chapter 11 calibrates.
-
-    Attributes
-    ----------
-    label
-        For tables and figures.
-    model
-        The model that truths are drawn from.
-    fitted_priors
-        The priors of the fit, if they differ: a fault on purpose.
-    quick
-        Whether the engine of the simulation study fits, and not the exact chain.
-    trials
-        How many are simulated.
-    """
-
-    label: str
-    model: CandidateModel
-    fitted_priors: Priors | None = None
-    quick: bool = False
-    trials: int = 1000
-
-    def design(self) -> TrialDesign:
-        """Return the patients and arms of all its trials: 200 patients of Listing 1."""
-        return self.model.design(simulate_trial(_PATIENTS, _PATIENT_SEED))
-
-
-def _rare(model: CandidateModel) -> CandidateModel:
-    return replace(model, priors=replace(model.priors, intercept_mean=float(logit(RARE))))
-
-
-SCENARIOS: Final = {
-    "paper": Scenario("the paper's model", PAPER_MODEL),
-    "all_modifiers": Scenario("the all-modifiers model", ALL_MODIFIERS_MODEL),
-    "fault": Scenario("the paper's model, its Gamma rate taken for a scale", PAPER_MODEL, Priors(precision_rate=0.5)),
-    "quick": Scenario("quick engine, the paper's model", PAPER_MODEL, quick=True),
-    "quick_rare": Scenario("quick engine, the paper's model, rare events", _rare(PAPER_MODEL), quick=True, trials=4000),
-    "quick_rare_all_modifiers": Scenario(
-        "quick engine, all-modifiers model, rare events", _rare(ALL_MODIFIERS_MODEL), quick=True, trials=4000
-    ),
-}
-"""Calibrations by name. JAGS's ``dgamma(2, 2)`` has a rate, the gamma generators of NumPy and SciPy take a scale: the
-fault is what a translator of Listing 2 might well write. Rare events leave arms without any; there the quick engine was
-found wanting once, so these runs are long enough to see an SD that is a few per cent too small."""
-
-
-def run_calibration(name: str, *, only: Sequence[int] | None = None, workers: int = 2) -> Calibration:
-    """Run one of `SCENARIOS`, or some of its trials, with 99 draws of each fit."""
-    scenario = SCENARIOS[name]
-    return calibrate(
-        scenario.design(),
-        priors=scenario.model.priors,
-        fitted_priors=scenario.fitted_priors,
-        quick=scenario.quick,
-        trials=scenario.trials,
-        draws=DRAWS,
-        seed=SEED,
-        workers=workers,
-        only=only,
-    )
-
-
-def trials_without_event_in_an_arm(name: str) -> NDArray[np.bool_]:
-    """Return which trials of one of `SCENARIOS` have a gender with an arm without any event, shape (trials,)."""
-    scenario = SCENARIOS[name]
-    design = scenario.design()
-    _, outcomes = simulated_from_prior(design, scenario.model.priors, scenario.trials, SEED)
-    return arms_without_event(design, outcomes)
-
-
-def departs(table: pd.DataFrame) -> bool:
-    """Whether the quantities of a `Calibration.table` depart from uniformity at the level of 5 % (Bonferroni)."""
-    return bool(len(table) * table["p_value"].min() <= 0.05)
-
-
 def quick_engine_table(calibrations: Mapping[str, Calibration]) -> pd.DataFrame:
     """Sound quantities of the quick engine's scenarios: all trials, and those with an arm of a gender without event.
 
@@ -316,7 +267,8 @@ def quick_engine_table(calibrations: Mapping[str, Calibration]) -> pd.DataFrame:
     for name, scenario in SCENARIOS.items():
         if not scenario.quick:
             continue
-        label, empty = scenario.label.removeprefix("quick engine, "), trials_without_event_in_an_arm(name)
+        label = scenario.label.removeprefix("quick engine, ")
+        empty = arms_without_event(scenario.design(), simulated(scenario)[1])
         parts = {"all": calibrations[name], "an arm without event": calibrations[name].of(empty)}
         for which, calibration in parts.items():
             n = calibration.ranks.sizes["trial"]

@@ -8,9 +8,7 @@ import pytest
 from hand_made_posteriors import random_posterior, small_design
 from matplotlib.colors import to_hex
 
-from hte_utils.corrected import figures_effects as effects_absolute
-from hte_utils.corrected import figures_effects as harm
-from hte_utils.corrected import figures_effects as same_data_figures
+from hte_utils.corrected import figures_effects
 from hte_utils.corrected.cross_fitting import group_members
 from hte_utils.corrected.effects_report import true_effects
 from hte_utils.corrected.same_data import RiskModel, same_data_study, summarise_study
@@ -52,7 +50,7 @@ def bars_of(axis) -> dict:
 
 
 def test_the_forest_plot_is_in_points_and_says_the_direction(posterior, observed, true):
-    [axis] = effects_absolute.forest({"observed": observed, "model": posterior}, true).axes
+    [axis] = figures_effects.forest({"observed": observed, "model": posterior}, true).axes
     bars = bars_of(axis)
     np.testing.assert_allclose(bars["model"].lines[0].get_xdata(), 100 * of(posterior, "RISK_DIFFERENCE", "mean"))
     ends = [segment[:, 0] for segment in bars["observed"].lines[2][0].get_segments()]
@@ -67,7 +65,7 @@ def test_the_forest_plot_is_in_points_and_says_the_direction(posterior, observed
 
 
 def test_groups_show_risks_differences_and_ratios(risks, posterior, observed, true):
-    figure = effects_absolute.risks_and_effects_by_group(risks, posterior, observed, true)
+    figure = figures_effects.risks_and_effects_by_group(risks, posterior, observed, true)
     left, middle, right = figure.axes
     lines = {line.get_label(): np.asarray(line.get_ydata()) for line in left.lines}
     np.testing.assert_allclose(lines["model, treated"], 100 * risks["treated"].mean(["chain", "draw"]))
@@ -89,7 +87,7 @@ def test_groups_show_risks_differences_and_ratios(risks, posterior, observed, tr
 def test_harmed_patients_are_counted_as_such():
     probability = np.array([0.02, 0.52, 0.53, 0.97, 0.98, 0.99])
     difference = np.array([-0.01, 0.01, -0.01, 0.02, 0.03, -0.01])
-    above, below = harm.probability_of_harm({"model": probability}, difference).axes
+    above, below = figures_effects.probability_of_harm({"model": probability}, difference).axes
     helped, harmed = above.containers
     assert [sum(bar.get_height() for bar in bars) for bars in (helped, harmed)] == [3, 3]
     assert harmed.patches[-1].get_height() == 2
@@ -102,7 +100,7 @@ def test_harmed_patients_are_counted_as_such():
 
 def test_bias_is_drawn_with_its_monte_carlo_interval():
     summary = summarise_study(same_data_study(PAPER_SPEC, [1, 2, 3], n_folds=3, models=[RiskModel.BLINDED]))
-    [axis] = same_data_figures.stratification_errors(summary).axes
+    [axis] = figures_effects.stratification_errors(summary).axes
     bars = bars_of(axis)["ranked out of fold"]
     table = summary.loc[("BLINDED", "CROSS_FITTED")]
     np.testing.assert_allclose(np.asarray(bars.lines[0].get_ydata(), dtype=float), 100 * table["stratification"])
