@@ -160,7 +160,7 @@ found wanting once, so these runs are long enough to see an SD that is a few per
 
 
 def calibrate(
-    scenario: Scenario, *, draws: int = DRAWS, seed: int = SEED, only: Sequence[int] | None = None, workers: int = 2
+    scenario: Scenario, *, seed: int, draws: int = DRAWS, only: Sequence[int] | None = None, workers: int = 2
 ) -> Calibration:
     """Simulate trials from the prior, fit them, and rank the truths among so many posterior draws of each.
 
@@ -193,7 +193,7 @@ def calibrate(
     return Calibration(xr.concat(blocks, "trial"), draws, seed)
 
 
-def simulated(scenario: Scenario, seed: int = SEED) -> tuple[xr.DataTree, FloatArray]:
+def simulated(scenario: Scenario, seed: int) -> tuple[xr.DataTree, FloatArray]:
     """The truths of `calibrate` (chain 0, one draw a trial) and their outcomes, shape (trials, patients)."""
     design, rng = scenario.design(), np.random.default_rng(np.random.SeedSequence(seed).spawn(1)[0])
     truths = draw_from_prior(scenario.model.priors, design, draws=scenario.trials, rng=rng)
@@ -268,7 +268,7 @@ def quick_engine_table(calibrations: Mapping[str, Calibration]) -> pd.DataFrame:
         if not scenario.quick:
             continue
         label = scenario.label.removeprefix("quick engine, ")
-        empty = arms_without_event(scenario.design(), simulated(scenario)[1])
+        empty = arms_without_event(scenario.design(), simulated(scenario, SEED)[1])
         parts = {"all": calibrations[name], "an arm without event": calibrations[name].of(empty)}
         for which, calibration in parts.items():
             n = calibration.ranks.sizes["trial"]
