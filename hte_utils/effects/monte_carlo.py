@@ -23,8 +23,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from hte_utils.model.checks import FloatArray as FloatArray
-from hte_utils.model.checks import IntArray as IntArray
+from hte_utils.model.checks import FloatArray, IntArray
 
 _DRAWS = ("chain", "draw", "patient")
 _BATCHES_WANTED = 40
