@@ -120,7 +120,7 @@ def test_nobody_is_predicted_from_their_own_or_a_later_fold() -> None:
         seen.append((set(earlier["row"]), set(following["row"])))
         return {"none": predictions(np.full(len(following), 0.1), np.full(len(following), 0.2))}
 
-    found = predict_sequentially(table, arm, predictor, n_folds=5, n_deals=2, seed=3)["none"]
+    found = predict_sequentially(table, arm, predictor, n_deals=2, seed=3)["none"]
     assert [len(deal) for deal in found] == [4, 4]
     for deal in (seen[:4], seen[4:]):
         before = deal[0][0]

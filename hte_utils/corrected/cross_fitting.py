@@ -1,11 +1,10 @@
 """Folds, and models that have not seen the patients they rank or predict (cross-fitting).
 
-Whoever ranks patients by a risk model fitted to their own outcomes uses these outcomes twice: a control patient's bleed
-raises the predicted risk of patients like this one, and is then counted among the bleeds of a high-risk group. Group
-effects are biased by it (endogenous stratification; Abadie, Chingos & West 2018). The remedy: cut the patients into
-folds, take each fold's risks from a model fitted to the others (Stone 1974; Chernozhukov et al. 2018, Definition 3.1),
-and rank patients *within* their fold. Given the other folds, a fold's groups do not depend on its outcomes, so a
-comparison of arms within them is unbiased.
+Whoever ranks patients by a risk model fitted to their own outcomes uses these outcomes twice, and group effects are
+biased by it (endogenous stratification; Abadie, Chingos & West 2018). The remedy: cut the patients into folds, take
+each fold's risks from a model fitted to the others (Stone 1974; Chernozhukov et al. 2018, Definition 3.1), and rank
+patients *within* their fold. Given the other folds, a fold's groups do not depend on its outcomes, so a comparison of
+arms within them is unbiased.
 
 That does not give intervals: every fold helps to predict the others, and statistics of all folds together exclude
 "nothing" far too often. For these, fold k is predicted from folds 1 to k-1 alone, and the statistic computed in it.
@@ -99,10 +98,9 @@ def predictors() -> tuple[Predictor, ...]:
 def cross_fit(
     trial: pd.DataFrame, treatment: IntArray, predictor: Predictor, *, n_folds: int = N_FOLDS, seed: int = 1
 ) -> dict[str, EffectPredictions]:
-    """Predict every patient without the patient's fold, of those that `arm_balanced_folds` deals with this seed.
+    """Predict every patient by a model, standardisation included, that has not seen the patient's fold.
 
-    `treatment` is 0/1. By the predictor's labels, in the order of the trial's table. Standardisation, too, is learned
-    without the fold.
+    `treatment` is 0/1. By the predictor's labels, in the order of the trial's table.
     """
     fold = arm_balanced_folds(treatment, n_folds, seed)
     parts = [
@@ -121,13 +119,7 @@ class NextFold(NamedTuple):
 
 
 def predict_sequentially(
-    trial: pd.DataFrame,
-    treatment: IntArray,
-    predictor: Predictor,
-    *,
-    n_folds: int = N_FOLDS,
-    n_deals: int = N_DEALS,
-    seed: int = 1,
+    trial: pd.DataFrame, treatment: IntArray, predictor: Predictor, *, n_deals: int = N_DEALS, seed: int = 1
 ) -> dict[str, list[list[NextFold]]]:
     """Predict each fold but the first from the folds before it, for several deals of the folds.
 
@@ -135,8 +127,8 @@ def predict_sequentially(
     """
     found: dict[str, list[list[NextFold]]] = {}
     for deal in range(n_deals):
-        fold = arm_balanced_folds(treatment, n_folds, seed * n_deals + deal)
-        for number in range(1, n_folds):
+        fold = arm_balanced_folds(treatment, N_FOLDS, seed * n_deals + deal)
+        for number in range(1, N_FOLDS):
             rows = np.flatnonzero(fold == number)
             own_seed = np.random.SeedSequence((seed, deal, number))
             for label, predictions in predictor(trial.loc[fold < number], trial.iloc[rows], own_seed).items():
@@ -148,10 +140,8 @@ def predict_sequentially(
 def combine_folds(values: FloatArray, errors: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Estimates whose ratio to their standard error is the sum of the folds' t-values over the root of their number.
 
-    `values`, `errors`: Estimates and standard errors, folds along the first axis.
-
-    The folds' estimates, averaged with weights 1 / standard error; their standard errors; and the weights, of the shape
-    of `values`. Folds without an estimate (NaN) are left out; NaN if none has one.
+    Folds run along the first axis; those without an estimate (NaN) are left out. Estimates, averaged with weights 1 /
+    standard error; their standard errors; and the weights, of the shape of `values`. NaN where no fold has an estimate.
     """
     known = np.isfinite(values) & np.isfinite(errors) & (errors > 0.0)
     precision = np.where(known, 1.0 / np.where(known, errors, 1.0), 0.0)

@@ -120,11 +120,10 @@ def policies_of(predictions: Mapping[str, EffectPredictions], cohort: Cohort) ->
 
 
 def policy_difference(policy: Policy, other: Policy, effects: FloatArray) -> Estimate:
-    """Event rate under `policy` minus that under `other`; below 0: `policy` is better.
+    """Event rate under `policy` minus that under `other`, in the same patients; below 0: `policy` is better.
 
-    `effects`: True risk differences of the patients, or doubly robust scores of them, on any scale.
-
-    Paired: both policies meet the same patients. The standard error is over populations of this size.
+    `effects` are true risk differences, or doubly robust scores, on any scale. The standard error is over populations
+    of this size.
     """
     values = (policy.astype(np.float64) - other) * effects
     return Estimate.normal(float(values.mean()), float(values.std(ddof=1) / np.sqrt(values.size)))
@@ -162,8 +161,7 @@ def differences_from(
     """Bleeds of each policy minus those of the reference: true, and estimated from the outcomes of the same patients.
 
     Index: the other policies. Per 1000 patients `true`; `value`, `se`, `lower`, `upper` (estimate, 95 % interval). And
-    `patients_needed`: in a trial of how many patients the true difference would be found (two-sided 5 %, power 80 %),
-    at the spread of the scores in this one.
+    `patients_needed` to find the true difference, at the spread of the scores in this trial.
     """
     rows = {}
     for label, policy in policies.items():
@@ -177,10 +175,7 @@ def differences_from(
 
 
 def patients_needed(effect: float, se: float, n_patients: int) -> float:
-    """Size of a trial that finds `effect` with 80 % power, if one of `n_patients` has the standard error `se`.
-
-    Two-sided test at 5 %: the standard error must be the effect divided by 1.96 + 0.84. Infinite if the effect is 0.
-    """
+    """Size of a trial that finds `effect` (two-sided 5 %, power 80 %), if one of `n_patients` has the given error."""
     if effect == 0.0:
         return float("inf")
     return n_patients * ((Z + float(norm.ppf(0.8))) * se / abs(effect)) ** 2
@@ -189,10 +184,8 @@ def patients_needed(effect: float, se: float, n_patients: int) -> float:
 def believed_difference(policy: Policy, other: Policy, risk_differences: xr.DataArray, cohort: Cohort) -> pd.Series:
     """What a posterior believes of its own policy, beside the truth: bleeds per 1000, `policy` minus `other`.
 
-    `risk_differences`: Draws of the CATE as risk difference, dims (chain, draw, patient).
-
-    `believed` (posterior mean), `lower`, `upper` (central 95 % credible interval) and `true`, among the patients of the
-    draws.
+    From draws of the CATE as risk difference, dims (chain, draw, patient): `believed`, their mean, with the central
+    95 % credible interval `lower`, `upper`; and `true`.
     """
     draws = risk_differences.transpose("chain", "draw", "patient").to_numpy().reshape(-1, policy.size)
     believed = PER_THOUSAND * draws @ ((policy.astype(np.float64) - other) / policy.size)

@@ -62,12 +62,9 @@ def calibrate_against_truth(predicted: npt.ArrayLike, true: npt.ArrayLike) -> Tr
 def effects_by_predicted_group(predictions: EffectPredictions, cohort: Cohort, group: npt.ArrayLike) -> pd.DataFrame:
     """Compare the arms within groups of patients whose predicted risk difference is similar.
 
-    `group`: Of each patient, shape (patients,), 1 = lowest predicted risk difference (most benefit): of cross-fitted
-        predictions from `cross_fitting.groups_within_folds`.
-
-    Index `group`; `n`, `events`, `predicted` and `true` (mean risk differences), `observed` (rate of the treated minus
-    rate of the controls) with Newcombe's 95 % interval `lower`, `upper`. Probabilities; positive = harm. NaN where an
-    arm is empty.
+    Index `group`, as given for each patient, 1 = lowest predicted risk difference (most benefit); `n`, `events`,
+    `predicted` and `true` (mean risk differences), `observed` (rate of the treated minus rate of the controls) with
+    Newcombe's 95 % interval `lower`, `upper`. Probabilities; positive = harm. NaN where an arm is empty.
     """
     from statsmodels.stats.proportion import confint_proportions_2indep  # takes a second to import
 

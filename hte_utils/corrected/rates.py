@@ -1,15 +1,10 @@
 """How often the intervals of chapters 9 and 10 err: rejection under a null, coverage and power, by simulation.
 
 Every interval and test that the book uses on estimated effects is applied, by the same functions, to trials in which
-the truth is known:
-
-- *constant odds ratio*: the covariates and the allocation of the paper's own trial, outcomes from a logistic regression
-  without interactions that was fitted to it. Effects on the log odds do not differ between patients; on the risk
-  difference they do, since baseline risks differ;
-- *constant risk difference*: the same baseline risks, and the same number of points added to each by treatment. Effects
-  on the log odds differ now;
-- *the paper's design*: new trials of Listing 1. Here, too, predictions of the paper's trial show why the integrated
-  calibration index has no interval.
+the truth is known: of a *constant odds ratio* (the patients and the allocation of the paper's own trial, outcomes from
+a logistic regression without interactions that was fitted to it), of a *constant risk difference* (the same baseline
+risks, and the same number of points added to each by treatment), and of *the paper's design* (Listing 1). The last also
+show, by predictions of the paper's trial, why the integrated calibration index has no interval.
 
 ``python -m hte_utils.corrected.rates --store DIR --trials 300 --to FILE`` runs what is not in DIR yet, trial by
 trial, and writes FILE. It may be stopped at any time.

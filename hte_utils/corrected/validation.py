@@ -15,17 +15,11 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 import pandas as pd
 
+from hte_utils.corrected import effect_calibration
 from hte_utils.corrected.calibration import Estimate, RiskCalibration, calibrate_risk, calibrate_risk_against_truth
 from hte_utils.corrected.cross_fitting import combine_folds
 from hte_utils.corrected.decisions import GRID, autoc, doubly_robust_scores, qini, toc
-from hte_utils.corrected.effect_calibration import (
-    c_for_benefit,
-    calibrate_against_truth,
-    e_for_benefit,
-    regress_log_odds_ratio,
-    regress_risk_difference,
-    true_log_odds_ratio_calibration,
-)
+from hte_utils.corrected.effect_calibration import c_for_benefit, calibrate_against_truth, e_for_benefit
 from hte_utils.effects.evaluation import point_metrics
 
 if TYPE_CHECKING:
@@ -65,8 +59,8 @@ def benefit_estimates(predictions: EffectPredictions, cohort: Cohort) -> dict[st
     scores = doubly_robust_scores(predictions, cohort.outcome, cohort.treatment, p_treated=cohort.p_treated)
     predicted = predictions.risk_difference
     found = (
-        *regress_log_odds_ratio(predictions, cohort),
-        regress_risk_difference(predicted, scores),
+        *effect_calibration.regress_log_odds_ratio(predictions, cohort),
+        effect_calibration.regress_risk_difference(predicted, scores),
         autoc(-predicted, -scores),
         qini(-predicted, -scores),
         c_for_benefit(predicted, cohort.outcome, cohort.treatment),
@@ -78,7 +72,7 @@ def true_benefit_values(predictions: EffectPredictions, cohort: Cohort) -> dict[
     """Every statistic with the true risks in place of outcomes: what `benefit_estimates` estimates."""
     predicted, true = predictions.risk_difference, cohort.risk_difference
     found = (
-        *true_log_odds_ratio_calibration(predictions, cohort),
+        *effect_calibration.true_log_odds_ratio_calibration(predictions, cohort),
         point_metrics(predicted, true).calibration_slope,
         autoc(-predicted, -true).value,
         qini(-predicted, -true).value,
@@ -102,9 +96,8 @@ def sequential_inference(deals: Sequence[Sequence[NextFold]], cohort: Cohort) ->
         value, error, weights = combine_folds(values, errors)
         by_deal.append([value, error, (weights * true).sum(axis=0)])
     value, error, true = np.mean(by_deal, axis=0)
-    whole = [Estimate.normal(*each) for each in zip(value, error, strict=True)]
+    table = pd.DataFrame([Estimate.normal(*each) for each in zip(value, error, strict=True)], index=list(NOTHING))
     spread = np.std([each[0] for each in by_deal], axis=0, ddof=1) if len(by_deal) > 1 else np.nan
-    table = pd.DataFrame(whole, index=list(NOTHING))
     return table.assign(over_deals=spread, true=true)
 
 
@@ -171,14 +164,13 @@ def benefit_table(
 ) -> pd.DataFrame:
     """Lay out what is estimated of predicted effects: in hindsight, with valid 95 % intervals, and what is true.
 
-    `sequential` is what `sequential_inference` found, `null_rates` the text of each interval's rejection rate under its
-    null, by candidate and statistic. Index: candidate and kind; text columns by the names of `NOTHING`, AUTOC and QINI
-    in percentage points. There are no intervals in hindsight, since none would hold.
+    `null_rates`: The text of each interval's rejection rate under its null, by candidate and statistic. Index:
+    candidate and kind; text columns, AUTOC and QINI in percentage points. In hindsight no interval would hold.
     """
     rows = {}
     for label, candidate in candidates.items():
-        hindsight = {name: each.value for name, each in benefit_estimates(candidate.apparent, trial).items()}
-        rows[label, APPARENT] = [_shown(name, value) for name, value in hindsight.items()]
+        hindsight = benefit_estimates(candidate.apparent, trial)
+        rows[label, APPARENT] = [_shown(name, each.value) for name, each in hindsight.items()]
         found = sequential[label].loc[list(NOTHING), ["value", "lower", "upper"]]
         rows[label, SEQUENTIAL] = [
             "{} ({} to {})".format(*(_shown(name, each) for each in row))
