@@ -16,7 +16,7 @@ import hte_utils.model.store as posterior_store
 from hte_utils.model.fit import FitWarning, IndependenceSettings, NutsSettings, library_versions
 from hte_utils.model.listing_2 import Priors
 from hte_utils.model.spec import PAPER_SPEC
-from hte_utils.model.store import StoreWarning, fit_or_load, posterior_key, source_digests, store_directory
+from hte_utils.model.store import StoreWarning, code_digest, fit_or_load, posterior_key, store_directory
 from hte_utils.trial import simulate_trial
 
 QUICK = IndependenceSettings(proposals_per_draw=2)
@@ -61,7 +61,7 @@ def test_the_key_changes_with_everything_that_matters(monkeypatch: pytest.Monkey
     monkeypatch.setattr(posterior_store, "library_versions", lambda: library_versions() | {"numpy": "0"})
     keys.append(posterior_key(design, Priors(), QUICK))
     monkeypatch.undo()
-    monkeypatch.setattr(posterior_store, "source_digests", lambda roots: dict.fromkeys(roots, "other"))
+    monkeypatch.setattr(posterior_store, "code_digest", lambda *_: "other")
     keys.append(posterior_key(design, Priors(), QUICK))
     assert len(set(keys)) == len(keys)
 
@@ -78,10 +78,22 @@ def test_damage_is_noticed_and_repaired(tmp_path: Path, damage: object) -> None:
     assert fit_or_load(paper_design(), settings=QUICK, store=tmp_path).identical(again)
 
 
-def test_the_key_covers_every_module_that_a_fit_needs() -> None:
+def test_layout_comments_and_docstrings_do_not_count(tmp_path: Path) -> None:
+    def digest(text: str) -> str:
+        (tmp_path / "module.py").write_text(text)
+        return code_digest.__wrapped__(str(tmp_path / "module.py"))
+
+    plain = digest("def f(x):\n    return x + 1\n")
+    assert digest('"""Doc."""\n\n\n# why\ndef f(x):\n    """One."""\n    return (x +\n        1)\n') == plain
+    assert digest("def f(x):\n    return x + 2\n") != plain
+    assert digest("def f(x):\n    return x + 1\n\n\nY = 2\n") != plain
+
+
+def test_the_key_covers_every_room_that_a_fit_needs() -> None:
     script = "import sys, hte_utils.model.fit; print(*(n for n in sys.modules if n.startswith('hte_utils.')))"
     loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
-    assert set(loaded) - {"hte_utils.trial"} <= set(source_digests(["hte_utils.model.fit"]))
+    assert {name.split(".")[1] for name in loaded} <= {"trial", "model"}
+    assert len({code_digest("trial"), code_digest("model"), code_digest("trial", "model")}) == 3
 
 
 def test_a_store_may_be_shared(tmp_path: Path) -> None:

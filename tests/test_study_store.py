@@ -37,6 +37,7 @@ from hte_utils.study.store import (
     StoreMismatchError,
     StudyStore,
     definition_of,
+    method_module,
     rounded,
     this_run,
     to_table,
@@ -139,9 +140,11 @@ def test_the_ladder_s_methods_are_defined_by_their_own_code() -> None:
     scenario = SCENARIOS["patients-500"]
     cell, other = (definition_of(scenario, LADDER[name], 1) for name in ("constant", "interactions_lasso"))
     assert cell["method"]["module"] == "hte_utils.methods.logistic"
+    assert method_module(RiskByArm()) == "study_methods"
     assert "label" not in cell["method"]
-    assert cell["code"] != other["code"]
-    assert "scikit-learn" in other["versions"]
+    # A method of another package brings its own file.
+    assert cell["code"] == other["code"] != definition_of(scenario, RiskByArm(), 1)["code"]
+    assert {"python", "numpy", "pandas", "scikit-learn"} <= other["versions"].keys()
 
 
 def test_every_part_says_what_made_it(store: StudyStore) -> None:

@@ -164,9 +164,9 @@ def record_of(posterior: xr.DataTree) -> FitRecord:
     return FitRecord(**content)
 
 
-def library_versions() -> dict[str, str]:
-    """Versions of Python and of the libraries that a posterior depends on."""
-    return {"python": platform.python_version()} | {name: _version(name) for name in _VERSIONED}
+def library_versions(*more: str) -> dict[str, str]:
+    """Versions of Python, of the libraries that a posterior depends on, and of those named."""
+    return {"python": platform.python_version()} | {name: _version(name) for name in (*_VERSIONED, *more)}
 
 
 _version = cache(metadata.version)  # reads a file; a study asks thousands of times

@@ -25,7 +25,6 @@ import uuid
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, is_dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
 from os import fsync
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -36,7 +35,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hte_utils.methods.measures import MEASURES
-from hte_utils.model.store import REPLICATE, imported_versions, method_module, source_digests
+from hte_utils.model.fit import library_versions
+from hte_utils.model.store import code_digest
 
 if TYPE_CHECKING:
     from hte_utils.methods.estimates import Method
@@ -68,6 +68,9 @@ EXACT_BITS: Final = 53
 COPY: Final = "results.parquet"
 
 _MADE: Final = b"hte_utils"
+_DECISIVE: Final = ("trial", "model", "effects", "methods", "study/generate.py", "study/replicate.py")
+"""The code that decides a number; neither the list of scenarios nor how work is spread does."""
+_LIBRARIES: Final = ("pandas", "statsmodels", "scikit-learn", "econml", "firthmodels", "stochtree")
 _CHECKOUT: Final = Path(__file__).parents[2]
 _SAYS_NOTHING: Final = frozenset({"label", "slow", "exact", "stream", "assumes", "estimates", "intervals", "library"})
 """Fields of a method that tell a reader about it, and do not decide what it computes."""
@@ -203,14 +206,13 @@ def definition_of(scenario: Scenario, method: Method, seed: int) -> Record:
     """Everything that decides the results of a scenario and a method under a study's seed, as the code stands now."""
     settings: Record = asdict(method) if is_dataclass(method) and not isinstance(method, type) else {}
     module = method_module(method)
-    code, versions = _code(module)
     record = {
         "scenario": {name: value for name, value in asdict(scenario).items() if name != "label"},
         "method": {name: value for name, value in settings.items() if name not in _SAYS_NOTHING}
         | {"name": method.name, "module": module},
         "seed": seed,
-        "code": code,
-        "versions": versions,
+        "code": code_digest(*_DECISIVE, *_file_outside(module)),
+        "versions": library_versions(*_LIBRARIES),
     }
     plain: Record = json.loads(json.dumps(record, default=str))  # so that what is written and what is read are equal
     return plain
@@ -253,11 +255,22 @@ def _differences(stored: Record, new: Record) -> list[str]:
     return found
 
 
-@lru_cache(maxsize=256)
-def _code(module: str) -> tuple[str, dict[str, str]]:
-    """Digest of the code behind a method's module, and versions of its libraries; once a process, as it was loaded."""
-    sources = source_digests([REPLICATE, module])
-    return hashlib.sha256(json.dumps(sources).encode()).hexdigest()[:16], imported_versions(sources)
+def method_module(method: Method) -> str:
+    """Name of the module in which a method's work is written.
+
+    A method may say it itself by an attribute ``home``, a module within `hte_utils.methods` (its class is then only
+    the way there); else it is the module of its function or class.
+    """
+    home = getattr(method, "home", None)
+    if isinstance(home, str):
+        return f"hte_utils.methods.{home}"
+    return str(getattr(method, "__module__", None) or type(method).__module__)
+
+
+def _file_outside(module: str) -> list[str]:
+    """The file of a method that is not of this package; none where there is no file (a notebook's own cells)."""
+    file = getattr(sys.modules.get(module), "__file__", None)
+    return [str(Path(file).absolute())] if file and module.split(".")[0] not in ("hte_utils", "__main__") else []
 
 
 def _commit() -> str:
