@@ -1,9 +1,12 @@
-"""Verdicts on statements: computed from claims, shown, replayed."""
+"""Verdicts on statements and proofs of stored results: computed, shown, replayed."""
+
+from __future__ import annotations
 
 import math
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,7 +14,7 @@ from hypothesis import strategies as st
 from hte_utils.ledger import LEDGER_MIME, Finding, LedgerEntry, Verdict, check
 from hte_utils.ledger.entries import is_statement, missing_statement
 from hte_utils.ledger.replay import differences, ledger_entries
-from hte_utils.ledger.report import judge_statement, statement_text
+from hte_utils.ledger.report import Proof, judge_statement, statement_text
 from hte_utils.paper.statements import statement
 
 SAID = statement("statement.equation-4")
@@ -107,3 +110,41 @@ def test_another_verdict_answer_or_wording_turns_the_replay_red(now):
 def test_a_statement_without_a_verdict_is_red_even_if_recorded_so():
     assert differences([missing_statement(SAID)], [missing_statement(SAID)])
     assert "gives no value" in differences([], [ENTRY])[0]
+
+
+FAILURES = pd.DataFrame({"column": ["rd_rmse", "<b>"], "stored": [1.0, 2.0], "again": [1.5, 2.5]})
+GOOD, BAD = Proof("study", "Four runs.", FAILURES.head(0)), Proof("study", "Four runs.", FAILURES)
+
+
+def outputs(proof: Proof) -> list[dict[str, object]]:
+    return [{"data": proof._repr_mimebundle_()}]
+
+
+def test_a_good_one_is_said_in_a_sentence():
+    assert GOOD.passed
+    assert GOOD.to_text() == "Reproduced. Four runs."
+    assert "proof-failed" not in GOOD.to_html()
+
+
+def test_a_bad_one_is_a_red_box_with_the_numbers():
+    assert not BAD.passed
+    assert "NOT REPRODUCED: 2 values. Four runs." in BAD.to_text()
+    html = BAD.to_html()
+    assert "proof-failed" in html
+    assert "rd_rmse" in html
+    assert "1.5" in html
+    assert "<b>" not in html
+
+
+def test_the_replay_turns_red_when_a_good_one_turns_bad():
+    good, bad = ledger_entries(outputs(GOOD)), ledger_entries(outputs(BAD))
+    assert differences(good, good) == []
+    (sentence,) = differences(bad, good)
+    assert sentence.startswith("proof.study: reproduced 2.0")
+
+
+def test_a_number_may_move_by_what_is_allowed_and_not_by_more():
+    compared = pd.DataFrame(
+        {"stored": [1.0, 1.0, float("nan"), 1.0], "again": [1.5, 1.6, float("nan"), float("nan")], "allowed": 0.5}
+    )
+    assert Proof.by_tolerance("study", "Four runs.", compared).failures.index.tolist() == [1, 3]
