@@ -98,10 +98,11 @@ def test_classes_of_harm_add_up(patients: list[tuple[float, float]]) -> None:
 
 
 def test_a_probability_on_a_bound_belongs_above_it() -> None:
-    table = harm_by_probability([0.0, 0.5, 1.0], [-0.1, 0.1, 0.2], edges=(0, 0.5, 1))
-    assert table["patients"].tolist() == [1, 2]
-    assert table["truly_harmed"].tolist() == [0, 1]
-    assert table["true_difference"].tolist() == pytest.approx([-0.1, 0.15])
+    table = harm_by_probability([0.0, 0.5, 1.0], [-0.1, 0.1, 0.2])
+    filled = table[table["patients"] > 0]
+    assert list(filled.index) == ["0 to 0.1", "0.5 to 0.75", "0.9 to 1"]
+    assert filled["truly_harmed"].tolist() == [0, 1, 1]
+    assert filled["true_difference"].tolist() == pytest.approx([-0.1, 0.1, 0.2])
 
 
 @pytest.mark.parametrize(

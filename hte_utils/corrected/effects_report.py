@@ -41,16 +41,9 @@ def true_effects(truth: TrialTruth, members: pd.DataFrame) -> pd.DataFrame:
 def average_effects_table(sources: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """Average effect on every scale, one row per source.
 
-    Parameters
-    ----------
-    sources
-        By the name of the method (or truth): a table of effects, of which the first population is shown.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Text: risk difference in points, risk ratio, the two log odds ratios, and the number needed to harm or benefit;
-        intervals in brackets; a dash where a method has no such number.
+    `sources` by the name of the method (or truth): tables of effects, of which the first population is shown. Text:
+    risk difference in points, risk ratio, the two log odds ratios, and the number needed to harm or benefit; intervals
+    in brackets; a dash where a method has no such number.
     """
     rows = {}
     for name, table in sources.items():

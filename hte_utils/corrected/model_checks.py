@@ -83,17 +83,8 @@ def diagnostics_of_quantities(quantities: xr.Dataset) -> pd.DataFrame:
 def diagnostics_of_worst_patients(effects: xr.DataArray, n_worst: int = 50) -> pd.DataFrame:
     """Diagnostics of the patients' effects whose Monte Carlo error is largest beside their posterior SD.
 
-    All patients are screened by batch means, which is fast; ArviZ then looks at the `n_worst` worst.
-
-    Parameters
-    ----------
-    effects
-        Draws of the CATE, dims chain, draw, patient.
-
-    Returns
-    -------
-    pandas.DataFrame
-        As `diagnostics_of_quantities`, index: patient, worst (smallest bulk ESS) first.
+    All patients are screened by batch means, which is fast; ArviZ then looks at the `n_worst` worst. `effects` are
+    draws of the CATE, dims chain, draw, patient. As `diagnostics_of_quantities`, by patient, smallest bulk ESS first.
     """
     matrix, edges = draws_matrix(effects)
     relative_error = jackknife_mean(matrix, edges).mcse() / matrix.std(axis=0, ddof=1)
@@ -129,19 +120,10 @@ def elpd_error(posterior: xr.DataTree, design: TrialDesign) -> float:
 def comparison_table(estimates: Mapping[str, Any], reference: str) -> pd.DataFrame:
     """Lay the models' elpds side by side, with differences from a reference model.
 
-    Parameters
-    ----------
-    estimates
-        By label of the model: what `leave_one_out` returned, all for the same patients.
-    reference
-        Label of the model that the others are compared with.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Index: model, in the order given. `elpd` and its standard error `se`; `difference` from the reference (positive:
-        predicts better) and its standard error `se_difference`, from the patients' paired differences; `p_loo`, the
-        effective number of parameters; `largest_k`, the largest Pareto k (below 0.7 is sound).
+    `estimates` by label: what `leave_one_out` returned, all for the same patients. Index: model, in the order given;
+    `elpd` and its standard error `se`; `difference` from the reference (positive: predicts better) and its standard
+    error `se_difference`, from the patients' paired differences; `p_loo`, the effective number of parameters;
+    `largest_k`, the largest Pareto k (below 0.7 is sound).
     """
     compared = _arviz_stats().compare(dict(estimates), reference=reference, round_to="none").loc[list(estimates)]
     names = {"elpd": "elpd", "se": "se", "elpd_diff": "difference", "dse": "se_difference", "p": "p_loo"}
@@ -156,11 +138,8 @@ def attainable_difference(truth: TrialTruth) -> dict[str, float]:
     Both forecasts of a treated patient start from the true baseline risk; one adds the true effect on the log odds, the
     other the constant that predicts best on average. Outcomes are random given the true probabilities.
 
-    Returns
-    -------
-    dict
-        `constant`, that log odds ratio; `expected`, the expected gain, summed over the patients of the trial; `sd`, its
-        standard deviation over the outcomes of such trials; `realised`, the gain with the outcomes of this trial.
+    By name: `constant`, that log odds ratio; `expected`, the expected gain, summed over the patients of the trial;
+    `sd`, its standard deviation over the outcomes of such trials; `realised`, the gain with the outcomes of this trial.
     """
     treated = truth.treatment == 1
     baseline = logit(truth.baseline_risk[treated])
@@ -211,15 +190,8 @@ def log_prior_draws(posterior: xr.DataTree, priors: Priors) -> xr.Dataset:
 def sensitivity(posterior: xr.DataTree, design: TrialDesign, priors: Priors, quantities: xr.Dataset) -> pd.DataFrame:
     """Power-scaling sensitivity of each quantity to each prior, to all of them, and to the likelihood.
 
-    Parameters
-    ----------
-    quantities
-        Parameters or derived quantities, computed from the same draws: dims chain, draw.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Index: quantity. Columns: the variables of `log_prior_draws`, `all priors`, and `likelihood`.
+    `quantities` are parameters or derived quantities of the same draws, dims chain, draw. Index: quantity. Columns: the
+    variables of `log_prior_draws`, `all priors`, and `likelihood`.
     """
     for dim in ("chain", "draw"):
         if not quantities[dim].equals(posterior["posterior"].to_dataset()[dim]):

@@ -205,18 +205,8 @@ def calibration_curve(predicted: FloatArray, replicated: FloatArray, outcome: Fl
     The reliability diagram of Dimitriadis, Gneiting & Jordan (2021), which needs no bins. ArviZ's own takes the mean of
     the replicates for the predicted risk, which ties many patients; here it is the posterior mean probability.
 
-    Parameters
-    ----------
-    predicted, outcome
-        Predicted risk, and 0/1, shape (patients,).
-    replicated
-        From `replicated_trials`.
-
-    Returns
-    -------
-    pandas.DataFrame
-        A row per patient, in the order of the predicted risk: `predicted`; `observed` (isotonic); `lower`, `upper`:
-        central 95 % of the same curve in replicated trials.
+    A row per patient, in the order of the predicted risk: `predicted`; `observed` (isotonic); `lower`, `upper`: central
+    95 % of the same curve in `replicated_trials`.
     """
     order = np.argsort(predicted, kind="stable")
     curves = np.array([optimize.isotonic_regression(trial[order]).x for trial in replicated])

@@ -86,36 +86,20 @@ def _terms(design: TrialDesign, model: RiskModel, treatment: FloatArray) -> Floa
 
 
 def same_data_study(
-    spec: TrialSpec,
-    seeds: Sequence[int],
-    *,
-    n_patients: int = 2000,
-    n_folds: int = 10,
-    models: Sequence[RiskModel] = tuple(RiskModel),
+    spec: TrialSpec, seeds: Sequence[int], *, n_folds: int = 10, models: Sequence[RiskModel] = tuple(RiskModel)
 ) -> pd.DataFrame:
     """Group-wise errors of simulated trials, with patients ranked by same-data and by cross-fitted risk.
 
-    Parameters
-    ----------
-    spec, models
-        Covariates and modifiers of the risk models, and which of them to try.
-    seeds
-        One trial of Listing 1 for each; a trial's folds are dealt with the same seed.
-    n_patients, n_folds
-        Size of each trial, and folds of the cross-fitting.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Index `seed`, `model`, `ranking`, `risk_group` (names of the enums; Q1 to Q5). Risk differences are
-        probabilities: `observed` (event rate of the treated minus that of the controls), `expected` (the same with
-        the patients' true probabilities instead of their outcomes), `true` (mean true effect of the group), and
-        `predicted` (mean predicted effect; only for `RiskModel.WITH_EFFECTS`, else NaN).
+    Each seed is a trial of Listing 1 with 2000 patients, and deals its folds; `spec` has the covariates and modifiers
+    of the risk models. Index `seed`, `model`, `ranking`, `risk_group` (names of the enums; Q1 to Q5). Risk differences
+    are probabilities: `observed` (event rate of the treated minus that of the controls), `expected` (the same with the
+    patients' true probabilities instead of their outcomes), `true` (mean true effect of the group), and `predicted`
+    (mean predicted effect; only for `RiskModel.WITH_EFFECTS`, else NaN).
     """
     tables = {}
     with threadpool_limits(limits=1, user_api="blas"):  # threads cost more than products of this size gain
         for seed in seeds:
-            truth = simulate_truth(n_patients, seed)
+            truth = simulate_truth(2000, seed)
             design = spec.design(trial_table(truth))
             fold = arm_balanced_folds(design.treatment, n_folds, seed)
             for model in models:

@@ -63,15 +63,10 @@ _FEWEST_TRIALS = 100  # fewer say little about uniformity
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Calibration:
-    """Ranks of true values among posterior draws.
+    """Ranks of true values among so many posterior draws of each trial, as `calibrate` found them with this seed.
 
-    Attributes
-    ----------
-    ranks
-        One integer variable per quantity, dim trial: how many of the draws lie below the truth, 0 to `draws`. The
-        boolean coordinate `by_nuts` marks trials that the quick engine gave up to NUTS.
-    draws, seed
-        Posterior draws of each trial, and what `calibrate` was called with.
+    `ranks` has one integer variable per quantity, dim trial: how many of the draws lie below the truth, 0 to `draws`.
+    The boolean coordinate `by_nuts` marks trials that importance sampling gave up to NUTS.
     """
 
     ranks: xr.Dataset
@@ -112,20 +107,10 @@ def departs(table: pd.DataFrame) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """What is calibrated.
+    """What is calibrated: truths from a model's prior, so many trials of so many patients of Listing 1.
 
-    Attributes
-    ----------
-    label
-        For tables and figures.
-    model
-        Truths are drawn from its prior.
-    fitted_priors
-        The priors of the fit, if they differ: a fault on purpose.
-    quick
-        Whether the engine of the simulation study fits, and not the exact chain.
-    trials, patients
-        How many are simulated, and the size of each: the first patients and arms of Listing 1.
+    `fitted_priors` are those of the fit, if they differ: a fault on purpose. `quick`: fitted by importance sampling, as
+    the simulation study does, and not by the exact chain.
     """
 
     label: str

@@ -36,16 +36,8 @@ HARM_CLASSES = (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0)
 def memberships(trial: pd.DataFrame, subgroups: Mapping[str, tuple[float, ...]] = SUBGROUPS) -> pd.DataFrame:
     """Who belongs to which population: all patients first, then each subgroup.
 
-    Parameters
-    ----------
-    subgroups
-        By column: increasing thresholds of a number (a value equal to a threshold belongs to the lower group), or none:
-        one subgroup per category that occurs.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Boolean, one row per patient (numbered from 0), columns named ``"variable: level"``.
+    `subgroups` by column: increasing thresholds of a number (a value equal to one belongs to the lower group), or none:
+    one subgroup per category that occurs. Boolean, a row per patient, columns named ``"variable: level"``.
     """
     columns = [
         _by_threshold(trial, name, cuts) if cuts else _by_category(trial, name) for name, cuts in subgroups.items()
@@ -79,19 +71,9 @@ def neighbouring_levels(members: pd.DataFrame) -> list[tuple[str, str]]:
 def subgroup_contrasts(risks: xr.Dataset, pairs: Sequence[tuple[str, str]], *, interval: float = 0.95) -> pd.DataFrame:
     """How much the average risk difference of one population exceeds that of another (interaction).
 
-    Parameters
-    ----------
-    risks
-        From `hte_utils.effects.averages.standardised_risks`.
-    pairs
-        Populations (first, second); the contrast is second minus first.
-    interval
-        Probability of the equal-tailed credible interval.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Index: "second minus first"; columns `mean`, `lower`, `upper` (positive: the second is harmed more).
+    `risks` are those of `hte_utils.effects.averages.standardised_risks`, `pairs` of populations (first, second). Index:
+    "second minus first"; columns `mean`, `lower`, `upper` of the equal-tailed credible interval (positive: the second
+    is harmed more).
     """
     effects = effect_measures(risks)[Measure.RISK_DIFFERENCE.name]
     rows = {}
@@ -102,29 +84,18 @@ def subgroup_contrasts(risks: xr.Dataset, pairs: Sequence[tuple[str, str]], *, i
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("contrast")
 
 
-def harm_by_probability(
-    p_harm: npt.ArrayLike, true_difference: npt.ArrayLike, edges: Sequence[float] = HARM_CLASSES
-) -> pd.DataFrame:
-    """Hold posterior probabilities of harm against the truth.
+def harm_by_probability(p_harm: npt.ArrayLike, true_difference: npt.ArrayLike) -> pd.DataFrame:
+    """Hold each patient's posterior probability of harm against the true risk difference (positive = harm).
 
-    Parameters
-    ----------
-    p_harm, true_difference
-        Each patient's posterior probability that treatment raises the risk, and true risk difference (positive = harm).
-    edges
-        Bounds of the classes of `p_harm`, from 0 to 1; a value on a bound belongs to the upper class.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Index: the class. `patients`; `expected_harmed`, the mean of `p_harm`; `truly_harmed`, the share whose true risk
-        difference is positive; `true_difference`, its mean (a probability). NaN where a class is empty.
+    Index: classes of `p_harm`, a value on a bound in the upper one. `patients`; `expected_harmed`, the mean of
+    `p_harm`; `truly_harmed`, the share whose true risk difference is positive; `true_difference`, its mean (a
+    probability). NaN where a class is empty.
     """
     probability, difference = one_per_patient("p_harm", p_harm), np.asarray(true_difference)
     if probability.min() < 0.0 or probability.max() > 1.0:
         raise ValueError("p_harm must hold probabilities from 0 to 1: hand over cate(...)['p_harm']")
-    labels = pd.Index([f"{low:g} to {high:g}" for low, high in pairwise(edges)], name="P(harm)")
-    place = np.clip(np.searchsorted(edges, probability, side="right") - 1, 0, len(labels) - 1)
+    labels = pd.Index([f"{low:g} to {high:g}" for low, high in pairwise(HARM_CLASSES)], name="P(harm)")
+    place = np.clip(np.searchsorted(HARM_CLASSES, probability, side="right") - 1, 0, len(labels) - 1)
     patients = pd.DataFrame(
         {"expected_harmed": probability, "truly_harmed": difference > 0, "true_difference": difference}
     )
@@ -144,17 +115,9 @@ _INTERVALS = {
 def unadjusted_effects(design: TrialDesign, members: pd.DataFrame, *, interval: float = 0.95) -> pd.DataFrame:
     """Compare the event rates of the two arms, without a model.
 
-    Parameters
-    ----------
-    members
-        Boolean, one row per patient, one column per population.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Index `population`, `measure` (risk difference, risk ratio, marginal log odds ratio by the names of `Measure`);
-        columns `estimate`, `lower`, `upper` (Newcombe's interval for the difference, log intervals for the ratios; NaN
-        for a ratio of nothing), and `events_control`, `n_control`, `events_treated`, `n_treated`.
+    Index `population` (columns of `members`), `measure` (risk difference, risk ratio, marginal log odds ratio by the
+    names of `Measure`); columns `estimate`, `lower`, `upper` (Newcombe's interval for the difference, log intervals for
+    the ratios; NaN for a ratio of nothing), and `events_control`, `n_control`, `events_treated`, `n_treated`.
     """
     rows = {}
     for name in members.columns:
@@ -217,20 +180,9 @@ def standardised_effects(
 ) -> pd.DataFrame:
     """Average effects over populations with 95 % intervals by the delta method, the patients taken as given.
 
-    Parameters
-    ----------
-    coefficients, covariance
-        Of a logistic regression, with the covariance of their estimates.
-    untreated, treated
-        Its terms if nobody, and if everybody is treated, shape (patients, coefficients).
-    members
-        Boolean, one row per patient, one column per population.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Index `population`, `measure` (all of `Measure`); columns `estimate`, `lower`, `upper`, `se`. Of the risk ratio,
-        `se` is that of its logarithm, from which its interval is made.
+    `untreated` and `treated` are the terms of a logistic regression if nobody, and if everybody is treated, shape
+    (patients, coefficients). Index `population`, `measure` (all of `Measure`); columns `estimate`, `lower`, `upper`,
+    `se`. Of the risk ratio, `se` is that of its logarithm, from which its interval is made.
     """
     rows = {}
     for name in members.columns:
