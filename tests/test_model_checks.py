@@ -97,8 +97,11 @@ def test_loo_is_what_refitting_gives() -> None:
     for patient in chosen:
         posterior = fit(without(design, patient), settings=settings)
         risk = event_probability_draws(posterior, design).isel(patient=patient).to_numpy().ravel()
-        refitted = np.log(risk.mean() if design.outcome[patient] else 1 - risk.mean())
-        assert float(estimate.elpd_i[patient]) == pytest.approx(refitted, abs=0.06)
+        likelihood = risk if design.outcome[patient] else 1 - risk
+        # Of the refit; importance sampling has about as much again, hence the root of two.
+        error = likelihood.std() / likelihood.mean() / np.sqrt(likelihood.size)
+        refitted = np.log(likelihood.mean())
+        assert float(estimate.elpd_i[patient]) == pytest.approx(refitted, abs=4 * np.sqrt(2) * error)
     assert float(estimate.elpd) == pytest.approx(float(estimate.elpd_i.sum()))
 
 
