@@ -32,7 +32,7 @@ FILES_BESIDE_THE_PAGES = (
 HELD = {
     "the ledger": "details.ledger, #ledger-table, .proof",
     "the replay: outputs of cells": ".cell_output",
-    "the replay: values in the text": ".pasted-text, span.output.text_plain",
+    "the replay: values in the text": "span.output.text_plain",
 }
 NOT_PROSE = (
     "script, style, pre, code, .math, .headerlink, .caption-number, .bibtex-citation, dl.citation, a.reference, "
@@ -52,8 +52,9 @@ UNREADABLE = {
 def pages_of_contents() -> list[str]:
     """List the pages that the table of contents promises."""
     contents = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
-    chapters = [chapter["file"] for part in contents["parts"] for chapter in part["chapters"]]
-    return [contents["root"], *chapters]
+    chapters = [chapter for part in contents["parts"] for chapter in part["chapters"]]
+    pages = [page["file"] for chapter in chapters for page in (chapter, *chapter.get("sections", []))]
+    return [contents["root"], *pages]
 
 
 @cache
@@ -101,7 +102,7 @@ def holders_of(article: Tag) -> Counter[str]:
 
 
 def _prose(article: Tag) -> list[str]:
-    """Texts that people wrote, without code, outputs, glued values, references and the paper's own words."""
+    """Texts that people wrote, without code, outputs, values of {eval}, references and the paper's own words."""
     rest = _without(article, *HELD.values(), NOT_PROSE)
     texts = [_own_text(block) for block in rest.select(BLOCKS)]
     texts += [str(image.get("alt", "")) for image in article.find_all("img")]
@@ -113,7 +114,7 @@ def _unreadable(article: Tag) -> list[str]:
     rest = _without(
         article, HELD["the ledger"], ".cell_input", "script, style, code, .math, .bibtex-citation, .citation"
     )
-    shown = f"{BLOCKS}, .cell_output pre, .pasted-text, span.output.text_plain"
+    shown = f"{BLOCKS}, .cell_output pre, span.output.text_plain"
     texts = [" ".join(_own_text(block).split()) for block in rest.select(shown)]
     faults = [
         f"{fault}: {_around(found, text)}"

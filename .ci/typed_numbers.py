@@ -1,6 +1,6 @@
 """Which numbers may stand in prose although no computation put them there, each with its reason.
 
-A number that a reader sees is held by the ledger or by the replay (whatever a cell shows or glues), or it is one of
+A number that a reader sees is held by the ledger or by the replay (whatever a cell or {eval} shows), or it is one of
 these.
 """
 

@@ -57,6 +57,10 @@ def forget_run(cell):
     cell.execution_count = None
 
 
+def glue_a_value(cell):
+    cell.source += '\nglue("n", 1)'
+
+
 def drop_outputs(cell):
     cell.outputs = []
 
@@ -74,6 +78,7 @@ def misspell_tag(cell):
     [
         (edit_source, "not of this text notebook"),
         (forget_run, "no execution count"),
+        (glue_a_value, "by {eval}"),
         (drop_outputs, "no recorded output"),
         (misspell_marker, "in a comment"),
         (misspell_tag, "none that nbval knows"),

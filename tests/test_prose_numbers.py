@@ -1,6 +1,6 @@
-"""No result is typed by hand: numbers in prose, captions and alternative texts are glued, quoted, or conventions.
+"""No result is typed by hand: numbers in prose and captions are computed by {eval}, quoted, or conventions.
 
-What may stand: code, mathematics, roles (glued numbers, references), the paper's own words in double quotes as the
+What may stand: code, mathematics, roles (computed numbers, references), the paper's own words in double quotes as the
 ledger of statements holds them, and what ``.ci/typed_numbers.py`` lists with its reasons.
 """
 
@@ -66,7 +66,7 @@ def test_no_number_is_typed_by_hand(name):
     ("text", "found"),
     [
         ("The correlation is 0.784.", ["0.784"]),
-        ("It is {glue:text}`r` here, see section 2.1 and equation $p = 0.52$.", []),
+        ("It is {eval}`f'{r:.2f}'` here, see section 2.1 and equation $p = 0.52$.", []),
         ("`rbinom(n, 1, 0.25)` and R 4.0.0", []),
         ("a limit of 1.01", []),
         ("With 11 covariates, 9 of them binary,", ["11", "9"]),

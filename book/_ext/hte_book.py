@@ -62,7 +62,7 @@ class NumberTablesAsTables(SphinxTransform):
 class SetNumbers(SphinxPostTransform):
     """Set the numbers of prose, captions, alternative texts and output tables in the style of the book."""
 
-    default_priority = 900  # after MyST-NB has chosen what an output shows, and glued values are in place
+    default_priority = 900  # after MyST-NB has chosen what an output shows, and the values of {eval} are in place
 
     def run(self, **_: Any) -> None:
         """Replace the texts; code, mathematics and the ledger's characters stay as they are."""
@@ -71,7 +71,7 @@ class SetNumbers(SphinxPostTransform):
             shown = text.astext()
             if not is_verbatim(text):
                 shown = set_numbers(shown)
-                if before[-1:].isdigit():  # a glued number; its per cent sign begins the next text
+                if before[-1:].isdigit():  # a number by {eval}; its per cent sign begins the next text
                     shown = re.sub(r"^\s?%", f"{NO_BREAK_SPACE}%", shown)
                 text.parent.replace(text, nodes.Text(shown))
             before = shown

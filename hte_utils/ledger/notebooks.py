@@ -253,6 +253,8 @@ def _cell_faults(cell: nbformat.NotebookNode) -> list[str]:
     faults = [f"tag {tag!r} is none that nbval knows" for tag in tags if "nbval" in tag and tag not in NBVAL_TAGS]
     if "nbval" in cell.source.lower():
         faults.append(f"speaks of nbval in a comment; use the tag {CHECK_TAG!r}, which cannot be misspelt unnoticed")
+    if "glue(" in cell.source:
+        faults.append("glues a value, which nothing compares; show it in the text by {eval}")
     if cell.execution_count is None:
         faults.append("was never run (no execution count), so nbval would not compare it")
     if CHECK_TAG in tags and not cell.outputs:

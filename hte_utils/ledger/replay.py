@@ -30,7 +30,6 @@ RELATIVE_FLOAT_NOISE = 1e-9
 
 RELATIVE_ROUNDING = 1e-6
 
-_GLUED = "application/papermill.record/"
 _SHOWN_FIRST = ("text/html", "text/markdown", "text/latex", "text/plain")
 _NUMBER = re.compile(
     r"(?:(?<![\w.)\]])[+\-\u2212])?"  # a sign, not the dash of a range
@@ -103,7 +102,7 @@ def _change(old: LedgerEntry | None, new: LedgerEntry) -> str:
 
 
 def displayed(outputs: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Return what a cell displays, one text an output: its glued name or nothing, and the words and numbers."""
+    """Return the words and numbers that a cell displays, one text an output."""
     return [text for output in outputs if (text := _text_of(output))]
 
 
@@ -128,9 +127,6 @@ def _text_of(output: Mapping[str, Any]) -> str:
     data = output["data"]
     if LEDGER_MIME in data:
         return ""
-    if glued := [str(data[mime]) for mime in sorted(data) if mime.startswith(_GLUED)]:
-        name = output.get("metadata", {}).get("scrapbook", {}).get("name", "")
-        return _tidy(f"{name} = {' '.join(glued)}")
     shown = next((mime for mime in _SHOWN_FIRST if mime in data), None)
     return "" if shown is None else _tidy(_words_of(str(data[shown])) if shown == "text/html" else str(data[shown]))
 
