@@ -84,11 +84,8 @@ PROSE = [
     ("There are 11 covariates.", "no computation holds 11"),
     ("The effect is −0.36.", "no computation holds −0.36"),
     ("In chapter 3, 95\u00a0% of the 2000 patients.", None),
-    (
     ('It is <span class="output text_plain">0.36</span>, <code>0.361234567</code>.', None),
     ('It is in <a class="reference">Table 17</a>.', None),
-        None,
-    ),
     ('It is <span class="output text_plain">np.int64(10)</span>.', "raw representation"),
     ('It is <span class="output text_plain">-0.36</span>.', "numbers in another style"),
     ('It is <span class="output text_plain">40%</span>.', "numbers in another style"),
