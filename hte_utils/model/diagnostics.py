@@ -1,21 +1,28 @@
-"""Labelled diagnostics of a posterior: what R's coda prints (Tables 4 and 5), and what is used today (ArviZ's).
+"""Diagnostics of a posterior: what R's coda prints (Tables 4 to 6), and what is used today (ArviZ's).
 
-Every function takes a posterior, an xarray DataTree with a group ``posterior`` or a Dataset, whose variables have the
-dims ``chain`` and ``draw``; further dims are spread out into scalars, as in ``te_group[Male]``. Results are labelled
-by parameter.
+The labelled functions take a posterior, an xarray DataTree with a group ``posterior`` or a Dataset, whose variables
+have the dims ``chain`` and ``draw``; further dims are spread out into scalars, as in ``te_group[Male]``. The results
+are labelled by parameter.
+
+coda's statistics take arrays of shape (..., chains, draws), or (..., draws) where chains are not compared; all axes
+before are a batch. The spectral density at frequency zero is that of an autoregressive model,
+``v / (1 - sum(phi))**2``, fitted by Yule-Walker with the order chosen by AIC (Heidelberger & Welch 1981; the defaults
+of R's ``ar``). statsmodels has no such fit for a batch. R's coda is the reference: `tests/reference/coda_values.R`.
 """
 
 from __future__ import annotations
 
 from importlib import import_module
-from math import prod
+from math import ceil, floor, log10, prod
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
 import xarray as xr
+from scipy.stats import chi2
+from scipy.stats import f as f_distribution
 
-from hte_utils.model import coda
+from hte_utils.model.checks import FloatArray, IntArray
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,6 +34,12 @@ MINIMUM_DRAWS: Final = 10
 """The shortest chain that is analysed: below it an autoregression is guesswork."""
 _SAMPLE_DIMS: Final = ("chain", "draw")
 _BATCHES: Final = 10
+_ROUNDING: Final = 1e-12
+"""A series that varies by less than this, relative to its largest value, is constant but for rounding."""
+_F_IS_CHI_SQUARED: Final = 4e5
+"""From this many denominator degrees of freedom on, R's ``qf`` takes the chi-squared limit: up to 1e-5 less."""
+_LIMIT_LEVEL: Final = 0.975
+"""*Upper C.I.* is the upper end of a two-sided 95 % interval."""
 
 
 def scalar_draws(posterior: Posterior) -> xr.DataArray:
@@ -44,7 +57,7 @@ def scalar_draws(posterior: Posterior) -> xr.DataArray:
     """
     dataset = posterior["posterior"].to_dataset() if isinstance(posterior, xr.DataTree) else posterior
     labels: list[str] = []
-    arrays: list[NDArray[np.float64]] = []
+    arrays: list[FloatArray] = []
     for name, variable in dataset.data_vars.items():
         if not set(_SAMPLE_DIMS) <= set(variable.dims):
             raise ValueError(f"variable {name!r} has the dims {variable.dims}, not 'chain' and 'draw': leave it out")
@@ -70,7 +83,7 @@ def _scalar_labels(name: str, variable: xr.DataArray, dims: list[str]) -> list[s
     return [f"{name}[{', '.join(map(str, combination))}]" for combination in pd.MultiIndex.from_product(levels)]
 
 
-def _require_sound(values: NDArray[np.float64], labels: list[str], chains: NDArray[Any]) -> None:
+def _require_sound(values: FloatArray, labels: list[str], chains: NDArray[Any]) -> None:
     """Refuse chains without diagnostics by their names; the array layer could only give an index."""
 
     def first(bad: NDArray[np.bool_]) -> str:
@@ -88,7 +101,7 @@ def _require_sound(values: NDArray[np.float64], labels: list[str], chains: NDArr
             f"{first(unsound)} holds NaN or infinite draws: diagnostics need finite draws; find out why the sampler "
             "made them, or leave that chain out"
         )
-    constant = coda.is_constant(values)
+    constant = is_constant(values)
     if constant.any():
         raise ValueError(
             f"{first(constant)} does not vary: a fixed quantity has no diagnostics, leave it out; a chain that should "
@@ -113,7 +126,7 @@ def summary_statistics(posterior: Posterior) -> pd.DataFrame:
         mean=pooled.mean(axis=-1),
         sd=sd,
         naive_se=sd / np.sqrt(pooled.shape[-1]),
-        time_series_se=coda.time_series_se(values),
+        time_series_se=time_series_se(values),
     )
 
 
@@ -126,7 +139,7 @@ def gelman_rubin(posterior: Posterior) -> pd.DataFrame:
         One row a parameter; columns ``point`` and ``upper``.
     """
     draws = scalar_draws(posterior)
-    point, upper = coda.scale_reduction(draws.to_numpy())
+    point, upper = scale_reduction(draws.to_numpy())
     return _table(draws, point=point, upper=upper)
 
 
@@ -183,6 +196,175 @@ def _arviz_stats() -> Any:
     return import_module("arviz_stats")
 
 
-def _table(draws: xr.DataArray, **columns: NDArray[np.float64]) -> pd.DataFrame:
+def _table(draws: xr.DataArray, **columns: FloatArray) -> pd.DataFrame:
     labels = pd.Index([str(label) for label in draws[PARAMETER].to_numpy()], name=PARAMETER)
     return pd.DataFrame(columns, index=labels)
+
+
+# --- R's coda -----------------------------------------------------------------------------------------------------
+
+
+def is_constant(series: FloatArray) -> NDArray[np.bool_]:
+    """Which series (..., draws) do not vary, beyond rounding."""
+    constant: NDArray[np.bool_] = np.ptp(series, axis=-1) <= _ROUNDING * np.abs(series).max(axis=-1)
+    return constant
+
+
+def spectrum_at_zero(series: FloatArray) -> tuple[FloatArray, IntArray]:
+    """Spectral density at frequency zero and the order that AIC chose, as coda's ``spectrum0.ar``.
+
+    Notes
+    -----
+    Orders up to ``floor(10 * log10(n))`` are tried. The autocovariances divide by ``n``; the innovation variance of
+    order ``k`` is multiplied by ``n / (n - k - 1)``. A constant or straight-line series gets density 0 and order 0,
+    as in coda, which however judges by an absolute residual SD of 1.5e-8: here the unit of a parameter plays no part.
+    """
+    n = series.shape[-1]
+    largest_order = min(n - 1, floor(10 * log10(n)))
+    centred = series - series.mean(axis=-1, keepdims=True)
+    autocovariance = np.stack(
+        [np.vecdot(centred[..., : n - lag], centred[..., lag:]) / n for lag in range(largest_order + 1)], axis=-1
+    )
+    degenerate = _is_straight_line(series, centred)
+    # A stand-in that keeps the recursion finite; its result is overwritten below.
+    autocovariance[degenerate] = np.eye(1, largest_order + 1)
+    variance, coefficient_sum = _yule_walker(autocovariance)
+    orders = np.arange(largest_order + 1)
+    order = np.argmin(n * np.log(variance) + 2 * orders, axis=-1, keepdims=True)
+    # Order n - 1 leaves no degree of freedom: its density is infinite, as in R.
+    with np.errstate(divide="ignore"):
+        innovation = np.take_along_axis(variance * (n / (n - orders - 1.0)), order, axis=-1)
+    density = innovation / (1.0 - np.take_along_axis(coefficient_sum, order, axis=-1)) ** 2
+    return np.where(degenerate, 0.0, density[..., 0]), np.where(degenerate, 0, order[..., 0])
+
+
+def _is_straight_line(series: FloatArray, centred: FloatArray) -> NDArray[np.bool_]:
+    n = series.shape[-1]
+    time = np.arange(n) - (n - 1) / 2
+    slope = np.vecdot(centred, time) / np.vecdot(time, time)
+    residual = centred - slope[..., np.newaxis] * time
+    straight: NDArray[np.bool_] = np.abs(residual).max(axis=-1) <= _ROUNDING * np.abs(series).max(axis=-1)
+    return straight
+
+
+def _yule_walker(autocovariance: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Innovation variance and sum of the coefficients for every order, by the Levinson-Durbin recursion.
+
+    ``autocovariance`` has lags 0..p along its last axis; both results have orders 0..p there.
+    """
+    variance, coefficient_sum = np.empty_like(autocovariance), np.zeros_like(autocovariance)
+    variance[..., 0] = autocovariance[..., 0]
+    phi = np.zeros((*autocovariance.shape[:-1], 0))
+    for order in range(1, autocovariance.shape[-1]):
+        explained = np.vecdot(phi, autocovariance[..., order - 1 : 0 : -1]) if order > 1 else 0.0
+        reflection = ((autocovariance[..., order] - explained) / variance[..., order - 1])[..., np.newaxis]
+        phi = np.concatenate([phi - reflection * phi[..., ::-1], reflection], axis=-1)
+        variance[..., order] = variance[..., order - 1] * (1.0 - reflection[..., 0] ** 2)
+        coefficient_sum[..., order] = phi.sum(axis=-1)
+    return variance, coefficient_sum
+
+
+def time_series_se(chains: FloatArray) -> FloatArray:
+    """Column *Time.series.SE* of Table 4: standard error of the pooled mean that allows for autocorrelation.
+
+    The root of the chains' mean spectral density at zero over the number of all draws, as coda's ``summary.mcmc.list``.
+    """
+    density, _ = spectrum_at_zero(chains)
+    error: FloatArray = np.sqrt(density.mean(axis=-1) / (chains.shape[-2] * chains.shape[-1]))
+    return error
+
+
+def geweke_windows(draws: int, thin: int = 1) -> tuple[slice, slice]:
+    """The first tenth and the last half of the draws, which Geweke's z compares.
+
+    coda rounds their bounds outwards to whole *iterations*: of 1000 draws the first 101 and the last 501 are compared
+    when every iteration was kept, the first 100 and the last 500 when every tenth was.
+    """
+    span = thin * (draws - 1)
+    slack = 1e-9  # undoes rounding such as 0.1 * 30 = 3.0000000000000004
+    early = slice(0, 1 + ceil(0.1 * span - slack) // thin)
+    late = slice(-(floor(0.5 * span + slack) // -thin), draws)
+    return early, late
+
+
+def geweke_z(series: FloatArray, thin: int = 1) -> FloatArray:
+    """Geweke's z (1992), Table 6: difference between the means of the early and late draws, over its standard error.
+
+    Parameters
+    ----------
+    thin
+        Iterations between draws; it moves the windows by a draw at most, see `geweke_windows`.
+
+    Raises
+    ------
+    ValueError
+        If a series is constant in both windows.
+    """
+    early, late = (series[..., window] for window in geweke_windows(series.shape[-1], thin))
+    variance = sum((spectrum_at_zero(part)[0] / part.shape[-1] for part in (early, late)), start=np.float64(0))
+    if not (variance > 0).all():
+        where = tuple(int(i) for i in np.argwhere(np.atleast_1d(variance) == 0)[0])
+        raise ValueError(f"the series at index {where} does not vary in either window: leave it out")
+    z: FloatArray = (early.mean(axis=-1) - late.mean(axis=-1)) / np.sqrt(variance)
+    return z
+
+
+def scale_reduction(chains: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Gelman and Rubin's potential scale reduction factor, Table 5: *Point est.* and *Upper C.I.*, each of shape (...).
+
+    With the correction ``(d + 3) / (d + 1)`` of Brooks & Gelman (1998). In the limit, the ratio of the between-chain
+    to the within-chain variance is replaced by its quantile under an F distribution (Gelman & Rubin 1992, section 3.7).
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two chains, all are constant, or they are copies of each other.
+    """
+    chain_variance = variance_of_chains(chains)
+    n, m = chains.shape[-1], chains.shape[-2]
+    within, mean = chain_variance.mean(axis=-1), chains.mean(axis=-1)
+    between = n * mean.var(axis=-1, ddof=1)
+    correction, within_freedom = _degrees_of_freedom(within, between, chain_variance, mean, n)
+    random_part = (1 + 1 / m) * between / (n * within)
+    quantile = np.where(
+        within_freedom > _F_IS_CHI_SQUARED,
+        chi2.ppf(_LIMIT_LEVEL, m - 1) / (m - 1),
+        f_distribution.ppf(_LIMIT_LEVEL, m - 1, within_freedom),
+    )
+    fixed = (n - 1) / n
+    return np.sqrt(correction * (fixed + random_part)), np.sqrt(correction * (fixed + quantile * random_part))
+
+
+def variance_of_chains(chains: FloatArray) -> FloatArray:
+    """Variance of each chain, refused where chains cannot be compared; shape (..., chains)."""
+    if chains.ndim < 2 or chains.shape[-2] < 2:
+        raise ValueError(f"an array of shape {chains.shape} has not two chains along axis -2: run at least two chains")
+    variance: FloatArray = chains.var(axis=-1, ddof=1)
+    if not (variance.mean(axis=-1) > 0).all():
+        raise ValueError("the chains of a quantity are all constant: leave a quantity that does not vary out")
+    if not np.ptp(variance, axis=-1).all():
+        raise ValueError("the chains of a quantity have exactly equal variances: are they copies, run with one seed?")
+    return variance
+
+
+def _degrees_of_freedom(
+    within: FloatArray, between: FloatArray, chain_variance: FloatArray, mean: FloatArray, n: int
+) -> tuple[FloatArray, FloatArray]:
+    """The correction ``(d + 3) / (d + 1)`` for estimating the scale, and the degrees of freedom of W.
+
+    Both match moments: a variance estimate with mean ``V`` and sampling variance ``var(V)`` has ``2 V**2 / var(V)``
+    degrees of freedom (Gelman & Rubin 1992, section 3.5). The sampling variances come from the spread over the chains.
+    """
+    m = mean.shape[-1]
+    # The covariances of s2 with the mean and the squared mean cancel for a common shift: means about the grand mean.
+    deviation = mean - mean.mean(axis=-1, keepdims=True)
+    variance_deviation = chain_variance - within[..., None]
+    var_within = np.square(variance_deviation).sum(axis=-1) / (m - 1) / m
+    var_between = 2 * between**2 / (m - 1)
+    cov_within_between = n / m * (variance_deviation * deviation**2).sum(axis=-1) / (m - 1)
+    total = (n - 1) / n * within + (1 + 1 / m) * between / n
+    var_total = (
+        (n - 1) ** 2 * var_within + (1 + 1 / m) ** 2 * var_between + 2 * (n - 1) * (1 + 1 / m) * cov_within_between
+    ) / n**2
+    freedom = 2 * total**2 / var_total
+    return (freedom + 3) / (freedom + 1), 2 * within**2 / var_within
