@@ -10,7 +10,16 @@ from bs4 import BeautifulSoup
 from hte_utils.ledger import Reproduced, judge
 from hte_utils.ledger.entries import LedgerEntry
 from hte_utils.ledger.notebooks import Project, located_entries
-from hte_utils.ledger.page import COLUMNS, HEADINGS, LedgerTable, as_csv, ledger_records, ledger_table, write_downloads
+from hte_utils.ledger.page import (
+    COLUMNS,
+    HEADINGS,
+    LedgerTable,
+    as_csv,
+    ledger_records,
+    ledger_table,
+    verdicts_in_words,
+    write_downloads,
+)
 from hte_utils.ledger.report import LedgerReport
 
 PROJECT = Project.find()
@@ -101,3 +110,8 @@ def test_the_files_are_whole_and_nothing_else_is_left(tmp_path):
     write_downloads(PROJECT, tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["ledger.csv", "ledger.json"]
     assert json.loads((tmp_path / "ledger.json").read_text(encoding="utf-8")) == ledger_records(PROJECT)
+
+
+def test_verdicts_are_counted_the_commonest_first():
+    entries = [entry(), entry(verdict="contradicted"), entry()]
+    assert verdicts_in_words(entries) == "reproduced (2), contradicted (1)"

@@ -54,6 +54,16 @@ def ledger_table(project: Project) -> LedgerTable:
     return LedgerTable(tuple(sorted(located_entries(project), key=lambda located: located[1].printed is None)))
 
 
+def verdict_counts(entries: Iterable[LedgerEntry]) -> Counter[str]:
+    """Count the entries of each verdict."""
+    return Counter(entry.verdict for entry in entries)
+
+
+def verdicts_in_words(entries: Iterable[LedgerEntry]) -> str:
+    """The verdicts with their counts, the commonest first."""
+    return ", ".join(f"{verdict} ({count})" for verdict, count in verdict_counts(entries).most_common())
+
+
 def _row(page: str, entry: LedgerEntry) -> str:
     found = f"{format_value(entry)} ({entry.note})" if entry.note else format_value(entry)
     cells = (place_of(entry), entry.id, entry.printed or "–", found, entry.verdict)
