@@ -293,6 +293,7 @@ def limit() -> None:
 
     from hte_utils.model.density import SumsDensity
     from hte_utils.model.listing_2 import Priors
+    from hte_utils.model.sampler import proposal_for_chains
 
     density = SumsDensity.of(design(), Priors())
     rng = np.random.default_rng(1)
@@ -304,12 +305,17 @@ def limit() -> None:
         by_scipy = microseconds(lambda: expit(scores, out=work), 2000)
         by_numpy = microseconds(lambda: np.divide(1.0, np.exp(scores, out=work) + 1.0, out=work), 2000)
         ours_each = microseconds(lambda: density(points), 5) / len(points)
-        gradient = microseconds(lambda: density.gradient_and_hessian(points[0]), 500)
+        proposal = proposal_for_chains(density, np.random.SeedSequence(1))
+        uniform = rng.random((1024, proposal.n_uniforms))
+        weighted = microseconds(lambda: proposal.weighted(density, uniform), 5) / len(uniform)
+        fitted = microseconds(lambda: proposal_for_chains(density, np.random.SeedSequence(1)), 1)
     print(f"\nOne core, 2000 patients, 12 coefficients, microseconds:\n  two products {products:.1f}")
     print(f"  2000 logistic functions: scipy expit {by_scipy:.1f}, NumPy exp and division {by_numpy:.1f}")
     print(f"  least for a gradient: {products + min(by_scipy, by_numpy):.1f}")
-    print(f"  one density of the independence chain (no gradient, in blocks): {ours_each:.1f}")
-    print(f"  one gradient and Hessian of the Laplace step: {gradient:.1f}")
+    print(
+        f"  one density (no gradient, in blocks): {ours_each:.1f}; one weighted proposal of the chart: {weighted:.1f}"
+    )
+    print(f"  to fit the proposal of the chains, once a posterior: {fitted:.0f}")
 
 
 def main() -> None:

@@ -1,8 +1,7 @@
 """The posterior of Listing 2 in its identified coordinates, as plain NumPy: many points at a time.
 
-The coordinates are those of `hte_utils.model.listing_2.sums_model`, precisions and scale as logarithms;
-`hte_utils.model.listing_2` has
-the algebra. The tests hold this density against PyMC's own.
+The coordinates are those of `hte_utils.model.listing_2.sums_model`, precisions and scale as logarithms. The tests hold
+this density against PyMC's own.
 """
 
 from __future__ import annotations

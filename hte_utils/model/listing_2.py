@@ -1,4 +1,6 @@
-"""The priors of Listing 2, what may be put in their place, and the exact algebra of the group effects.
+"""Listing 2, the paper's hierarchical logistic model: its priors, its PyMC forms, and its draws by name.
+
+The scale is log-odds of the event; in the paper's trial the event is major bleeding, so a positive effect is harm.
 
 Listing 2 gives each group an intercept ``b_intercept + re[g]`` and a treatment effect ``b_trt + re_trt[g]``. The
 data see these sums alone; the split into a shared part and deviations is known through the prior only:
@@ -9,18 +11,10 @@ Given τ the sums are therefore normal with mean m and covariance sd² 11' + I/�
 
     shared | sums, τ ~ Normal(m + sd² τ Σ_g (sum_g - m) / q,  sd² / q),   q = 1 + G sd² τ.
 
-So one may sample the sums, and draw the split afterwards from its exact conditional law: the posterior is the same.
+So one may sample the sums (`sums_model`), and draw the split afterwards from its exact conditional law (`draw_split`):
+the posterior is that of Listing 2 line by line (`listing_model`).
 
-The paper's hierarchical logistic model in PyMC; nothing is sampled here.
-
-`listing_model` is Listing 2 line by line. `sums_model` is the same posterior in the coordinates that the data can
-see: the group intercepts ``alpha_g = b_intercept + re_g`` and group treatment effects ``delta_g = b_trt +
-re_trt_g`` (see `hte_utils.model.listing_2` for the algebra, and for the exact way back). The scale is log-odds of the
-event; in the paper's trial the event is major bleeding, so a positive effect is harm.
-
-The draws of Listing 2: from points of the sums form to a labelled posterior, and by the paper's names.
-
-The posterior holds labelled vectors (``b_prognostic`` over `prognostic`, ...); the paper writes one scalar each:
+A posterior holds labelled vectors (``b_prognostic`` over `prognostic`, ...); the paper writes one scalar each:
 ``b_age``, ``b_trt_age``, ``re[1]``, ``te_gender[2]``. Groups count from 1 there: 1 = Male, 2 = Female.
 """
 

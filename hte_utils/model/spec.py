@@ -1,13 +1,8 @@
-"""Which columns of a trial table play which part, and the numbers the model sees.
+"""Which columns of a trial table play which part, and the numbers that the model sees.
 
-A `TrialSpec` names the columns; `TrialSpec.design` checks a table against it and returns a `TrialDesign`:
-labelled, read-only arrays, together with the coding that puts new patients on the same scale
-(`TrialDesign.apply`). The paper's own choice (Section 2.2 and Listing 2) is the value `PAPER_SPEC`; no other code
-knows the paper's column names.
-
-The numbers the model sees, and the coding that makes them: learned from one trial, applied to any patients.
-
-`hte_utils.model.spec.TrialSpec.design` is the way in.
+A `TrialSpec` names the columns; `TrialSpec.design` checks a table against it and returns a `TrialDesign`: labelled,
+read-only arrays, together with the coding that puts new patients on the same scale (`TrialDesign.apply`). The paper's
+own choice (Section 2.2 and Listing 2) is the value `PAPER_SPEC`; no other code knows the paper's column names.
 """
 
 from __future__ import annotations

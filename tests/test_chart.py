@@ -119,7 +119,7 @@ def test_simulation_based_calibration() -> None:
         ranks.append((chain.points < truth).sum(axis=0))
     counts = [np.bincount(rank * 5 // (kept + 1), minlength=5) for rank in np.array(ranks).T]
     p_values = [stats.chisquare(count, np.full(5, trials / 5)).pvalue for count in counts]
-    assert min(p_values) > 1e-4, p_values  # of 13, as in test_independence
+    assert min(p_values) > 1e-4, p_values  # of 13, as in test_sampler
 
 
 PRIORS = [Priors(1.3, 2.5, 0.8), Priors(0.7, 3.0, 2.0, intercept_mean=-2.0, intercept_sd=0.5, interaction_scale=0.4)]
