@@ -26,7 +26,7 @@ from hte_utils.corrected.sbc import (
 from hte_utils.model.candidates import ALL_MODIFIERS_MODEL, PAPER_MODEL, CandidateModel
 from hte_utils.model.listing_2 import Priors
 
-TRIALS, PATIENTS = 100, 80
+TRIALS, PATIENTS = 200, 80
 
 
 @cache
@@ -67,7 +67,7 @@ def test_a_wrong_prior_mean_is_seen() -> None:
 def test_the_papers_formula_is_seen() -> None:
     table = run(PAPER_MODEL).table()
     assert table.loc[GROUP_LEFT_OUT, "p_value"] < 3e-3
-    assert table.loc[FIRST_GROUP, "p_value"] > 0.01  # one calibrated quantity, one fixed seed
+    assert table.loc[FIRST_GROUP, "p_value"] > 0.05
     assert table.loc[GROUP_LEFT_OUT, "inside 90 %"] < table.loc[FIRST_GROUP, "inside 90 %"]
 
 
