@@ -125,11 +125,18 @@ def copied_project(tmp_path):
     return Project(tmp_path)
 
 
-def test_two_cells_that_claim_one_number_are_refused(copied_project):
-    shutil.copy(PROJECT.text_notebook("02-baseline-table"), copied_project.text_notebook("00-twin"))
-    shutil.copy(PROJECT.recording("02-baseline-table"), copied_project.recording("00-twin"))
-    with pytest.raises(ValueError, match=r"table1\.n\.control is recorded twice"):
-        paper_ledger(copied_project)
+@pytest.mark.parametrize(
+    ("page", "read", "message"),
+    [
+        ("02-baseline-table", paper_ledger, r"table1\.n\.control is recorded twice"),
+        ("07-statements", statement_ledger, r"statement\.[a-z0-9-]+ is recorded twice; a statement has one cell"),
+    ],
+)
+def test_two_cells_that_prove_one_item_are_refused(copied_project, page, read, message):
+    shutil.copy(PROJECT.text_notebook(page), copied_project.text_notebook("00-twin"))
+    shutil.copy(PROJECT.recording(page), copied_project.recording("00-twin"))
+    with pytest.raises(ValueError, match=message):
+        read(copied_project)
 
 
 def test_the_command_line_fails_when_a_recorded_value_is_out_of_tolerance(copied_project, monkeypatch, capsys):
@@ -150,25 +157,12 @@ def test_the_command_line_fails_when_a_recorded_value_is_out_of_tolerance(copied
     assert "contradicted" in capsys.readouterr().out
 
 
-def test_the_command_line_fails_when_a_value_is_lost(copied_project, monkeypatch, capsys):
+@pytest.mark.parametrize(("page", "lost"), [("02-baseline-table", 90), ("07-statements", len(statements()))])
+def test_the_command_line_fails_when_a_value_is_lost(copied_project, monkeypatch, capsys, page, lost):
     monkeypatch.setattr(Project, "find", lambda: copied_project)
-    copied_project.recording("02-baseline-table").unlink()
+    copied_project.recording(page).unlink()
     assert main([]) == 1
-    assert "90 no value" in capsys.readouterr().out
-
-
-def test_two_cells_that_judge_one_statement_are_refused(copied_project):
-    shutil.copy(PROJECT.text_notebook("07-statements"), copied_project.text_notebook("00-twin"))
-    shutil.copy(PROJECT.recording("07-statements"), copied_project.recording("00-twin"))
-    with pytest.raises(ValueError, match=r"statement\.[a-z0-9-]+ is recorded twice; a statement has one cell"):
-        statement_ledger(copied_project)
-
-
-def test_the_command_line_fails_when_a_statement_lacks_its_entry(copied_project, monkeypatch, capsys):
-    monkeypatch.setattr(Project, "find", lambda: copied_project)
-    copied_project.recording("07-statements").unlink()
-    assert main([]) == 1
-    assert f"{len(statements())} no value" in capsys.readouterr().out
+    assert f"{lost} no value" in capsys.readouterr().out
 
 
 def test_the_command_line_prints_the_statements_too(capsys):
