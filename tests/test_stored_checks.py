@@ -34,7 +34,7 @@ from hte_utils.effects.cate import GroupEffects, cate_draws
 from hte_utils.effects.evaluation import evaluate_cate
 from hte_utils.effects.truth import true_cate
 from hte_utils.model.candidates import CONSTANT_MODEL, PAPER_MODEL
-from hte_utils.model.fit import IndependenceSettings
+from hte_utils.model.fit import IndependenceSettings, fit
 from hte_utils.trial import simulate_truth
 
 
@@ -82,6 +82,20 @@ def test_one_trial_end_to_end() -> None:
     assert paper["correlation"].item() > 0.5
     assert paper["rmse"].item() < constant["rmse"].item()
     assert found["passed"].dtype == bool
+
+
+def test_every_trial_has_random_numbers_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    # With common ones the draws' errors are the same in all trials, and a mean over trials hides them.
+    seen: list[int] = []
+
+    def fit_and_note(design, *, priors, settings):
+        seen.append(settings.seed)
+        return fit(design, priors=priors, settings=settings)
+
+    monkeypatch.setattr(stored_checks, "fit", fit_and_note)
+    settings = IndependenceSettings(draws=100, chains=2, proposals_per_draw=1)
+    evaluate_candidates([PAPER_MODEL], [7, 8], settings=settings)
+    assert len(set(seen)) == 2
 
 
 BOOK_DATA = Path(__file__).parents[1] / "book" / "data"

@@ -15,6 +15,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -69,7 +70,8 @@ def evaluate_candidates(
             design = model.design(trial)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", FitWarning)  # the table says it
-                posterior = fit(design, priors=model.priors, settings=settings)
+                # Each trial has its own random numbers: else the draws' errors would not average out over trials.
+                posterior = fit(design, priors=model.priors, settings=replace(settings, seed=settings.seed + seed))
             passed = record_of(posterior).passed
             for scale in SCALES:
                 key = {"seed": seed, "model": model.name, "scale": scale}
