@@ -11,7 +11,7 @@ import pytest
 
 from hte_utils.ledger.notebooks import Project
 from hte_utils.paper import Kind, entries_of, paper_entries, paper_entry, printed, printed_number
-from hte_utils.paper.statements import Statement, statement, statements, statements_of
+from hte_utils.paper.statements import Statement, statement, statements
 
 AS_PRINTED = Path(__file__).parent / "reference" / "paper_as_printed.py"
 ARMS = ("control", "treatment")
@@ -108,6 +108,10 @@ def test_every_statement_is_whole_and_named_once():
     assert len({(one.item, one.quote) for one in statements()}) == len(statements())
 
 
+def words_of(item):
+    return " ".join(one.quote for one in statements() if one.item == item)
+
+
 @pytest.mark.parametrize(
     ("item", "numbers"),
     [
@@ -119,7 +123,7 @@ def test_every_statement_is_whole_and_named_once():
     ],
 )
 def test_the_numbers_of_the_prose_and_the_listings_are_quoted(item, numbers):
-    words = " ".join(one.quote for one in statements_of(item))
+    words = words_of(item)
     assert [number for number in numbers if number not in words] == []
 
 
@@ -134,11 +138,9 @@ def test_a_statement_knows_its_place():
     assert found.source == "Section 2.1, equation (4)"
 
 
-def test_unknown_statements_are_refused_with_the_known_ones():
+def test_unknown_statements_are_refused():
     with pytest.raises(KeyError, match=r"no statement has the id 'statement\.x'"):
         statement("statement.x")
-    with pytest.raises(KeyError, match=r"there are Abstract, Section 1\.1"):
-        statements_of("Section 5")
 
 
 def test_every_caption_of_a_table_figure_and_listing_is_there():
@@ -148,7 +150,7 @@ def test_every_caption_of_a_table_figure_and_listing_is_there():
 
 
 def test_every_claim_in_the_comments_of_listing_1_is_there():
-    words = " ".join(one.quote for one in statements_of("Appendix A"))
+    words = words_of("Appendix A")
     for comment in (
         "Truncate age",
         "Truncate BMI",

@@ -52,15 +52,6 @@ def statement(statement_id: str) -> Statement:
         ) from None
 
 
-def statements_of(item: str) -> tuple[Statement, ...]:
-    """The statements of one part of the paper."""
-    found = tuple(one for one in statements() if one.item == item)
-    if not found:
-        known = ", ".join(dict.fromkeys(one.item for one in statements()))
-        raise KeyError(f"no statement was taken from {item!r}; there are {known}")
-    return found
-
-
 @cache
 def _by_id() -> dict[str, Statement]:
     return {one.id: one for one in statements()}
