@@ -8,6 +8,7 @@ Effects are log odds ratios of bleeding: a positive effect is harm.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import TYPE_CHECKING, Final, Self
@@ -29,8 +30,6 @@ from hte_utils.style import BLACK, BLUE, GREY, ORANGE, VERMILION, canvas, dots_w
 from hte_utils.trial import TrialTruth, trial_table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 

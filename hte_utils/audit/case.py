@@ -5,6 +5,7 @@ The event is bleeding: a log odds ratio or risk difference above 0 is harm.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,19 +19,15 @@ from hte_utils.effects.evaluation import PointMetrics, point_metrics
 from hte_utils.effects.strata import stratify_by_risk
 from hte_utils.effects.truth import true_effects_by_stratum
 from hte_utils.ledger.report import Finding
+from hte_utils.model.analysis import Analysis
+from hte_utils.model.checks import FloatArray, IntArray
+from hte_utils.model.spec import TrialDesign
 from hte_utils.paper import printed, printed_number
 from hte_utils.reproduction.table_4 import at_table_4_margins, cate_of_table_4
-from hte_utils.trial import TrialVariant
+from hte_utils.trial import TrialTruth, TrialVariant
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     import xarray as xr
-
-    from hte_utils.model.analysis import Analysis
-    from hte_utils.model.checks import FloatArray, IntArray
-    from hte_utils.model.spec import TrialDesign
-    from hte_utils.trial import TrialTruth
 
 FLOAT_NOISE: Final = 1e-9
 """Two ways of computing the same number may differ by this much."""

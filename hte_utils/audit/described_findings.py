@@ -14,6 +14,7 @@ outcome says about it: a little for a treated patient, nothing for an untreated 
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -27,17 +28,14 @@ from hte_utils.effects.cate import EffectScale, GroupEffects, baseline_risk_draw
 from hte_utils.effects.evaluation import Metric, evaluate_cate, point_metrics
 from hte_utils.effects.strata import stratify_by_risk
 from hte_utils.effects.truth import best_fit, true_cate, true_effects_by_stratum
+from hte_utils.model.checks import FloatArray
+from hte_utils.model.spec import TrialDesign
 from hte_utils.style import BLACK, BLUE, DIRECTION, GREEN, GREY, ORANGE, VERMILION, canvas
+from hte_utils.trial import TrialTruth
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-    from hte_utils.model.checks import FloatArray
-    from hte_utils.model.spec import TrialDesign
-    from hte_utils.trial import TrialTruth
 
 SIGMAS: Final = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0)
 AS_RUN, AS_IN_PAPER = "Listing 2, gender effects in", "Listing 2, as in the paper"

@@ -36,11 +36,10 @@ from threadpoolctl import threadpool_limits
 from hte_utils.model.checks import FloatArray, complete_column
 from hte_utils.model.fit import FitWarning
 from hte_utils.model.sampler import Proposal, metropolis_chain, pareto_k
+from hte_utils.model.spec import TrialDesign
 
 if TYPE_CHECKING:
     import pymc as pm
-
-    from hte_utils.model.spec import TrialDesign
 
 OLDER_FROM: Final = 60.0
 """Years: "e.g. age >= 60", Section 2.2 of the paper."""

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy.special import expit, logit, xlogy
 from scipy.stats import chi2, norm
 
 from hte_utils.effects.logistic import fit_replicates
 from hte_utils.ledger.entries import Reproduced, Verdict, judge, z_threshold
+from hte_utils.model.checks import FloatArray, IntArray
 from hte_utils.model.fit import IndependenceSettings
 from hte_utils.model.spec import PAPER_SPEC
 from hte_utils.model.store import fit_or_load
@@ -25,6 +27,8 @@ from hte_utils.trial import (
     BLOOD_PRESSURE_COVARIANCE,
     BLOOD_PRESSURE_MEAN,
     BMI_LIMITS,
+    Covariates,
+    TrialTruth,
     TrialVariant,
     simulate_trial,
     simulate_truth,
@@ -34,10 +38,6 @@ from hte_utils.trial.r_stream import RRandom
 
 if TYPE_CHECKING:
     import xarray as xr
-    from numpy.typing import NDArray
-
-    from hte_utils.model.checks import FloatArray, IntArray
-    from hte_utils.trial import Covariates, TrialTruth
 
     type BoolArray = NDArray[np.bool_]
 

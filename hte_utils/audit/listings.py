@@ -7,21 +7,18 @@ the listings rests on these, so that no code of this package is compared with it
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import Final
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy.special import expit
 
 from hte_utils.ledger.notebooks import Project
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from pathlib import Path
-
-    from numpy.typing import NDArray
 
 POPULATION, SUBGROUP, INDIVIDUAL = "population", "subgroup", "individual"
 _LEVEL_OF_INDEX: Final = {"": POPULATION, "k": SUBGROUP, "i": INDIVIDUAL}

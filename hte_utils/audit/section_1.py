@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.special import logit
@@ -11,6 +10,7 @@ from scipy.special import logit
 from hte_utils.audit.case import (
     FLOAT_NOISE,
     QUINTILES,
+    Case,
     linear_form,
     only_simulated,
     outcome_is_drawn,
@@ -26,9 +26,6 @@ from hte_utils.audit.experiments import LOW_QUINTILES, TREAT_ALL, TREAT_NOBODY
 from hte_utils.effects.evaluation import point_metrics
 from hte_utils.ledger.report import Finding
 from hte_utils.paper import entries_of, printed_number
-
-if TYPE_CHECKING:
-    from hte_utils.audit.case import Case
 
 
 def abstract(case: Case) -> dict[str, Finding]:

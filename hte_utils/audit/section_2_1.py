@@ -6,9 +6,10 @@ Effects are log odds ratios of bleeding unless they say otherwise; positive is h
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from scipy.special import expit, logit
 
 from hte_utils.audit import experiments
@@ -16,6 +17,7 @@ from hte_utils.audit.case import (
     FLOAT_NOISE,
     HAS_BLED,
     UNCOVERED_ITEMS,
+    Case,
     figure_without_numbers,
     linear_form,
     numbers_of_table,
@@ -26,18 +28,12 @@ from hte_utils.audit.case import (
 from hte_utils.audit.experiments import CONFOUNDING, SEEN, TABLE_1, TABLE_3
 from hte_utils.audit.listings import evaluated
 from hte_utils.ledger.report import Finding
+from hte_utils.model.checks import FloatArray
 from hte_utils.paper import entries_of, printed, printed_number
 from hte_utils.paper.statements import statement
 from hte_utils.reproduction.table_1 import COVARIATES, standardised_differences, table_one
-from hte_utils.trial import LISTING_EFFECT, TrialVariant
+from hte_utils.trial import LISTING_EFFECT, Covariates, TrialVariant
 from hte_utils.trial.as_described import FEMALE_PROBABILITY
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from hte_utils.audit.case import Case
-    from hte_utils.model.checks import FloatArray
-    from hte_utils.trial import Covariates
 
 
 def data(case: Case) -> dict[str, Finding]:

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from hte_utils.audit.case import rows
-from hte_utils.audit.listings import INDIVIDUAL, POPULATION, SUBGROUP
+from hte_utils.audit.case import Case, rows
+from hte_utils.audit.listings import INDIVIDUAL, POPULATION, SUBGROUP, JagsModel
 from hte_utils.ledger.entries import Reproduced, judge
 from hte_utils.ledger.report import Finding
 from hte_utils.paper import entries_of, printed_number
 from hte_utils.reproduction.table_1 import COVARIATES
 from hte_utils.reproduction.tables_5_6 import TABLES, joint_test, recorded_runs
-
-if TYPE_CHECKING:
-    from hte_utils.audit.case import Case
-    from hte_utils.audit.listings import JagsModel
 
 LEVEL: Final = 0.01
 """Of the joint test of a table of diagnostics: so often a run of JAGS is taken for another sampler's."""

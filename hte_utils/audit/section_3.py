@@ -5,15 +5,17 @@ Effects are log odds ratios of bleeding unless they say otherwise; positive is h
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
+import pandas as pd
 from scipy.special import logit
 from scipy.stats import binom
 
 from hte_utils.audit.case import (
     FLOAT_NOISE,
     QUINTILES,
+    Case,
     effects_are_the_model_s,
     figure_without_numbers,
     printed_metric,
@@ -33,11 +35,6 @@ from hte_utils.paper import entries_of, printed_number
 from hte_utils.paper.statements import statement
 from hte_utils.reproduction.table_1 import COVARIATES
 from hte_utils.reproduction.tables_5_6 import implied_ess, recorded_runs, table_5
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from hte_utils.audit.case import Case
 
 LOW, HIGH = ("Q1", "Q2"), ("Q4", "Q5")
 OLD_LIMIT, NEW_LIMIT = 1.1, 1.01

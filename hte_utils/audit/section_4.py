@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import pandas as pd
 
 from hte_utils.audit.case import (
     HAS_BLED,
     UNCOVERED_ITEMS,
+    Case,
     effects_are_the_model_s,
     figure_without_numbers,
     only_simulated,
@@ -21,9 +20,6 @@ from hte_utils.audit.experiments import BY_SIGN, HIGH_QUINTILES, TREAT_ALL, TREA
 from hte_utils.ledger.report import Finding
 from hte_utils.paper import printed_number
 from hte_utils.reproduction.table_1 import COVARIATES
-
-if TYPE_CHECKING:
-    from hte_utils.audit.case import Case
 
 
 def discussion(case: Case) -> dict[str, Finding]:

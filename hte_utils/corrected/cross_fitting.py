@@ -17,7 +17,7 @@ the interval errs on the safe side.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -28,11 +28,8 @@ from hte_utils.corrected.predictions import EffectPredictions, predict_by_age, p
 from hte_utils.effects.cate import GroupEffects
 from hte_utils.effects.strata import quantile_groups
 from hte_utils.model.candidates import ALL_MODIFIERS_MODEL, PAPER_MODEL, CandidateModel
-from hte_utils.model.checks import IntArray
+from hte_utils.model.checks import FloatArray, IntArray
 from hte_utils.model.quick_posterior import quick_posterior
-
-if TYPE_CHECKING:
-    from hte_utils.model.checks import FloatArray
 
 N_FOLDS, N_DEALS = 5, 3
 

@@ -13,7 +13,7 @@ and is not a proper score (Xia, Gustafson & Sadatsafavi 2023).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -21,14 +21,11 @@ import pandas as pd
 from scipy.special import logit
 
 from hte_utils.corrected.calibration import Estimate, curve_places, last_coefficient, spline_columns
-from hte_utils.corrected.predictions import EffectPredictions
+from hte_utils.corrected.predictions import Cohort, EffectPredictions
 from hte_utils.effects.evaluation import point_metrics
 from hte_utils.effects.logistic import fit_replicates
 from hte_utils.effects.strata import tied_ranks
 from hte_utils.model.checks import FloatArray, IntArray, one_per_patient
-
-if TYPE_CHECKING:
-    from hte_utils.corrected.predictions import Cohort
 
 
 class TrueEffectCalibration(NamedTuple):

@@ -10,18 +10,15 @@ Tables of effects have the index `population`, `measure` (names of `Measure`) an
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, cast
+from collections.abc import Mapping, Sequence
+from typing import cast
 
 import numpy as np
 import pandas as pd
 
 from hte_utils.effects.averages import EVERYBODY, Measure, effect_measures, true_risks
 from hte_utils.ledger.entries import Reproduced
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from hte_utils.trial import TrialTruth
+from hte_utils.trial import TrialTruth
 
 _INFINITE = "∞"
 _SHOWN = {

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
+from hte_utils.corrected.calibration import RiskCalibration
 from hte_utils.corrected.decisions import EVERYBODY, GRID, NOBODY, ORACLE
+from hte_utils.corrected.effect_calibration import TrueEffectCalibration
 from hte_utils.corrected.validation import CROSS_FITTED, POINTS, TRUE
+from hte_utils.model.checks import FloatArray
 from hte_utils.style import BLACK, BLUE, DIRECTION, GREEN, GREY, ORANGE, PURPLE, VERMILION, canvas, dots_with_intervals
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-    from hte_utils.corrected.calibration import RiskCalibration
-    from hte_utils.corrected.effect_calibration import TrueEffectCalibration
-    from hte_utils.model.checks import FloatArray
 
 
 _LINES = ((BLUE, "-"), (ORANGE, "--"), (PURPLE, "-."), (GREEN, (0, (1, 1))))

@@ -6,23 +6,21 @@ Vehtari (2022); the envelope is ArviZ's.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
+from hte_utils.corrected.sbc import Calibration
+from hte_utils.model.checks import FloatArray
 from hte_utils.style import BLACK, BLUE, DIRECTION, GREY, ORANGE, VERMILION, canvas, dots_with_intervals
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-    from hte_utils.corrected.sbc import Calibration
-    from hte_utils.model.checks import FloatArray
 
 _MODELS = ((ORANGE, "s", 0.18), (BLUE, "o", -0.18))
 _MEASURES = {

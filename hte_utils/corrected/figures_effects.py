@@ -5,13 +5,16 @@ Tables of effects are those of `hte_utils.corrected.effects_report`; risk differ
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
+import pandas as pd
 from statsmodels.stats.proportion import proportion_confint
 
 from hte_utils.corrected.same_data import Ranking, RiskModel
 from hte_utils.effects.averages import Measure
+from hte_utils.model.checks import FloatArray
 from hte_utils.style import (
     ARM_COLOURS,
     BLACK,
@@ -25,14 +28,9 @@ from hte_utils.style import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    import pandas as pd
     import xarray as xr
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-    from hte_utils.model.checks import FloatArray
 
 _QUINTILE = "Quintile of predicted baseline risk"
 _RANKINGS = {

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -28,11 +28,9 @@ from hte_utils.effects.cate import EffectScale, GroupEffects, baseline_risk_draw
 from hte_utils.effects.monte_carlo import draws_matrix, jackknife_mean
 from hte_utils.effects.strata import quantile_groups
 from hte_utils.model.diagnostics import modern_diagnostics
-
-if TYPE_CHECKING:
-    from hte_utils.model.listing_2 import Priors
-    from hte_utils.model.spec import Patients, TrialDesign
-    from hte_utils.trial import TrialTruth
+from hte_utils.model.listing_2 import Priors
+from hte_utils.model.spec import Patients, TrialDesign
+from hte_utils.trial import TrialTruth
 
 LIKELIHOOD: Final = "likelihood"
 THRESHOLD: Final = 0.05

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from scipy.special import expit, ndtr
 
 from hte_utils.effects.cate import EffectScale, GroupEffects, PatientEffects, over_blocks
@@ -20,15 +21,11 @@ from hte_utils.effects.logistic import delta_method_errors, fit_logistic
 from hte_utils.effects.truth import true_cate
 from hte_utils.ledger.entries import Reproduced
 from hte_utils.model.checks import FloatArray, IntArray
-from hte_utils.model.spec import PAPER_SPEC
-from hte_utils.trial import P_TREATED
+from hte_utils.model.spec import PAPER_SPEC, Patients
+from hte_utils.trial import P_TREATED, TrialTruth
 
 if TYPE_CHECKING:
-    import pandas as pd
     import xarray as xr
-
-    from hte_utils.model.spec import Patients
-    from hte_utils.trial import TrialTruth
 
 _BATCHES = 8
 

@@ -8,23 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import xarray as xr
+from numpy.typing import NDArray
 from scipy import optimize
 
 from hte_utils.effects.cate import EffectScale, GroupEffects, PatientEffects, cate_draws, labelled
+from hte_utils.model.candidates import CandidateModel
 from hte_utils.model.checks import FloatArray
-from hte_utils.model.listing_2 import posterior_tree
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from hte_utils.model.candidates import CandidateModel
-    from hte_utils.model.listing_2 import Priors
-    from hte_utils.model.spec import Patients, TrialDesign
+from hte_utils.model.listing_2 import Priors, posterior_tree
+from hte_utils.model.spec import Patients, TrialDesign
 
 _LIMITS = (0.025, 0.975)
 _BATCHES = 50

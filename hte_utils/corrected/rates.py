@@ -13,8 +13,9 @@ trial, and writes FILE. It may be stopped at any time.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -37,9 +38,6 @@ from hte_utils.ledger.report import Proof
 from hte_utils.model.candidates import PAPER_MODEL
 from hte_utils.model.quick_posterior import quick_posterior
 from hte_utils.trial import P_TREATED, simulate_truth, trial_table
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
 
 CONSTANT_RATIO: Final = "constant odds ratio"
 CONSTANT_DIFFERENCE: Final = "constant risk difference"

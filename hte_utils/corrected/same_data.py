@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import Enum
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -24,10 +24,8 @@ from hte_utils.corrected.cross_fitting import arm_balanced_folds, groups_within_
 from hte_utils.effects.logistic import fit_replicates
 from hte_utils.effects.strata import quantile_groups
 from hte_utils.model.checks import FloatArray, IntArray
+from hte_utils.model.spec import TrialDesign, TrialSpec
 from hte_utils.trial import TrialTruth, simulate_truth, trial_table
-
-if TYPE_CHECKING:
-    from hte_utils.model.spec import TrialDesign, TrialSpec
 
 QUINTILES = 5
 

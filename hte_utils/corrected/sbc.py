@@ -11,33 +11,29 @@ kept, since every prior is proper.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import Any, Final, cast
 
 import numpy as np
 import pandas as pd
 import xarray as xr
+from numpy.typing import NDArray
 from scipy.special import logit
 from threadpoolctl import threadpool_limits
 
 from hte_utils.corrected.predictive_checks import draw_from_prior, event_probability_draws, replicate_outcomes
 from hte_utils.effects.cate import EffectScale, GroupEffects, cate_draws
 from hte_utils.model.candidates import ALL_MODIFIERS_MODEL, PAPER_MODEL, CandidateModel
+from hte_utils.model.checks import FloatArray
 from hte_utils.model.density import SumsDensity
 from hte_utils.model.listing_2 import Priors, listing2_draws, posterior_tree, split_sums, sums_of
 from hte_utils.model.quick_posterior import quick_posterior
 from hte_utils.model.sampler import child_seed, metropolis_chain, proposal_for_chains
 from hte_utils.model.spec import TrialDesign
 from hte_utils.trial import simulate_trial
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from numpy.typing import NDArray
-
-    from hte_utils.model.checks import FloatArray
 
 LOG_LIKELIHOOD: Final = "log-likelihood"
 AVERAGE_LOG_ODDS_RATIO: Final = "average log odds ratio"

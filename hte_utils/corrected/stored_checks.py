@@ -18,7 +18,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -31,11 +31,8 @@ from hte_utils.effects.truth import true_cate
 from hte_utils.ledger.report import Proof
 from hte_utils.model.candidates import CANDIDATES, CandidateModel
 from hte_utils.model.fit import FitWarning, IndependenceSettings, fit, library_versions, record_of
+from hte_utils.model.spec import Patients
 from hte_utils.trial import TrialTruth, simulate_truth, trial_table
-
-if TYPE_CHECKING:
-    from hte_utils.model.spec import Patients
-
 
 RANKS_FILE: Final = "sbc_ranks.parquet"
 CANDIDATES_FILE: Final = "candidate_models.parquet"

@@ -8,6 +8,7 @@ event is bleeding: a risk difference or log odds ratio above 0, or a risk ratio 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
@@ -20,13 +21,10 @@ from statsmodels.stats.proportion import confint_proportions_2indep
 from hte_utils.effects.averages import Measure, draws_of, effect_measures, everybody
 from hte_utils.effects.logistic import Z, delta_method_errors, fit_logistic, risks_and_gradients
 from hte_utils.model.checks import FloatArray, complete_column, one_per_patient, read_covariate
+from hte_utils.model.spec import TrialDesign
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     import xarray as xr
-
-    from hte_utils.model.spec import TrialDesign
 
 SUBGROUPS: Final[Mapping[str, tuple[float, ...]]] = {"gender": (), "age": (65,), "anticoagulant": (), "diabetes": ()}
 """Columns of the trial by which chapter 9 divides the patients: thresholds of a number, none for categories."""

@@ -10,21 +10,18 @@ and benefit is a negative risk difference.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from hte_utils.corrected import effect_calibration
 from hte_utils.corrected.calibration import Estimate, RiskCalibration, calibrate_risk, calibrate_risk_against_truth
-from hte_utils.corrected.cross_fitting import combine_folds
+from hte_utils.corrected.cross_fitting import NextFold, combine_folds
 from hte_utils.corrected.decisions import GRID, autoc, doubly_robust_scores, qini, toc
 from hte_utils.corrected.effect_calibration import c_for_benefit, calibrate_against_truth, e_for_benefit
+from hte_utils.corrected.predictions import Cohort, EffectPredictions
 from hte_utils.effects.evaluation import point_metrics
-
-if TYPE_CHECKING:
-    from hte_utils.corrected.cross_fitting import NextFold
-    from hte_utils.corrected.predictions import Cohort, EffectPredictions
 
 APPARENT, CROSS_FITTED, SEQUENTIAL, TRUE = "apparent", "cross-fitted", "sequential", "true (new patients)"
 NULL_RATE = "its null rate"

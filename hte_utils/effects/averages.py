@@ -12,7 +12,7 @@ into the interval.
 from __future__ import annotations
 
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,10 +21,8 @@ import xarray as xr
 from hte_utils.effects.cate import GroupEffects, PatientEffects, blocks, over_blocks
 from hte_utils.effects.monte_carlo import batch_edges, jackknife_mean, jackknife_summaries
 from hte_utils.model.checks import FloatArray, require_probability
-
-if TYPE_CHECKING:
-    from hte_utils.model.spec import Patients
-    from hte_utils.trial import TrialTruth
+from hte_utils.model.spec import Patients
+from hte_utils.trial import TrialTruth
 
 EVERYBODY = "all patients"
 _AVERAGES = ("untreated", "treated", "mean_log_odds_ratio")

@@ -12,21 +12,17 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 from scipy.special import expit
 from scipy.stats import norm
 from threadpoolctl import threadpool_limits
 
 from hte_utils.model.candidates import ALL_MODIFIERS_SPEC
 from hte_utils.model.checks import FloatArray, TrialWarning
-from hte_utils.model.spec import PAPER_SPEC
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from hte_utils.model.spec import Patients, TrialDesign, TrialSpec
+from hte_utils.model.spec import PAPER_SPEC, Patients, TrialDesign, TrialSpec
 
 type Terms = Callable[[FloatArray, float | FloatArray], FloatArray]
 """From covariates, shape (patients, covariates), and arm to a model's terms, shape (patients, terms)."""

@@ -5,8 +5,6 @@ The event is bleeding: a log odds ratio or risk difference above 0, or a risk ra
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import pandas as pd
 import xarray as xr
@@ -16,15 +14,11 @@ from hte_utils.effects.averages import Measure, average_effects, effect_measures
 from hte_utils.effects.cate import EffectScale, GroupEffects, cate, cate_draws
 from hte_utils.effects.evaluation import evaluate_cate
 from hte_utils.effects.logistic import fit_replicates
-from hte_utils.effects.strata import error_of_group_means
+from hte_utils.effects.strata import RiskStrata, error_of_group_means
+from hte_utils.model.checks import FloatArray
 from hte_utils.model.listing_2 import listing2_draws
-from hte_utils.trial import LISTING_COEFFICIENTS, trial_table
-
-if TYPE_CHECKING:
-    from hte_utils.effects.strata import RiskStrata
-    from hte_utils.model.checks import FloatArray
-    from hte_utils.model.spec import TrialDesign
-    from hte_utils.trial import ListingCoefficients, TrialTruth
+from hte_utils.model.spec import TrialDesign
+from hte_utils.trial import LISTING_COEFFICIENTS, ListingCoefficients, TrialTruth, trial_table
 
 _SHOWN = {
     EffectScale.LOG_ODDS_RATIO: ("log odds ratio", "+.2f", 1.0),

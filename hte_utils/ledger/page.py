@@ -9,24 +9,21 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from html import escape
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from hte_utils.ledger.entries import LedgerEntry, Verdict
-from hte_utils.ledger.notebooks import located_entries
+from hte_utils.ledger.notebooks import Project, located_entries
 from hte_utils.ledger.report import format_value, place_of
 from hte_utils.style import BLUE, GREEN, GREY, ORANGE, SKY, VERMILION, canvas
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from pathlib import Path
-
     from matplotlib.figure import Figure
-
-    from hte_utils.ledger.notebooks import Project
 
 HEADINGS = ("Where", "Entry", "The paper", "Found", "Verdict", "Proof")
 COLUMNS = (*(field.name for field in fields(LedgerEntry)), "proof")

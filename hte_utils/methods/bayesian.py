@@ -10,24 +10,18 @@ average risk difference), ``nuts_fallback`` and ``not_converged``, each 1 if so.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from hte_utils.effects.cate import GroupEffects, effect_summaries
 from hte_utils.methods.estimates import INTERVAL, EffectEstimates, IntervalEstimate, MethodResult
 from hte_utils.model.candidates import ALL_MODIFIERS_MODEL, PAPER_MODEL, CandidateModel
-from hte_utils.model.checks import TrialWarning
+from hte_utils.model.checks import FloatArray, TrialWarning
 from hte_utils.model.fit import FitWarning
 from hte_utils.model.quick_posterior import QuickFallbackWarning, quick_posterior
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    import pandas as pd
-
-    from hte_utils.model.checks import FloatArray
 
 _DRAWS = 1000
 

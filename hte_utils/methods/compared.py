@@ -8,20 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 import pandas as pd
 
 from hte_utils.effects.strata import quantile_groups
 from hte_utils.ledger.entries import Reproduced
+from hte_utils.methods.estimates import EffectEstimates, MethodResult
 from hte_utils.methods.measures import PER_THOUSAND, POINTS, PatientTruth, measure
 from hte_utils.methods.registry import METHODS, named_child
-from hte_utils.trial import EffectScale
-
-if TYPE_CHECKING:
-    from hte_utils.methods.estimates import EffectEstimates, MethodResult
-    from hte_utils.trial import TrialTruth
+from hte_utils.trial import EffectScale, TrialTruth
 
 TRUTH: Final = "truth"
 _ACCURACY: Final = {

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
+import pandas as pd
 
 from hte_utils.model.checks import FloatArray
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 INTERVAL = 0.95
 """Probability of every interval of every method."""

@@ -6,18 +6,17 @@ import math
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from hte_utils.effects.evaluation import point_metrics
+from hte_utils.methods.compared import Comparison
 from hte_utils.methods.registry import METHODS
+from hte_utils.model.checks import FloatArray
 from hte_utils.style import BLUE, DIRECTION, GREEN, GREY, ORANGE, VERMILION, canvas
 
 if TYPE_CHECKING:
-    import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-    from hte_utils.methods.compared import Comparison
-    from hte_utils.model.checks import FloatArray
 
 _LOGISTIC = ("logistic", BLUE, "o")
 _FAMILIES = {"learners_and_forests": ("trees", ORANGE, "s"), "bayesian": ("hierarchical Bayes", GREEN, "D")}

@@ -22,10 +22,12 @@ draws is in the notes.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import numpy as np
+import pandas as pd
 from scipy.special import logit, ndtr
 
 from hte_utils.effects.logistic import TrialNumbers
@@ -36,13 +38,7 @@ from hte_utils.methods.estimates import (
     MethodResult,
 )
 from hte_utils.methods.ridge_and_lasso import require_events
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    import pandas as pd
-
-    from hte_utils.model.checks import FloatArray
+from hte_utils.model.checks import FloatArray
 
 BOOSTING: dict[str, Any] = {
     "max_iter": 50,

@@ -21,9 +21,9 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from hte_utils.effects.logistic import (
     Terms,
@@ -40,13 +40,8 @@ from hte_utils.effects.logistic import (
 )
 from hte_utils.methods.estimates import EffectEstimates, IntervalEstimate, MethodResult
 from hte_utils.model.candidates import ALL_MODIFIERS_SPEC
-from hte_utils.model.spec import PAPER_SPEC
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from hte_utils.model.checks import FloatArray
-    from hte_utils.model.spec import TrialSpec
+from hte_utils.model.checks import FloatArray
+from hte_utils.model.spec import PAPER_SPEC, TrialSpec
 
 
 def standardise(

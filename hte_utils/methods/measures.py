@@ -16,15 +16,13 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 
 from hte_utils.effects.evaluation import point_metrics
-
-if TYPE_CHECKING:
-    from hte_utils.methods.estimates import EffectEstimates, IntervalEstimate
-    from hte_utils.model.checks import FloatArray
+from hte_utils.methods.estimates import EffectEstimates, IntervalEstimate
+from hte_utils.model.checks import FloatArray
 
 POINTS: Final = 100.0
 """Percentage points of a probability of 1."""

@@ -14,9 +14,9 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-if TYPE_CHECKING:
-    from hte_utils.methods.estimates import MethodResult
+from hte_utils.methods.estimates import MethodResult
 
+if TYPE_CHECKING:
     Fitter = Callable[[pd.DataFrame, Sequence[pd.DataFrame], np.random.Generator], MethodResult]
 
 

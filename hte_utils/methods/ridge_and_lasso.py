@@ -14,22 +14,18 @@ The mode under Listing 2's Normal(0, 1) priors, without gender's effects, is a r
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from hte_utils.effects.logistic import Terms, TrialNumbers, interaction_terms, listing_2_terms
 from hte_utils.methods.estimates import MethodResult
 from hte_utils.methods.logistic import effects_in
+from hte_utils.model.checks import FloatArray
 from hte_utils.model.spec import PAPER_SPEC
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    import pandas as pd
-
-    from hte_utils.model.checks import FloatArray
 
 FOLDS = 5
 RIDGE_PENALTIES = np.logspace(-4.0, 0.5, 10)

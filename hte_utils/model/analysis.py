@@ -5,17 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+import pandas as pd
+
 from hte_utils.model.candidates import PAPER_MODEL, CandidateModel
 from hte_utils.model.fit import IndependenceSettings
+from hte_utils.model.spec import TrialDesign
 from hte_utils.model.store import fit_or_load
-from hte_utils.trial import simulate_truth, trial_table
+from hte_utils.trial import TrialTruth, simulate_truth, trial_table
 
 if TYPE_CHECKING:
-    import pandas as pd
     import xarray as xr
-
-    from hte_utils.model.spec import TrialDesign
-    from hte_utils.trial import TrialTruth
 
 BOOK_SETTINGS: Final = IndependenceSettings(draws=5000, chains=4, seed=20241101)
 """The fit that all chapters share: 20 000 draws, so that our Monte Carlo error is far below the paper's."""

@@ -19,17 +19,13 @@ each single point is a matrix of group effects and interactions.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import linalg, special
 
 from hte_utils.model.checks import FloatArray
-from hte_utils.model.density import Coordinates
+from hte_utils.model.density import Coordinates, SumsDensity
 from hte_utils.model.listing_2 import NormalPrior, Priors
-
-if TYPE_CHECKING:
-    from hte_utils.model.density import SumsDensity
 
 _ROUNDS = 2
 _POINT_BLOCK = 256  # matrices that are factored together: they stay in a core's cache

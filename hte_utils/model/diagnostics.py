@@ -14,18 +14,16 @@ from __future__ import annotations
 
 from importlib import import_module
 from math import ceil, floor, log10, prod
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 import xarray as xr
+from numpy.typing import NDArray
 from scipy.stats import chi2
 from scipy.stats import f as f_distribution
 
 from hte_utils.model.checks import FloatArray, IntArray
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 Posterior = xr.DataTree | xr.Dataset
 

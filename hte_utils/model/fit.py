@@ -23,21 +23,18 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from functools import cache, partial
 from importlib import metadata
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import xarray as xr
 from arviz_stats.base import array_stats  # type: ignore[attr-defined]
 from threadpoolctl import threadpool_limits
 
-from hte_utils.model.checks import require_probability
+from hte_utils.model.checks import FloatArray, require_probability
 from hte_utils.model.density import SumsDensity
 from hte_utils.model.listing_2 import Priors, listing2_draws, posterior_tree, split_sums, sums_of
 from hte_utils.model.sampler import metropolis_chain, pareto_k, proposal_for_chains
 from hte_utils.model.spec import TrialDesign
-
-if TYPE_CHECKING:
-    from hte_utils.model.checks import FloatArray
 
 
 class Form(StrEnum):

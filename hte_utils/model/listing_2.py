@@ -21,6 +21,7 @@ A posterior holds labelled vectors (``b_prognostic`` over `prognostic`, ...); th
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -28,14 +29,11 @@ import numpy as np
 import xarray as xr
 
 from hte_utils.model.checks import FloatArray
+from hte_utils.model.density import Coordinates
+from hte_utils.model.spec import Patients, TrialDesign
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     import pymc as pm
-
-    from hte_utils.model.density import Coordinates
-    from hte_utils.model.spec import Patients, TrialDesign
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,24 +9,19 @@ from __future__ import annotations
 
 import time
 import warnings
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
 from threadpoolctl import threadpool_limits
 
+from hte_utils.model.checks import FloatArray
 from hte_utils.model.density import SumsDensity
 from hte_utils.model.fit import FitCheck, FitRecord, NutsSettings, fit, library_versions, record_of
 from hte_utils.model.listing_2 import Priors, posterior_tree, split_sums, sums_of
 from hte_utils.model.sampler import LARGEST_PARETO_K, ImportanceSample, child_seed, importance_sample
 from hte_utils.model.spec import TrialDesign
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from hte_utils.model.checks import FloatArray
-
 
 _FEWEST_DRAWS = 100
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 import numpy as np
+import pandas as pd
 
 from hte_utils.model.checks import (
     FloatArray,
@@ -27,10 +28,6 @@ from hte_utils.model.checks import (
     require_unique,
     rows_where,
 )
-
-if TYPE_CHECKING:
-    import pandas as pd
-
 
 __all__ = ["PAPER_SPEC", "Covariate", "Patients", "TrialDesign", "TrialSpec"]
 

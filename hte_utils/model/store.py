@@ -21,16 +21,13 @@ import warnings
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import platformdirs
 import xarray as xr
 
 from hte_utils.model.fit import IndependenceSettings, Settings, fit, library_versions, record_of, warn_if_failed
 from hte_utils.model.listing_2 import Priors
-
-if TYPE_CHECKING:
-    from hte_utils.model.spec import TrialDesign
+from hte_utils.model.spec import TrialDesign
 
 STORE_VARIABLE = "HTE_POSTERIOR_STORE"
 _PACKAGE = Path(__file__).parents[1]

@@ -6,15 +6,21 @@ posterior means, by computation: as the paper computed, and as its model implies
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+import pandas as pd
 import seaborn as sns
+from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba
+from matplotlib.figure import Figure
 from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 
 from hte_utils.effects.evaluation import point_metrics
+from hte_utils.effects.strata import RiskStrata
+from hte_utils.model.checks import FloatArray
 from hte_utils.paper import entries_of, printed_number
 from hte_utils.style import (
     ARM_COLOURS,
@@ -31,15 +37,7 @@ from hte_utils.style import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    import pandas as pd
     import xarray as xr
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
-    from hte_utils.effects.strata import RiskStrata
-    from hte_utils.model.checks import FloatArray
 
 KEY_PARAMETERS: Final = ("b_intercept", "b_trt", "b_trt_age", "b_trt_anticoag", "te_gender[1]", "te_gender[2]")
 SHOWN_DRAWS: Final = 1000

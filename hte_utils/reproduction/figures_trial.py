@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+import pandas as pd
 import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.patches import Ellipse
 from scipy import stats
 
+from hte_utils.model.checks import FloatArray
+from hte_utils.reproduction.table_1 import Propensity
 from hte_utils.style import ARM_COLOURS, ARM_LINES, BLUE, DIRECTION, GREY, ORANGE, VERMILION, canvas
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
-    from hte_utils.model.checks import FloatArray
-    from hte_utils.reproduction.table_1 import Propensity
-    from hte_utils.trial import Covariates, TrialTruth
+from hte_utils.trial import Covariates, TrialTruth
 
 _INSIDE_ELLIPSE = 0.95
 

@@ -7,6 +7,7 @@ Table 4 (`hte_utils.reproduction.table_4.at_table_4_margins`); a few thousand of
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -18,16 +19,13 @@ from hte_utils.effects.cate import EffectScale, GroupEffects, baseline_risk_draw
 from hte_utils.effects.evaluation import point_metrics
 from hte_utils.effects.strata import ntile
 from hte_utils.ledger.entries import Reproduced, judge
+from hte_utils.model.checks import FloatArray
+from hte_utils.model.spec import TrialDesign
 from hte_utils.paper import entries_of, printed_number
 from hte_utils.reproduction.tables_7_8 import LABELS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
     import xarray as xr
-
-    from hte_utils.model.checks import FloatArray
-    from hte_utils.model.spec import TrialDesign
 
 _QUINTILES: Final = ("Q1", "Q2", "Q3", "Q4", "Q5")
 _LOWER, _UPPER = 0.025, 0.975

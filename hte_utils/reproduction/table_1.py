@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -13,12 +13,9 @@ from sklearn.metrics import roc_auc_score
 from tableone import TableOne
 
 from hte_utils.effects.logistic import fit_replicates
-from hte_utils.model.checks import complete_column
+from hte_utils.model.checks import FloatArray, complete_column
 from hte_utils.paper import entries_of
 from hte_utils.reproduction import beside
-
-if TYPE_CHECKING:
-    from hte_utils.model.checks import FloatArray
 
 CONTINUOUS = ("age", "bmi", "sbp", "dbp", "true_te")
 COVARIATES = (

@@ -10,8 +10,8 @@ draw (`cate_of_table_4`); the rest follows nearly, from draws of ours that are g
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import sqrt
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -19,15 +19,11 @@ import xarray as xr
 from scipy.special import expit
 
 from hte_utils.ledger.entries import Reproduced, print_rounding
+from hte_utils.model.checks import FloatArray
 from hte_utils.model.diagnostics import modern_diagnostics, summary_statistics
 from hte_utils.model.listing_2 import table4_draws
+from hte_utils.model.spec import TrialDesign
 from hte_utils.paper import entries_of, paper_entry, printed, printed_number
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from hte_utils.model.checks import FloatArray
-    from hte_utils.model.spec import TrialDesign
 
 PAPER_DRAWS = 3000
 """The naive SEs of Table 4 are SD / sqrt(3000): three chains of 1000 draws, as Table 6 has three chains."""

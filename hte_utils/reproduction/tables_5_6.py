@@ -11,7 +11,8 @@ runs where its p-value is at least `LEVEL`; and all numbers of a table are judge
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal
+from collections.abc import Iterator, Mapping
+from typing import Final, Literal
 
 import numpy as np
 import pandas as pd
@@ -21,9 +22,6 @@ from scipy import stats
 from hte_utils.ledger.entries import Reproduced
 from hte_utils.ledger.notebooks import Project
 from hte_utils.paper import entries_of, paper_entry, printed_number
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
 
 type JagsSampler = Literal["slice", "glm"]
 """JAGS's default samplers, one parameter at a time; or its glm module, all coefficients of the regression together."""

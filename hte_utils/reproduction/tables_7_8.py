@@ -15,6 +15,7 @@ is made of several coefficients is given the ESS of the slowest of them (`MADE_O
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import sqrt
 from typing import TYPE_CHECKING, Final
 
@@ -23,11 +24,13 @@ import pandas as pd
 
 from hte_utils.effects.cate import EffectScale, GroupEffects, baseline_risk_draws, cate_draws
 from hte_utils.effects.evaluation import point_metrics
-from hte_utils.effects.strata import ntile
+from hte_utils.effects.strata import RiskStrata, ntile
 from hte_utils.effects.truth import implied_coefficients
 from hte_utils.ledger.entries import Reproduced, print_rounding
+from hte_utils.model.checks import FloatArray
 from hte_utils.model.diagnostics import modern_diagnostics, summary_statistics
 from hte_utils.model.listing_2 import table4_draws
+from hte_utils.model.spec import TrialDesign
 from hte_utils.paper import entries_of, printed
 from hte_utils.reproduction.table_4 import (
     Margins,
@@ -36,16 +39,10 @@ from hte_utils.reproduction.table_4 import (
     printed_effective_size,
     table_4_margins,
 )
+from hte_utils.trial import TrialTruth
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     import xarray as xr
-
-    from hte_utils.effects.strata import RiskStrata
-    from hte_utils.model.checks import FloatArray
-    from hte_utils.model.spec import TrialDesign
-    from hte_utils.trial import TrialTruth
 
 PAPER_ERROR: Final = "gender effects left out of the effect and the baseline risk"
 """What a reader must do wrong to get the numbers of Tables 7 and 8."""

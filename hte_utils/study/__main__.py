@@ -16,16 +16,13 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from hte_utils.ledger.report import speak_everywhere
+from hte_utils.methods.estimates import Method
 from hte_utils.study.run import BLOCK_SIZE, OtherCodeError, WorkersLostError, run_study, study_client
 from hte_utils.study.scenarios import SCENARIOS
 from hte_utils.study.store import StudyStore
 from hte_utils.study.verify import verify
-
-if TYPE_CHECKING:
-    from hte_utils.methods.estimates import Method
 
 _RUN = """Simulates trials, lets every method learn from each, and stores how well it did. What the store holds is
 not computed again: the same command continues a study that was stopped, and more replicates extend it. The

@@ -6,14 +6,17 @@ ratios are as they are.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from collections.abc import Sequence
+from typing import Final, NamedTuple
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from hte_utils.ledger.entries import Reproduced
 from hte_utils.methods import METHODS
 from hte_utils.methods.measures import POINTS
+from hte_utils.model.checks import FloatArray
 from hte_utils.paper import printed_number
 from hte_utils.study.performance import (
     Z,
@@ -28,13 +31,6 @@ from hte_utils.study.performance import (
 from hte_utils.study.plan import METHOD_GROUPS, planned_replicates
 from hte_utils.study.replicate import FLAGS, POPULATION, TRIAL
 from hte_utils.study.scenarios import PAPER_DESIGN, SCENARIOS
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from numpy.typing import NDArray
-
-    from hte_utils.model.checks import FloatArray
 
 TABLE_7: Final = {"correlation": "lor_correlation", "rmse": "lor_rmse", "mae": "lor_mae", "coverage": "lor_coverage"}
 """The paper's metrics (their ids end so in `hte_utils.paper`), and the study's measures of them."""

@@ -12,9 +12,12 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy.special import expit, logit
 
 from hte_utils.methods.measures import PatientTruth
+from hte_utils.model.checks import FloatArray
+from hte_utils.study.scenarios import Scenario
 from hte_utils.trial import (
     Covariates,
     EffectScale,
@@ -30,14 +33,9 @@ from hte_utils.trial.as_described import (
     draw_described_covariates,
     risk_under_treatment,
 )
+from hte_utils.trial.r_stream import RRandom
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from hte_utils.model.checks import FloatArray
-    from hte_utils.study.scenarios import Scenario
-    from hte_utils.trial.r_stream import RRandom
-
     type Binary = NDArray[np.int8]
 
 POPULATION_SEED: Final = 20_241_123

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pandas as pd
 
 from hte_utils.methods import METHODS
+from hte_utils.methods.estimates import Method
 from hte_utils.methods.measures import POINTS
 from hte_utils.study.generate import PROFILE_NAMES, population, profiles
 from hte_utils.study.replicate import POPULATION, TRIAL
@@ -31,8 +32,6 @@ from hte_utils.study.store import StudyStore
 
 if TYPE_CHECKING:
     from distributed import Client
-
-    from hte_utils.methods.estimates import Method
 
 SEED: Final = 20_241_100
 """The study's seed; of no meaning (the paper is of November 2024)."""

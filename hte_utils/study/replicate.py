@@ -15,17 +15,15 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
 
+from hte_utils.methods.estimates import EffectEstimates, IntervalEstimate, Method, MethodResult
 from hte_utils.methods.measures import MEASURES, PatientTruth, measure
 from hte_utils.methods.registry import named_child
 from hte_utils.study.generate import PROFILE_NAMES, SimulatedTrial, population, profiles, simulate
-
-if TYPE_CHECKING:
-    from hte_utils.methods.estimates import EffectEstimates, IntervalEstimate, Method, MethodResult
-    from hte_utils.study.scenarios import Scenario
+from hte_utils.study.scenarios import Scenario
 
 TRIAL: Final = "trial"
 POPULATION: Final = "population"

@@ -21,21 +21,20 @@ from itertools import batched, zip_longest
 from typing import TYPE_CHECKING, Any, Final
 
 import dask
+import numpy as np
 from dask.system import CPU_COUNT
 from distributed import Client, KilledWorker, LocalCluster, as_completed
 from distributed.comm.core import CommClosedError
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
+from hte_utils.methods.estimates import Method
 from hte_utils.study.replicate import died_rows, replicate, replicate_seed
+from hte_utils.study.scenarios import Scenario
 from hte_utils.study.store import Record, StudyStore, definition_of, this_run, to_table
 
 if TYPE_CHECKING:
-    import numpy as np
     import pyarrow as pa
-
-    from hte_utils.methods.estimates import Method
-    from hte_utils.study.scenarios import Scenario
 
 BLOCK_SIZE: Final = 5
 """Replicates of one method that are computed together before they are stored: what a stop can lose, for each worker."""

@@ -27,22 +27,20 @@ from dataclasses import asdict, dataclass, is_dataclass
 from datetime import UTC, datetime
 from os import fsync
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from hte_utils.methods.estimates import Method
 from hte_utils.methods.measures import MEASURES
+from hte_utils.model.checks import FloatArray
 from hte_utils.model.fit import library_versions
 from hte_utils.model.store import code_digest
-
-if TYPE_CHECKING:
-    from hte_utils.methods.estimates import Method
-    from hte_utils.model.checks import FloatArray
-    from hte_utils.study.replicate import Row
-    from hte_utils.study.scenarios import Scenario
+from hte_utils.study.replicate import Row
+from hte_utils.study.scenarios import Scenario
 
 type Record = dict[str, Any]
 """A JSON object."""

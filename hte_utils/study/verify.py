@@ -20,21 +20,18 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from hte_utils.ledger.report import Proof
+from hte_utils.methods.estimates import Method
 from hte_utils.methods.measures import MEASURES
 from hte_utils.study.replicate import NUTS_FALLBACK, POPULATION, TRIAL, replicate, replicate_seed
-from hte_utils.study.store import CELL, KEYS, is_profile, rounded
-
-if TYPE_CHECKING:
-    from hte_utils.methods.estimates import Method
-    from hte_utils.study.scenarios import Scenario
-    from hte_utils.study.store import StudyStore
+from hte_utils.study.scenarios import Scenario
+from hte_utils.study.store import CELL, KEYS, StudyStore, is_profile, rounded
 
 ROUNDING: Final = 1e-6
 SHARE_OF_SD: Final = 0.05
