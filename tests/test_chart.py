@@ -19,7 +19,7 @@ from hte_utils.model.chart import (
     _solve_upper,
     expand_at_mode,
 )
-from hte_utils.model.density import SumsDensity
+from hte_utils.model.density import Coordinates, SumsDensity
 from hte_utils.model.listing_2 import Priors
 from hte_utils.model.sampler import metropolis_chain, proposal_for_chains
 from hte_utils.model.spec import Covariate, TrialDesign, TrialSpec
@@ -156,6 +156,10 @@ def test_grids_hold_nearly_all_of_the_prior(priors: Priors) -> None:
         assert stats.halfnorm.sf(high) < 1e-6
 
 
+def logistic(rows: np.ndarray, outcome: np.ndarray) -> SumsDensity:
+    return SumsDensity(rows * (1.0 - 2.0 * outcome)[:, None], Priors(), Coordinates(1, 1, 1))
+
+
 def ridge_data(separated: bool) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(4)
     rows = rng.normal(size=(150, 4))
@@ -167,19 +171,18 @@ def ridge_data(separated: bool) -> tuple[np.ndarray, np.ndarray]:
 @pytest.mark.parametrize("start", [0.0, 6.0])
 def test_mode_equals_ridge_regression(separated: bool, start: float) -> None:
     rows, outcome = ridge_data(separated)
-    signed = rows * (1.0 - 2.0 * outcome)[:, None]
-    mode, *_ = expand_at_mode(signed, np.eye(4) / 2.0**2, np.zeros(4), np.full(4, start))
+    mode, *_ = expand_at_mode(logistic(rows, outcome), np.eye(4) / 2.0**2, np.zeros(4), np.full(4, start))
     by_sklearn = LogisticRegression(C=2.0**2, fit_intercept=False, tol=1e-10, max_iter=1000).fit(rows, outcome)
     np.testing.assert_allclose(mode, by_sklearn.coef_[0], atol=1e-4)
 
 
 def test_expansion_is_that_of_the_likelihood() -> None:
     rows, outcome = ridge_data(separated=False)
-    signed = rows * (1.0 - 2.0 * outcome)[:, None]
-    mode, information, linear = expand_at_mode(signed, np.eye(4), np.full(4, 0.5), np.zeros(4))
+    density = logistic(rows, outcome)
+    mode, information, linear = expand_at_mode(density, np.eye(4), np.full(4, 0.5), np.zeros(4))
 
     def both(at: np.ndarray) -> tuple[float, float]:
-        exact = -np.logaddexp(0.0, signed @ at).sum()
+        exact = -np.logaddexp(0.0, density.signed @ at).sum()
         return exact, float(-0.5 * at @ information @ at + linear @ at)
 
     centre = both(mode)
@@ -192,7 +195,7 @@ def test_a_search_without_end_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     rows, outcome = ridge_data(separated=False)
     monkeypatch.setattr("hte_utils.model.chart._MOST_STEPS", 1)
     with pytest.raises(RuntimeError, match="Standardise it in the TrialSpec"):
-        expand_at_mode(rows * (1.0 - 2.0 * outcome)[:, None], np.eye(4), np.zeros(4), np.full(4, 3.0))
+        expand_at_mode(logistic(rows, outcome), np.eye(4), np.zeros(4), np.full(4, 3.0))
 
 
 LAW = stats.loggamma(2.0)

@@ -24,7 +24,7 @@ import numpy as np
 from scipy import linalg, special
 
 from hte_utils.model.checks import FloatArray
-from hte_utils.model.density import Coordinates, SumsDensity
+from hte_utils.model.density import Coordinates, HierarchicalDensity
 from hte_utils.model.listing_2 import NormalPrior, Priors
 
 _ROUNDS = 2
@@ -37,19 +37,19 @@ _MOST_STEPS, _SMALL_GAIN = 100, 1e-8
 
 
 class HierarchicalChart:
-    """A change of variables from nearly standard normal coordinates to points of a `SumsDensity`.
+    """A change of variables from nearly standard normal coordinates to points of a density.
 
     It is laid out around the mode of the coefficients at the posterior medians of the scales. `governed` and `free` are
     the positions of the coefficients that scales govern (sums and interactions), and of the main effects.
     """
 
-    def __init__(self, density: SumsDensity) -> None:
+    def __init__(self, density: HierarchicalDensity) -> None:
         self.prior = ScalePrior(density.priors, density.at)
         self.size, self.governed, self.free = density.at.size, self.prior.governed, self.prior.free
         log_scales, mode = self.prior.start, self.prior.mean_of_all
         for _ in range(_ROUNDS):
             precision = self.prior.precision_of_all(log_scales)
-            mode, information, linear = expand_at_mode(density.signed, precision, self.prior.mean_of_all, mode)
+            mode, information, linear = expand_at_mode(density, precision, self.prior.mean_of_all, mode)
             self._integrate_main_effects_out(information, linear)
             self._scores = [self._score(place, grid, log_scales) for place, grid in enumerate(self.prior.grids())]
             log_scales = np.array([score.median for score in self._scores])
@@ -198,7 +198,7 @@ class ScalePrior:
 
 
 def expand_at_mode(
-    signed: FloatArray, precision: FloatArray, mean: FloatArray, start: FloatArray
+    density: HierarchicalDensity, precision: FloatArray, mean: FloatArray, start: FloatArray
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Find the mode under a normal prior by Newton's method: mode, H and b of the likelihood -½ θ'Hθ + b'θ there.
 
@@ -206,13 +206,11 @@ def expand_at_mode(
     """
 
     def log_density(at: FloatArray) -> float:
-        return -float(np.logaddexp(0.0, signed @ at).sum() + 0.5 * (at - mean) @ precision @ (at - mean))
+        return density.log_likelihood_at(at) - float(0.5 * (at - mean) @ precision @ (at - mean))
 
     mode, value = start, log_density(start)
     for _ in range(_MOST_STEPS):
-        probability = special.expit(signed @ mode)
-        pull = -(probability @ signed)
-        information = (signed * (probability * (1.0 - probability))[:, None]).T @ signed
+        pull, information = density.slopes_at(mode)
         gradient = pull - precision @ (mode - mean)
         step = linalg.solve(information + precision, gradient, assume_a="pos")
         gain = float(gradient @ step)

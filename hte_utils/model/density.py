@@ -6,13 +6,16 @@ this density against PyMC's own.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, override
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit
 
-from hte_utils.model.checks import FloatArray
+from hte_utils.model.checks import FloatArray, IntArray
 
 if TYPE_CHECKING:
     from hte_utils.model.listing_2 import NormalPrior, Priors
@@ -110,32 +113,35 @@ class Coordinates:
         return self.n_coefficients + 2 + self.has_scale
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class SumsDensity:
-    """Unnormalised log posterior of the sums form, with log precisions as coordinates (their Jacobian included).
+class HierarchicalDensity(ABC):
+    """Unnormalised log posterior in the coordinates of the sums form, with log precisions (their Jacobian included).
 
-    `signed`, shape (patients, coefficients), holds the rows of the design matrix times 1 - 2y, so that the
-    log-likelihood is ``-sum(log(1 + exp(signed @ coefficients)))`` for events and non-events alike.
+    The likelihood is a subclass's: `SumsDensity` for an event or none, `hte_utils.model.survival` for times.
     """
 
-    signed: FloatArray
+    __slots__ = ()
     priors: Priors
     at: Coordinates
 
-    @classmethod
-    def of(cls, design: TrialDesign, priors: Priors) -> SumsDensity:
-        """Lay out a trial for fast evaluation."""
-        indicator = np.eye(len(design.group_labels))[design.group]
-        treated = design.treatment[:, None]
-        rows = np.hstack([indicator, indicator * treated, design.prognostic, design.modifiers * treated])
-        rows *= (1.0 - 2.0 * design.outcome)[:, None]
-        has_scale = priors.interaction_scale is not None
-        shape = Coordinates(indicator.shape[1], design.prognostic.shape[1], design.modifiers.shape[1], has_scale)
-        return cls(rows, priors, shape)
+    @abstractmethod
+    def log_likelihood(self, coefficients: FloatArray) -> FloatArray:
+        """Evaluate it, shape (points,), at coefficients of shape (points, coefficients)."""
+
+    @abstractmethod
+    def log_likelihood_at(self, coefficients: FloatArray) -> float:
+        """Evaluate it to the last digits at one point, shape (coefficients,)."""
+
+    @abstractmethod
+    def slopes_at(self, coefficients: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Gradient and negative Hessian of the log-likelihood at one point."""
+
+    @abstractmethod
+    def events_by_group(self) -> tuple[IntArray, IntArray, NDArray[np.bool_]]:
+        """Events and events among the treated, and whether there are patients at all, of shape (groups,) each."""
 
     def __call__(self, points: FloatArray) -> FloatArray:
         """Evaluate the log density, shape (points,), at points of shape (points, coordinates)."""
-        total = log_likelihood(self.signed, points[:, self.at.linear])
+        total = self.log_likelihood(points[:, self.at.linear])
         self.add_log_prior(total, points)
         return total
 
@@ -169,3 +175,56 @@ class SumsDensity:
         gamma: FloatArray = self.priors.precision_shape * log_tau - self.priors.precision_rate * tau
         normal: FloatArray = 0.5 * (groups * log_tau - np.log(q) - quadratic)
         return gamma + normal
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SumsDensity(HierarchicalDensity):
+    """The density of `hte_utils.model.listing_2.sums_model`.
+
+    `signed`, shape (patients, coefficients), holds the rows of the design matrix times 1 - 2y, so that the
+    log-likelihood is ``-sum(log(1 + exp(signed @ coefficients)))`` for events and non-events alike.
+    """
+
+    signed: FloatArray
+    priors: Priors
+    at: Coordinates
+
+    @classmethod
+    def of(cls, design: TrialDesign, priors: Priors) -> SumsDensity:
+        """Lay out a trial for fast evaluation."""
+        rows = design_rows(design)
+        rows *= (1.0 - 2.0 * design.outcome)[:, None]
+        return cls(rows, priors, coordinates_of(design, priors))
+
+    @override
+    def log_likelihood(self, coefficients: FloatArray) -> FloatArray:
+        return log_likelihood(self.signed, coefficients)
+
+    @override
+    def log_likelihood_at(self, coefficients: FloatArray) -> float:
+        return -float(np.logaddexp(0.0, self.signed @ coefficients).sum())
+
+    @override
+    def slopes_at(self, coefficients: FloatArray) -> tuple[FloatArray, FloatArray]:
+        probability = expit(self.signed @ coefficients)
+        information = (self.signed * (probability * (1.0 - probability))[:, None]).T @ self.signed
+        return -(probability @ self.signed), information
+
+    @override
+    def events_by_group(self) -> tuple[IntArray, IntArray, NDArray[np.bool_]]:
+        # Rows are times 1 - 2y: an event has -1 in its group's column, and in its effect's too if it was treated.
+        events, treated = ((self.signed[:, own] < 0.0).sum(axis=0) for own in (self.at.alpha, self.at.delta))
+        return events, treated, self.signed[:, self.at.alpha].any(axis=0)
+
+
+def design_rows(design: TrialDesign) -> FloatArray:
+    """Rows of the design matrix, one a patient, in the order of `Coordinates`."""
+    indicator = np.eye(len(design.group_labels))[design.group]
+    treated = design.treatment[:, None]
+    return np.hstack([indicator, indicator * treated, design.prognostic, design.modifiers * treated])
+
+
+def coordinates_of(design: TrialDesign, priors: Priors, more: int = 0) -> Coordinates:
+    """Places of a trial's quantities; `more` main effects may follow those of the covariates."""
+    sizes = len(design.group_labels), design.prognostic.shape[1] + more, design.modifiers.shape[1]
+    return Coordinates(*sizes, priors.interaction_scale is not None)

@@ -31,7 +31,7 @@ from arviz_stats.base import array_stats  # type: ignore[attr-defined]
 from threadpoolctl import threadpool_limits
 
 from hte_utils.model.checks import FloatArray, require_probability
-from hte_utils.model.density import SumsDensity
+from hte_utils.model.density import HierarchicalDensity, SumsDensity
 from hte_utils.model.listing_2 import Priors, listing2_draws, posterior_tree, split_sums, sums_of
 from hte_utils.model.sampler import metropolis_chain, pareto_k, proposal_for_chains
 from hte_utils.model.spec import TrialDesign
@@ -265,13 +265,18 @@ def fit(
     if not isinstance(design, TrialDesign):
         raise TypeError(f"fit needs a TrialDesign, not {type(design).__name__}: call spec.design(trial) first")
     priors, settings = priors or Priors(), settings or IndependenceSettings()
-    cores = min(cores or _available_cores(), settings.chains)
+    cores = min(cores or available_cores(), settings.chains)
     started = time.perf_counter()
     if isinstance(settings, IndependenceSettings):
         posterior = _independence(design, priors, settings, cores)
     else:
         posterior = _nuts(design, priors, settings, cores, _somebody_watches() if progress is None else progress)
-    seconds = time.perf_counter() - started
+    record_fit(posterior, settings, priors, time.perf_counter() - started, cores)
+    return posterior
+
+
+def record_fit(posterior: xr.DataTree, settings: Settings, priors: Priors, seconds: float, cores: int) -> None:
+    """Check a posterior, attach the record of its fit, and warn if a check failed."""
     checks = run_checks(posterior)
     record = FitRecord(
         sampler=type(settings).__name__.removesuffix("Settings").lower(),
@@ -284,33 +289,39 @@ def fit(
         ess=next(check.value for check in checks if check.name == "bulk ESS"),
     )
     record.attach(posterior)
-    warn_if_failed(record)
-    return posterior
+    warn_if_failed(record, stacklevel=4)
 
 
-def warn_if_failed(record: FitRecord) -> None:
+def warn_if_failed(record: FitRecord, stacklevel: int = 3) -> None:
     """Issue a `FitWarning` that lists the checks a fit failed, if there are any."""
     if not record.passed:
         failures = "; ".join(str(check) for check in record.failures)
         remedy = "draws or tune" if record.sampler == "nuts" else "draws or proposals_per_draw, or NutsSettings"
         message = f"this posterior must not be reported: {failures}. Take more {remedy}"
-        warnings.warn(message, FitWarning, stacklevel=3)
+        warnings.warn(message, FitWarning, stacklevel=stacklevel)
 
 
 def _independence(design: TrialDesign, priors: Priors, settings: IndependenceSettings, cores: int) -> xr.DataTree:
     density = SumsDensity.of(design, priors)
+    points, stats, rng = independence_chains(density, settings, cores)
+    return posterior_tree(split_sums(sums_of(points, density.at), priors, rng), stats, design)
+
+
+def independence_chains(
+    density: HierarchicalDensity, settings: IndependenceSettings, cores: int
+) -> tuple[FloatArray, xr.Dataset, np.random.Generator]:
+    """Run the chains: points (chain, draw, coordinate), what the sampler says, and numbers to take sums apart with."""
     pilot, split, *seeds = np.random.SeedSequence(settings.seed).spawn(settings.chains + 2)
     # Many small products: a second BLAS thread a chain costs more than it brings, and could change the last bit.
     with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(cores) as pool:
         proposal = proposal_for_chains(density, pilot)
         run = partial(metropolis_chain, density, proposal, settings.draws, settings.proposals_per_draw)
         chains = list(pool.map(run, seeds))
-    sums = sums_of(np.stack([chain.points for chain in chains]), density.at)
     stats = xr.Dataset(
         {"acceptance_rate": (("chain", "draw"), np.stack([chain.acceptance for chain in chains]))},
         attrs={"pareto_k": pareto_k(np.stack([chain.log_weights for chain in chains]))},
     )
-    return posterior_tree(split_sums(sums, priors, np.random.default_rng(split)), stats, design)
+    return np.stack([chain.points for chain in chains]), stats, np.random.default_rng(split)
 
 
 def _nuts(design: TrialDesign, priors: Priors, settings: NutsSettings, cores: int, progress: bool) -> xr.DataTree:
@@ -343,7 +354,8 @@ def _nuts(design: TrialDesign, priors: Priors, settings: NutsSettings, cores: in
     return posterior_tree(draws, stats.drop_attrs().drop_vars(("chain", "draw"), errors="ignore"), design)
 
 
-def _available_cores() -> int:
+def available_cores() -> int:
+    """Processors that this process may use."""
     affinity = getattr(os, "sched_getaffinity", None)  # what this process may use; not on every system
     return len(affinity(0)) if affinity else os.cpu_count() or 1
 

@@ -27,7 +27,7 @@ from scipy.stats import qmc
 
 from hte_utils.model.chart import HierarchicalChart
 from hte_utils.model.checks import FloatArray, IntArray
-from hte_utils.model.density import SumsDensity
+from hte_utils.model.density import HierarchicalDensity
 
 LARGEST_PARETO_K = 0.7
 """Above it, importance sampling is not to be trusted at any practical number of proposals (Vehtari et al. 2024)."""
@@ -66,7 +66,7 @@ class ImportanceSample:
         return float(1.0 / np.square(self.weights).sum())
 
 
-def importance_sample(density: SumsDensity, draws: int, seed: np.random.SeedSequence) -> ImportanceSample:
+def importance_sample(density: HierarchicalDensity, draws: int, seed: np.random.SeedSequence) -> ImportanceSample:
     """Propose until the effective sample size reaches `draws`, or it is clear that it will not.
 
     Children of the seed decide the proposals; it is left as it was.
@@ -124,13 +124,13 @@ def metropolis_path(log_weights: FloatArray, log_uniform: FloatArray) -> IntArra
     return path
 
 
-def fitted_proposal(density: SumsDensity, seed: np.random.SeedSequence) -> tuple[Proposal, int]:
+def fitted_proposal(density: HierarchicalDensity, seed: np.random.SeedSequence) -> tuple[Proposal, int]:
     """Fit a proposal to the posterior; return the number of pilot points as well, children of the seed up to it."""
     chart = HierarchicalChart(density)
     return Proposal.standard(chart, _stretch(chart) if has_empty_cell(density) else None).fitted(density, seed)
 
 
-def proposal_for_chains(density: SumsDensity, seed: np.random.SeedSequence) -> Proposal:
+def proposal_for_chains(density: HierarchicalDensity, seed: np.random.SeedSequence) -> Proposal:
     """Fit a proposal more closely: what a chain refuses is lost to it, and weights lose less."""
     proposal, spent = fitted_proposal(density, seed)
     return proposal.refined(density, _PILOT_SIZES[-1], child_seed(seed, spent))[0]
@@ -237,11 +237,9 @@ def _stretch(chart: HierarchicalChart) -> FloatArray:
     return stretch
 
 
-def has_empty_cell(density: SumsDensity) -> bool:
+def has_empty_cell(density: HierarchicalDensity) -> bool:
     """Whether a group has an arm without any event: the likelihood of that group's effect is flat on one side."""
-    # Rows are times 1 - 2y: an event has -1 in its group's column, and in its effect's too if it was treated.
-    events, treated = ((density.signed[:, own] < 0.0).sum(axis=0) for own in (density.at.alpha, density.at.delta))
-    inhabited = density.signed[:, density.at.alpha].any(axis=0)  # the effects of a group without patients are normal
+    events, treated, inhabited = density.events_by_group()  # the effects of a group without patients are normal
     return bool((np.minimum(treated, events - treated)[inhabited] == 0).any())
 
 
