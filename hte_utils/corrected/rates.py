@@ -31,8 +31,7 @@ from hte_utils.corrected.stored_checks import write_table
 from hte_utils.corrected.validation import NOTHING, benefit_estimates, sequential_inference, true_benefit_values
 from hte_utils.effects.averages import standardised_risks
 from hte_utils.effects.cate import GroupEffects
-from hte_utils.effects.interaction_tests import listing_2_interactions
-from hte_utils.effects.logistic import fit_replicates
+from hte_utils.effects.logistic import fit_replicates, listing_2_interactions
 from hte_utils.ledger.notebooks import Project
 from hte_utils.ledger.report import Proof
 from hte_utils.model.candidates import PAPER_MODEL

@@ -1,12 +1,10 @@
 """Population-average effects by standardisation (g-computation) over a posterior.
 
-In every posterior draw each patient's risk is computed twice, as if nobody and as if everybody were treated, and each
-is averaged over the patients of a population (Robins 1986; Snowden, Rose & Mortimer 2011). Average effects compare the
-two averages; as the event is bleeding, one beyond "no effect" in the positive direction is **harm**.
-
-*Sample-average* effects (SATE) are those of the patients that are given. *Population-average* effects (PATE) are those
-of the population they were drawn from: the Bayesian bootstrap (Rubin 1981) puts the unknown distribution of patients
-into the interval.
+In every posterior draw each patient's risk is computed as if nobody and as if everybody were treated, both are averaged
+over a population (Robins 1986; Snowden, Rose & Mortimer 2011), and the averages compared; beyond "no effect" in the
+positive direction is **harm**. *Sample-average* effects (SATE) are those of the patients that are given;
+*population-average* effects (PATE) those of the population they were drawn from, whose unknown distribution of patients
+the Bayesian bootstrap (Rubin 1981) puts into the interval.
 """
 
 from __future__ import annotations
@@ -79,16 +77,10 @@ def standardised_risks(
     *,
     group_effects: GroupEffects = GroupEffects.INCLUDED,
 ) -> xr.Dataset:
-    """Average risk with nobody and with everybody treated, in every draw and for every population.
+    """Average risks `untreated` and `treated` (probabilities), and `mean_log_odds_ratio`, of the patients' own ones.
 
-    `posterior`, `patients` and `group_effects` are as for `hte_utils.effects.cate.cate_draws`. `members`: boolean, one
-    row per patient in their order, one column per population; populations may overlap.
-
-    Returns
-    -------
-    xarray.Dataset
-        Dims population, chain, draw: `untreated` and `treated`, probabilities; `mean_log_odds_ratio`, the average of
-        the patients' own (conditional) log odds ratios.
+    By population, chain and draw. `posterior`, `patients` and `group_effects` are as for `cate.cate_draws`. `members`:
+    boolean, one row per patient in their order, one column per population; populations may overlap.
     """
     weights = _weights(members)
     effects = PatientEffects.of(posterior, patients, group_effects)
@@ -142,11 +134,10 @@ def effect_measures(risks: xr.Dataset) -> xr.Dataset:
 
 
 def summarise_effects(risks: xr.Dataset, *, interval: float = 0.95) -> pd.DataFrame:
-    """Posterior summary of the average effects.
+    """Posterior summary of the average effects; index `population`, `measure` (names of `Measure`).
 
-    Index `population`, `measure` (names of `Measure`). `mean`, `sd`, `lower`, `upper` (equal-tailed credible interval
-    *of the average*), `p_harm` (posterior probability that the average lies beyond no effect), and the Monte Carlo
-    standard errors `mcse_mean`, `mcse_lower`, `mcse_upper`, `mcse_p_harm`.
+    `mean`, `sd`, `lower`, `upper` (equal-tailed credible interval *of the average*), `p_harm` (probability that it lies
+    beyond no effect); Monte Carlo standard errors `mcse_mean`, `mcse_lower`, `mcse_upper`, `mcse_p_harm`.
     """
     require_probability("interval", interval)
     edges = batch_edges(risks.sizes["chain"], risks.sizes["draw"])
@@ -184,9 +175,6 @@ def _weights(members: pd.DataFrame) -> FloatArray:
 def _labelled(posterior: xr.DataTree, populations: list[str], averages: Any) -> xr.Dataset:
     """From averages of shape (3, populations, draws)."""
     draws = posterior["posterior"].to_dataset()
-    chain, draw = draws["chain"], draws["draw"]
-    values = averages.reshape(3, len(populations), chain.size, draw.size)
-    return xr.Dataset(
-        {name: (("population", "chain", "draw"), each) for name, each in zip(_AVERAGES, values, strict=True)},
-        coords={"population": populations, "chain": chain, "draw": draw},
-    )
+    coords = {"population": populations, "chain": draws["chain"], "draw": draws["draw"]}
+    values = averages.reshape(3, *map(len, coords.values()))
+    return xr.Dataset({name: (list(coords), each) for name, each in zip(_AVERAGES, values, strict=True)}, coords)

@@ -61,6 +61,8 @@ class PatientEffects(NamedTuple):
 
     baseline: _LinearPredictor
     ratio: _LinearPredictor
+    n_patients: int
+    n_draws: int  # of all chains
 
     @classmethod
     def of(cls, posterior: xr.DataTree, patients: Patients, group_effects: GroupEffects) -> PatientEffects:
@@ -90,17 +92,7 @@ class PatientEffects(NamedTuple):
                 f"log odds may reach {reach:.3g} for these patients (limit {_LARGEST_LOG_ODDS:g}): a covariate is not "
                 "on the scale the model was fitted on. Put patients on that scale with TrialDesign.apply"
             )
-        return cls(baseline, ratio)
-
-    @property
-    def n_patients(self) -> int:
-        """Number of patients."""
-        return len(self.baseline.terms)
-
-    @property
-    def n_draws(self) -> int:
-        """Number of draws, of all chains."""
-        return int(self.baseline.coefficients.shape[1])
+        return cls(baseline, ratio, patients.n_patients, baseline.coefficients.shape[1])
 
     def risks(self, rows: slice) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Untreated risk, treated risk and log odds ratio of some patients, new arrays of shape (patients, draws)."""
@@ -113,11 +105,8 @@ class PatientEffects(NamedTuple):
         if scale is EffectScale.LOG_ODDS_RATIO:
             return self.ratio.values(rows)
         untreated, treated, _ = self.risks(rows)
-        if scale is EffectScale.RISK_DIFFERENCE:
-            treated -= untreated
-        else:
-            treated /= untreated
-        return treated
+        combine = np.subtract if scale is EffectScale.RISK_DIFFERENCE else np.divide
+        return combine(treated, untreated, out=treated)
 
     def untreated(self, rows: slice) -> FloatArray:
         """Baseline risk of some patients, a new array of shape (patients, draws)."""
@@ -162,19 +151,15 @@ def cate_draws(
     are probabilities, not percentage points. `attrs` name scale and group effects.
     """
     effects = PatientEffects.of(posterior, patients, group_effects)
-    found = _draws(posterior, effects, lambda rows: effects.on(scale, rows))
+    found = labelled(np.concatenate(list(over_blocks(lambda rows: effects.on(scale, rows), effects))), posterior)
     return found.rename(f"CATE ({scale.value})").assign_attrs(scale=scale.value, group_effects=group_effects.value)
 
 
 def baseline_risk_draws(posterior: xr.DataTree, patients: Patients, *, group_effects: GroupEffects) -> xr.DataArray:
     """Probability of the event without treatment, for every patient in every draw; labels as in `cate_draws`."""
     effects = PatientEffects.of(posterior, patients, group_effects)
-    found = _draws(posterior, effects, effects.untreated)
+    found = labelled(np.concatenate(list(over_blocks(effects.untreated, effects))), posterior)
     return found.rename("baseline risk").assign_attrs(scale="probability", group_effects=group_effects.value)
-
-
-def _draws(posterior: xr.DataTree, effects: PatientEffects, values: Callable[[slice], FloatArray]) -> xr.DataArray:
-    return labelled(np.concatenate(list(over_blocks(values, effects))), posterior)
 
 
 def labelled(values: FloatArray, posterior: xr.DataTree) -> xr.DataArray:
@@ -183,12 +168,9 @@ def labelled(values: FloatArray, posterior: xr.DataTree) -> xr.DataArray:
     In memory they stay patient by patient, because whatever follows (quantiles above all) goes through the draws.
     """
     draws = posterior["posterior"].to_dataset()
-    chain, draw = draws["chain"], draws["draw"]
-    return xr.DataArray(
-        values.reshape(-1, chain.size, draw.size).transpose(1, 2, 0),
-        dims=("chain", "draw", "patient"),
-        coords={"chain": chain, "draw": draw, "patient": np.arange(len(values))},
-    )
+    coords = {"chain": draws["chain"], "draw": draws["draw"], "patient": np.arange(len(values))}
+    by_chain = values.reshape(len(values), draws.sizes["chain"], draws.sizes["draw"])
+    return xr.DataArray(by_chain.transpose(1, 2, 0), coords, dims=list(coords))
 
 
 def cate(
@@ -202,13 +184,8 @@ def cate(
 ) -> xr.Dataset:
     """Posterior summary of every patient's treatment effect, in memory that grows with the patients alone.
 
-    `posterior` and `patients` are as for `PatientEffects.of`; `interval` is the probability of the equal-tailed
-    credible interval; `threads` all processors if None.
-
-    Returns
-    -------
-    xarray.Dataset
-        Dim patient: posterior `mean`, `sd`, `lower`, `upper`, and `p_harm`, the share of draws above no effect.
+    Dim patient: `mean`, `sd`, `lower`, `upper`, and `p_harm`, the share of draws above no effect. `posterior` and
+    `patients` are as for `PatientEffects.of`; `interval` is the probability of the equal-tailed credible interval.
 
     Examples
     --------

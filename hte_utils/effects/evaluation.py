@@ -1,7 +1,7 @@
 """How well estimated effects agree with the true ones: Table 7, and what a correlation does not show.
 
-All numbers are on the scale of the effects that are handed in (the paper: log odds ratios; positive = harm). Each
-comes with its Monte Carlo standard error, found as `monte_carlo` describes.
+All numbers are on the scale of the effects that are handed in (the paper: log odds ratios; positive = harm), each with
+its Monte Carlo standard error, found as `monte_carlo` describes.
 """
 
 from __future__ import annotations

@@ -1,10 +1,11 @@
-"""Logistic regression: a trial as numbers, terms of models, the fit, and errors of whatever follows from it.
+"""Logistic regression: a trial as numbers, terms of models, the fit, errors of what follows, tests of heterogeneity.
 
 Two fits, because two things are asked. `fit_logistic` is statsmodels' generalized linear model, with the covariance,
 the likelihood and a test for separation. `fit_replicates` fits three hundred bootstrap replicates at once, which
 statsmodels, a model a call, does not do in the time of a chapter.
 
-The event is bleeding, so a positive log odds ratio of treatment is harm.
+The event is bleeding, so a positive log odds ratio of treatment is harm, and a positive interaction (a ratio of odds
+ratios, on the log scale) more harm for patients with more of the covariate.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from scipy.special import expit
-from scipy.stats import norm
+from scipy.stats import chi2, norm
 from threadpoolctl import threadpool_limits
 
 from hte_utils.model.candidates import ALL_MODIFIERS_SPEC
@@ -54,17 +55,12 @@ def expit_in_place(log_odds: FloatArray) -> FloatArray:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrialNumbers:
-    """What a frequentist method sees of a trial.
+    """What a frequentist method sees of a trial."""
 
-    `covariates`: shape (patients, covariates), columns as `COVARIATES`: age, BMI and blood pressure in SD from the
-    trial's mean, the others 0 or 1. `treatment`, `outcome`: 0/1, shape (patients,). `design` puts other patients on the
-    same scale.
-    """
-
-    covariates: FloatArray
-    treatment: FloatArray
-    outcome: FloatArray
-    design: TrialDesign
+    covariates: FloatArray  # (patients, covariates), as `COVARIATES`: numbers in SD from the mean, the others 0 or 1
+    treatment: FloatArray  # 0/1, (patients,)
+    outcome: FloatArray  # 0/1, (patients,)
+    design: TrialDesign  # puts other patients on the same scale
 
     @classmethod
     def of(cls, trial: pd.DataFrame, spec: TrialSpec = ALL_MODIFIERS_SPEC) -> TrialNumbers:
@@ -159,13 +155,14 @@ def risk_model(numbers: TrialNumbers) -> tuple[Callable[[FloatArray], FloatArray
 
     A function from covariates to predicted log odds less their mean in the trial, shape (patients, 1); the fit's notes.
     """
-    fitted = fit_logistic(_with_intercept(numbers.covariates), numbers.outcome)
-    centre = float((_with_intercept(numbers.covariates) @ fitted.coefficients).mean())
-    return lambda x: (_with_intercept(x) @ fitted.coefficients - centre)[:, None], fitted.notes
 
+    def terms(covariates: FloatArray) -> FloatArray:
+        return np.column_stack([np.ones(len(covariates)), covariates])
 
-def _with_intercept(covariates: FloatArray) -> FloatArray:
-    return np.column_stack([np.ones(len(covariates)), covariates])
+    own = terms(numbers.covariates)
+    fitted = fit_logistic(own, numbers.outcome)
+    centre = float((own @ fitted.coefficients).mean())
+    return lambda x: (terms(x) @ fitted.coefficients - centre)[:, None], fitted.notes
 
 
 def risks_and_gradients(coefficients: FloatArray, terms: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -189,23 +186,12 @@ def fit_replicates(
 ) -> FloatArray:
     """Maximum-likelihood coefficients of logistic regressions that share their terms, all at once by Newton's method.
 
-    Parameters
-    ----------
-    terms
-        Shape (patients, terms), the intercept among them if one is wanted.
-    outcome
-        0/1 or probabilities, shape (patients,), or (replicates, patients) if each replicate has its own.
-    offset
-        Part of the log odds that is known, shape (patients,); zero if None.
-    weights
-        How often each patient counts, shape (replicates, patients); once if None.
-    precision
-        Ridge penalty: the coefficients are posterior modes under Normal(0, 1 / precision) priors, shape (terms,).
+    `terms`: shape (patients, terms), the intercept among them if one is wanted. `outcome`: 0/1 or probabilities, shape
+    (patients,), or (replicates, patients) if each replicate has its own. `offset`: known part of the log odds, shape
+    (patients,). `weights`: how often each patient counts, shape (replicates, patients). `precision`: ridge penalty, the
+    coefficients are posterior modes under Normal(0, 1 / precision) priors, shape (terms,).
 
-    Returns
-    -------
-    numpy.ndarray
-        Shape (replicates, terms); NaN where there is no finite maximum (separation) or the terms are collinear.
+    Shape (replicates, terms); NaN where there is no finite maximum (separation) or the terms are collinear.
     """
     weights = np.ones((1, outcome.shape[-1])) if weights is None else weights
     n_replicates = max(weights.shape[0], outcome.shape[0] if outcome.ndim == 2 else 1)
@@ -247,3 +233,63 @@ def _newton_steps(information: FloatArray, gradient: FloatArray) -> FloatArray:
     step = np.linalg.solve(correlation, (gradient / scale)[:, :, None])[:, :, 0] / scale
     step[singular | collinear] = _LARGEST_STEP  # never small enough to count as settled
     return np.asarray(step)
+
+
+class LikelihoodRatioTest(NamedTuple):
+    """Two nested logistic models compared: twice the difference of log likelihoods, and that of coefficients."""
+
+    statistic: float
+    df: int
+
+    @property
+    def p_value(self) -> float:
+        """Probability of a larger statistic if the smaller model is true (chi-squared)."""
+        return float(chi2.sf(self.statistic, self.df))
+
+
+def all_interactions(trial: pd.DataFrame) -> LikelihoodRatioTest:
+    """One odds ratio for everybody against every treatment-covariate interaction (8 of them)."""
+    numbers = TrialNumbers.of(trial)
+    return _test(numbers, numbers.covariates, interaction_terms(numbers.covariates, numbers.treatment))
+
+
+def listing_2_interactions(trial: pd.DataFrame) -> LikelihoodRatioTest:
+    """One odds ratio for everybody against the four interactions of Listing 2: age, anticoagulant, diabetes, gender."""
+    numbers = TrialNumbers.of(trial, PAPER_SPEC)
+    return _test(numbers, numbers.covariates, listing_2_terms(numbers.covariates, numbers.treatment, gender=True))
+
+
+def risk_interaction(trial: pd.DataFrame) -> LikelihoodRatioTest:
+    """One odds ratio for everybody against one that depends on the predicted risk (the PATH statement's model)."""
+    numbers = TrialNumbers.of(trial)
+    predicted = risk_model(numbers)[0](numbers.covariates)
+    return _test(numbers, predicted, interaction_terms(predicted, numbers.treatment))
+
+
+def interactions_one_at_a_time(trial: pd.DataFrame) -> pd.DataFrame:
+    """Each interaction alone, beside the main effects of all covariates; index `covariate`.
+
+    `interaction`, `lower`, `upper`: change of the log odds ratio for one SD more (age, BMI, blood pressure) or for the
+    second category against the first, with its Wald interval; `p_value` of the likelihood-ratio test; `p_holm`: by
+    Holm's method for the number of covariates.
+    """
+    from statsmodels.stats.multitest import multipletests
+
+    numbers = TrialNumbers.of(trial)
+    main = main_effect_terms(numbers.covariates, numbers.treatment)
+    constant = fit_logistic(main, numbers.outcome)
+    rows = []
+    for covariate in numbers.covariates.T:
+        single = fit_logistic(np.column_stack([main, numbers.treatment * covariate]), numbers.outcome)
+        value, reach = single.coefficients[-1], Z * np.sqrt(single.covariance[-1, -1])
+        p_value = LikelihoodRatioTest(2.0 * (single.log_likelihood - constant.log_likelihood), 1).p_value
+        rows.append({"interaction": value, "lower": value - reach, "upper": value + reach, "p_value": p_value})
+    table = pd.DataFrame(rows, index=pd.Index(COVARIATES, name="covariate"))
+    return table.assign(p_holm=multipletests(table["p_value"], method="holm")[1])
+
+
+def _test(numbers: TrialNumbers, covariates: FloatArray, terms: FloatArray) -> LikelihoodRatioTest:
+    """The covariates' main effects alone against these terms."""
+    main = main_effect_terms(covariates, numbers.treatment)
+    smaller, larger = (fit_logistic(each, numbers.outcome).log_likelihood for each in (main, terms))
+    return LikelihoodRatioTest(2.0 * (larger - smaller), terms.shape[1] - main.shape[1])

@@ -11,8 +11,7 @@
    and ranks.
 
 With 40 batches an MCSE is itself known to about one part in nine (1 / sqrt(2 * 39)); that of a 2.5 % quantile is some
-15 % too large, which is the safe side. For chains that hardly mix (JAGS without its glm module mixes the intercept that
-badly) batches are too short, and it tells too small an error.
+15 % too large, the safe side. Chains that hardly mix (JAGS without its glm module) tell too small an error.
 """
 
 from __future__ import annotations
@@ -32,23 +31,17 @@ _COLUMNS_AT_ONCE = 128
 
 
 class Jackknifed(NamedTuple):
-    """Estimates from all draws, shape (values,), and how each batch of draws moves them, shape (batches, values).
+    """Estimates from all draws, and how each batch of draws moves them, so that the sum of squares is the MCSE's."""
 
-    The influences are scaled so that their sum of squares over batches is the squared MCSE.
-    """
-
-    estimate: FloatArray
-    influence: FloatArray
+    estimate: FloatArray  # (values,)
+    influence: FloatArray  # (batches, values)
 
     def mcse(self) -> FloatArray:
         """Monte Carlo standard error of each estimate, shape (values,)."""
         return np.sqrt(np.square(self.influence).sum(axis=0))
 
     def replicates(self, multipliers: FloatArray) -> FloatArray:
-        """Estimates as other runs would give them, shape (replicates, values).
-
-        The same `multipliers` must serve for everything that is computed from the same draws.
-        """
+        """Estimates as other runs would give them, shape (replicates, values); the same `multipliers` for all."""
         return self.estimate + multipliers @ self.influence
 
 
@@ -74,10 +67,7 @@ def jackknife_mean(draws: FloatArray, edges: IntArray) -> Jackknifed:
 
 
 def jackknife_quantile(draws: FloatArray, probability: float, edges: IntArray) -> Jackknifed:
-    """R's type-7 quantile of each column of `draws`, shape (draws, values).
-
-    The columns are sorted once; without a batch, the quantile is found by skipping that batch's draws.
-    """
+    """R's type-7 quantile of each column of `draws`, shape (draws, values), which is sorted once for all batches."""
     if probability > 0.5:
         mirrored = jackknife_quantile(-draws, 1.0 - probability, edges)
         return Jackknifed(-mirrored.estimate, -mirrored.influence)
@@ -109,14 +99,13 @@ def jackknife_summaries(draws: FloatArray, interval: float, edges: IntArray) -> 
     return {"mean": jackknife_mean(draws, edges)} | ends
 
 
-def standard_multipliers(edges: IntArray, n_replicates: int, seed: int, relative_length: float = 1.0) -> FloatArray:
-    """Multipliers for `Jackknifed.replicates`, shape (1 + replicates, batches): zeros, and standard normal numbers.
+def standard_multipliers(edges: IntArray, n_replicates: int, seed: int) -> FloatArray:
+    """Multipliers for `Jackknifed.replicates`, shape (1 + replicates, batches).
 
-    So the first "replicate" is the estimate itself. `relative_length` is the effective length of the run whose error is
-    wanted, in units of the run at hand: for a published run, its effective sample size divided by ours.
+    First zeros, which give the estimate itself; the others are standard normal numbers.
     """
     normal = np.random.default_rng(seed).standard_normal((n_replicates, edges.size - 1))
-    return np.vstack([np.zeros(edges.size - 1), normal / math.sqrt(relative_length)])
+    return np.vstack([np.zeros(edges.size - 1), normal])
 
 
 def draws_matrix(draws: npt.ArrayLike) -> tuple[FloatArray, IntArray]:

@@ -1,9 +1,8 @@
 """Risk groups of patients and the treatment effect within them: Table 8.
 
-Patients are ranked by their predicted baseline risk and cut into groups of equal size; patients with equal predictions
-are in the same group, wherever they stand in the table (`quantile_groups`). `ntile` is R's function, which breaks ties
-by position: it is here for the paper's own computation of Table 8 and for nothing else. Effects are on the scale of the
-draws that are handed in (the paper: log odds ratios; positive = harm).
+Patients are ranked by their predicted baseline risk and cut into groups of equal size, equal predictions into the same
+(`quantile_groups`); R's `ntile`, which breaks ties by position, is here for the paper's own computation of Table 8.
+Effects are on the scale of the draws that are handed in (the paper: log odds ratios; positive = harm).
 """
 
 from __future__ import annotations
@@ -19,13 +18,7 @@ from scipy.stats import rankdata
 from statsmodels.stats.proportion import confint_proportions_2indep
 
 from hte_utils.effects.cate import EffectScale, GroupEffects, baseline_risk_draws, cate_draws
-from hte_utils.effects.monte_carlo import (
-    Jackknifed,
-    draws_matrix,
-    jackknife_mean,
-    jackknife_summaries,
-    standard_multipliers,
-)
+from hte_utils.effects.monte_carlo import draws_matrix, jackknife_mean, jackknife_summaries, standard_multipliers
 from hte_utils.model.checks import FloatArray, IntArray, one_per_patient, require_probability
 from hte_utils.model.spec import Patients, TrialDesign
 
@@ -42,15 +35,14 @@ class RiskStrata(NamedTuple):
     Attributes
     ----------
     table
-        One row per group, lowest risk first (index `risk_group`: Q1, Q2, ...); NaN where ties leave a group empty. The
-        columns of Table 8, by the computation that gives the printed numbers: `n`; `mean_risk` and `mean_te`, mean over
-        patients of the posterior means of risk and CATE; `te_sd`, SD (n-1) over patients of the latter (spread, not
-        uncertainty); `te_lower`, `te_upper`, mean over patients of the ends of their own credible intervals, which is
-        **not** an interval for `mean_te`. Then `average_sd`, `average_lower`, `average_upper`: posterior SD and
-        equal-tailed credible interval of the group's average CATE, whose mean is `mean_te`.
+        By `risk_group`, lowest risk first (Q1, Q2, ...); NaN where ties leave a group empty. The columns of Table 8, by
+        the computation that gives the printed numbers: `n`; `mean_risk` and `mean_te`, mean over patients of the
+        posterior means of risk and CATE; `te_sd`, SD (n-1) over patients of the latter (spread, not uncertainty);
+        `te_lower`, `te_upper`, mean over patients of the ends of their own credible intervals, which is **not** an
+        interval for `mean_te`. Then `average_sd`, `average_lower`, `average_upper`: posterior SD and equal-tailed
+        credible interval of the group's average CATE, whose mean is `mean_te`.
     mcse
-        Monte Carlo standard errors, same rows and columns (0 for `n`). Who belongs to which group depends on the draws
-        as well, and that is part of them.
+        Monte Carlo standard errors, same rows and columns. That draws decide who belongs where is part of them.
     group
         Each patient's group, shape (patients,), 1 = lowest risk.
     """
@@ -61,13 +53,10 @@ class RiskStrata(NamedTuple):
 
 
 def quantile_groups(values: npt.ArrayLike, n_groups: int) -> IntArray:
-    """Cut patients into groups of equal size by rank; equal values are in one group, whatever the order of the rows.
+    """Cut patients into groups of equal size by rank, from 1 (smallest `values`, shape (patients,)) to `n_groups`.
 
-    A block of equal values belongs where its middle rank falls, so sizes are equal only as far as ties let them, and a
-    group may be empty. Without ties, and if the number of patients is a multiple of `n_groups`, the groups are those of
-    `ntile`.
-
-    `values` of shape (patients,); integers from 1 (smallest values) to `n_groups`.
+    A block of equal values belongs where its middle rank falls, whatever the order of the rows: so sizes are equal only
+    as far as ties let them, and a group may be empty. Without ties equal groups are those of `ntile`.
     """
     found = one_per_patient("values", values)
     if not 1 <= n_groups <= found.size:
@@ -90,9 +79,7 @@ def tied_ranks(values: FloatArray) -> tuple[IntArray, IntArray]:
 def ntile(values: npt.ArrayLike, n_groups: int) -> IntArray:
     """Cut patients into groups of equal size by rank, as R's ``dplyr::ntile`` does: for the paper's own computation.
 
-    If the number of patients is no multiple of `n_groups`, sizes differ by one and the first groups are the larger
-    ones. Ties are broken by position, so equal values may end up in different groups and a sorted table gives other
-    groups than a shuffled one: take `quantile_groups`.
+    Ties are broken by position, so a sorted table gives other groups than a shuffled one: take `quantile_groups`.
     """
     groups = np.empty(np.size(values), dtype=np.int64)
     for number, members in enumerate(np.array_split(np.argsort(values, kind="stable"), n_groups), start=1):
@@ -143,9 +130,8 @@ def stratify_by_risk(
 ) -> RiskStrata:
     """Group patients by predicted baseline risk and summarise the effect within each group, as in Table 8.
 
-    `risk`, `effect`: draws with dims (chain, draw, patient) of the same patients from the same posterior (by
-    `baseline_risk_draws` and `cate_draws`). `interval`: probability of the credible intervals. `n_replicates` and
-    `seed` decide the Monte Carlo errors (`monte_carlo.standard_multipliers`) and nothing else.
+    `risk`, `effect`: draws with dims (chain, draw, patient) of the same patients from the same posterior. `interval`:
+    probability of the credible intervals. `n_replicates` and `seed` decide the Monte Carlo errors and nothing else.
     """
     require_probability("interval", interval)
     for dim in ("chain", "draw", "patient"):
@@ -173,10 +159,9 @@ def stratify_by_risk(
 
 
 def error_of_group_means(risk: xr.DataArray, values: FloatArray, n_groups: int = 5) -> pd.Series:
-    """Monte Carlo standard error of group means of numbers that have none of their own (such as what is true).
+    """Monte Carlo standard error, by `risk_group`, of group means of `values` without one of their own (what is true).
 
-    Who belongs to which group has one: patients are ranked by posterior means of `risk`, draws with dims (chain, draw,
-    patient). `values` of shape (patients,); index `risk_group`.
+    It comes from who belongs to which group: patients are ranked by posterior means of `risk` (as `stratify_by_risk`).
     """
     risks, edges = draws_matrix(risk)
     replicates = jackknife_mean(risks, edges).replicates(standard_multipliers(edges, _REPLICATES, seed=1))
@@ -185,11 +170,10 @@ def error_of_group_means(risk: xr.DataArray, values: FloatArray, n_groups: int =
 
 
 def observed_by_stratum(design: TrialDesign, strata: RiskStrata) -> pd.DataFrame:
-    """What happened in each risk group: events by arm, and their difference, beside the predicted risk.
+    """What happened in each `risk_group`: events by arm, and their difference, beside Table 8's `mean_risk`.
 
-    Index `risk_group`; `mean_risk` as in Table 8; for each arm (`control`, `treated`) `n_`, `events_` and `rate_`;
-    `rate_difference` = treated minus control (a probability; positive = harm), with its 95 % confidence interval by
-    Newcombe's method, `difference_lower` and `difference_upper`. NaN where an arm is empty.
+    For each arm (`control`, `treated`) `n_`, `events_` and `rate_`; `rate_difference` = treated minus control (a
+    probability), with Newcombe's 95 % interval, `difference_lower` and `difference_upper`. NaN where an arm is empty.
     """
     table = strata.table[["mean_risk"]].copy()
     for arm, value in (("control", 0.0), ("treated", 1.0)):
@@ -229,13 +213,16 @@ def _average_columns(
 ) -> dict[str, FloatArray]:
     """`average_sd`, `average_lower`, `average_upper`, each of shape (replicates, groups).
 
-    Two things move a group's average from run to run: the draws, and its members. The first is found from the
-    influence of the batches on the group as it stands; the second by averaging the same draws over each replicate's
-    members.
+    Two things move a group's average from run to run: the draws, whose effect is found from the influence of the
+    batches on the group as it stands; and its members: the same draws are averaged over each replicate's.
     """
     now = effects @ _weights(members[0]).T
     summaries = jackknife_summaries(now, interval, edges)
-    from_draws = [_jackknife_sd(now, edges), summaries["lower"], summaries["upper"]]
+    # The SD's influence is that of the mean of squares (delta method).
+    sd = now.std(axis=0, ddof=1)
+    square = jackknife_mean(np.square(now - now.mean(axis=0)), edges)
+    by_sd = square._replace(estimate=sd, influence=square.influence / (2.0 * np.where(sd > 0.0, sd, 1.0)))
+    from_draws = [by_sd, summaries["lower"], summaries["upper"]]
     # How other members move a summary is much the same in a part of the draws, and far quicker found.
     some = effects[:: math.ceil(effects.shape[0] / _DRAWS_FOR_MEMBERS)]
     n_replicates, n_groups, n_patients = members.shape
@@ -249,13 +236,6 @@ def _average_columns(
             ("average_sd", "average_lower", "average_upper"), from_draws, from_members, strict=True
         )
     }
-
-
-def _jackknife_sd(draws: FloatArray, edges: IntArray) -> Jackknifed:
-    """Posterior SD of each column, through the mean of squares (delta method)."""
-    sd = draws.std(axis=0, ddof=1)
-    square = jackknife_mean(np.square(draws - draws.mean(axis=0)), edges)
-    return Jackknifed(sd, square.influence / (2.0 * np.where(sd > 0.0, sd, 1.0)))
 
 
 def _labels(n_groups: int) -> pd.Index:

@@ -49,12 +49,8 @@ def evaluate(
     """Hold the effects that a posterior predicts for a simulated trial's patients against the true ones.
 
     `design` is that of the trial of `truth`, patient by patient; `interval` the probability of the credible intervals
-    whose coverage is counted; the others are as for `hte_utils.effects.cate.cate_draws`.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Index `metric`, those of `hte_utils.effects.evaluation.CateEvaluation`; columns `value` and `mcse`.
+    whose coverage is counted; the others are as for `cate.cate_draws`. Index `metric`, those of
+    `evaluation.CateEvaluation`; columns `value` and `mcse`.
 
     Examples
     --------
@@ -70,11 +66,10 @@ def evaluate(
 
 
 def three_patients(posterior: xr.DataTree, design: TrialDesign, truth: TrialTruth) -> pd.DataFrame:
-    """True and predicted effect of a patient at low, middle and high true risk, on three scales.
+    """True and predicted effect of the patients at the 5th, 50th and 95th percentile of true risk, on three scales.
 
-    Rows: the patients at the 5th, 50th and 95th percentile of the true risk without treatment (in %), and for each what
-    is true and what is predicted, group effects in, with the central 95 % credible interval. Columns: log odds ratio,
-    risk difference (percentage points), risk ratio.
+    Rows: their risk without treatment (in %), and what is true and what is predicted, group effects in, with the
+    central 95 % credible interval.
     """
     order = np.argsort(truth.baseline_risk, kind="stable")
     chosen = order[(np.array([0.05, 0.5, 0.95]) * (order.size - 1)).astype(int)]
@@ -95,8 +90,8 @@ def three_patients(posterior: xr.DataTree, design: TrialDesign, truth: TrialTrut
 def averages_beside_the_truth(posterior: xr.DataTree, design: TrialDesign, truth: TrialTruth) -> pd.DataFrame:
     """Average effect over the trial's patients: true, and predicted without and with the group effects.
 
-    Index: scale and computation. Columns `true`; `mean`, `mcse`, `lower`, `upper`: posterior mean of the average, its
-    Monte Carlo standard error, and the central 95 % credible interval. Risk differences are in percentage points.
+    Index `scale`, `group_effects`; `true`, `mean`, `mcse`, `lower`, `upper` (of the average; central 95 % credible
+    interval). Risk differences are in percentage points.
     """
     true = effect_measures(true_risks(truth, everybody(design.n_patients)))
     found = {each: average_effects(posterior, design, group_effects=each) for each in GroupEffects}
@@ -115,10 +110,9 @@ def averages_beside_the_truth(posterior: xr.DataTree, design: TrialDesign, truth
 
 
 def true_effects_by_stratum(truth: TrialTruth, strata: RiskStrata) -> pd.DataFrame:
-    """Mean over the patients of each risk group of what is true of them.
+    """Mean over each `risk_group` of its patients' true `baseline_risk`, `risk_difference` (probabilities) and effect.
 
-    Index `risk_group`; `baseline_risk` and `risk_difference` (probabilities), `log_odds_ratio`, and `share_harmed`, the
-    share of patients whose risk treatment raises.
+    That is `log_odds_ratio`; `share_harmed`: the share of patients whose risk treatment raises.
     """
     patients = pd.DataFrame(
         {
@@ -137,10 +131,9 @@ def true_effects_error(risk: xr.DataArray, truth: TrialTruth) -> pd.Series:
 
 
 def implied_coefficients(age_sd: float, coefficients: ListingCoefficients = LISTING_COEFFICIENTS) -> pd.Series:
-    """Translate the listing's coefficients to the scale of Listing 2, where `age_sd` (years) divides age.
+    """Listing 1's coefficients on Listing 2's scale, where `age_sd` (years) divides age: log odds ratios of bleeding.
 
-    Log odds ratios of bleeding by the paper's parameter names: per standard deviation of age, per yes against no. The
-    intercept and the gender-specific effects have no counterpart that is a single number, since the listing's other
+    The intercept and the gender-specific effects have no counterpart that is a single number, since the listing's other
     terms (systolic pressure, BMI above 30, prior bleeding as a modifier) are not in the model.
     """
     baseline, effect = coefficients.baseline, coefficients.effect
@@ -162,9 +155,9 @@ def implied_coefficients(age_sd: float, coefficients: ListingCoefficients = LIST
 def best_fit(design: TrialDesign, truth: TrialTruth) -> pd.Series:
     """Fit Listing 2's terms to the true risks themselves: what infinitely many outcomes of these patients would give.
 
-    Every patient counts with both true risks, without and with treatment. A term of Listing 1 that Listing 2 lacks is
-    taken up by those that it has, so that these "pseudo-true" coefficients are not Listing 1's (White 1982).
-    Log odds ratios of bleeding, named as in :func:`implied_coefficients`; then the sums ``alpha[g]`` and ``delta[g]``.
+    Every patient counts without and with treatment. Terms of Listing 1 that Listing 2 lacks are taken up by those that
+    it has, so these "pseudo-true" coefficients (White 1982) are not Listing 1's. Log odds ratios of bleeding, named as
+    by `implied_coefficients`, and the sums ``alpha[g]`` and ``delta[g]``.
     """
     labels = [f"b_{label}" for label in design.prognostic_labels]
     labels += [f"b_trt_{label}" for label in design.modifier_labels]
@@ -176,10 +169,7 @@ def best_fit(design: TrialDesign, truth: TrialTruth) -> pd.Series:
 
 
 def beside_the_truth(posterior: xr.DataTree, design: TrialDesign, truth: TrialTruth) -> pd.DataFrame:
-    """Lay posterior means and central 95 % intervals beside the coefficients that the listing implies.
-
-    One row per coefficient; columns truth, best fit, mean, lower, upper (log odds ratios of bleeding).
-    """
+    """Posterior means and central 95 % intervals beside the coefficients that the listing implies, and the best fit."""
     [age] = (coding for coding in design.coding.covariates if coding.covariate.label == "age")
     implied = implied_coefficients(age.sd)
     draws = listing2_draws(posterior)[list(implied.index)]
