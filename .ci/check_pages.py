@@ -18,7 +18,7 @@ from bs4 import BeautifulSoup, Tag
 from typed_numbers import count_numbers, unheld_numbers
 
 from hte_utils.ledger.typography import set_numbers
-from hte_utils.paper.statements import statements
+from hte_utils.paper import statements
 
 ROOT = Path(__file__).resolve().parents[1]
 LOADED = {"script": "src", "link": "href", "img": "src", "iframe": "src", "source": "src"}

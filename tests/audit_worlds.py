@@ -25,7 +25,7 @@ from hte_utils.audit.experiments import BY_COIN, BY_HIDDEN_FACTOR, CONFOUNDING, 
 from hte_utils.audit.listings import listing_2_model
 from hte_utils.effects.cate import GroupEffects
 from hte_utils.model.analysis import BOOK_SETTINGS, Analysis
-from hte_utils.paper.statements import statement
+from hte_utils.paper import statement
 from hte_utils.trial import (
     EffectCoefficients,
     ListingCoefficients,
@@ -238,5 +238,4 @@ def paper_without_gender(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def _printing(monkeypatch: pytest.MonkeyPatch, entries: list[paper.PaperEntry]) -> Iterator[pytest.MonkeyPatch]:
     with monkeypatch.context() as patched:
         patched.setattr(paper, "paper_entries", lambda: tuple(entries))
-        patched.setattr(paper, "_by_id", lambda: {entry.id: entry for entry in entries})
         yield patched

@@ -17,7 +17,7 @@ from hte_utils.audit.listings import (
     listing_2_model,
     listing_2_posterior,
 )
-from hte_utils.paper.statements import statement
+from hte_utils.paper import statement
 from hte_utils.trial import simulate_truth
 
 TEXT = (REFERENCE / "jags_listing2.txt").read_text(encoding="utf-8")

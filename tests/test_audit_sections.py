@@ -21,7 +21,7 @@ from hte_utils.audit.case import Case, printed_metric, rows
 from hte_utils.audit.experiments import TABLE_1
 from hte_utils.audit.listings import listing_2_model
 from hte_utils.ledger import Finding, Verdict
-from hte_utils.paper.statements import statement, statements
+from hte_utils.paper import statement, statements
 from hte_utils.trial import TrialVariant
 
 

@@ -26,7 +26,7 @@ from hte_utils.ledger.notebooks import (
     violations,
 )
 from hte_utils.ledger.report import speak_everywhere
-from hte_utils.paper.statements import statements
+from hte_utils.paper import statements
 
 PROJECT = Project.find()
 PYTEST = Path(sys.executable).with_name("pytest")
@@ -37,7 +37,7 @@ def read(name):
 
 
 def test_every_text_notebook_has_a_recording_and_no_recording_is_left_over():
-    assert sorted(path.stem for path in PROJECT.recordings.glob("*.ipynb")) == PROJECT.notebook_names()
+    assert sorted(path.stem for path in PROJECT.recording("").parent.glob("*.ipynb")) == PROJECT.notebook_names()
 
 
 @pytest.mark.parametrize("name", PROJECT.notebook_names())

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hte_utils.ledger import LEDGER_MIME, Finding, LedgerEntry, Verdict, check
-from hte_utils.ledger.entries import is_statement, missing_statement
+from hte_utils.ledger.entries import is_statement, missing
 from hte_utils.ledger.replay import differences, ledger_entries
-from hte_utils.ledger.report import Proof, judge_statement, statement_text
-from hte_utils.paper.statements import statement
+from hte_utils.ledger.report import Proof, entry_text, judge_statement
+from hte_utils.paper import statement
 
 SAID = statement("statement.equation-4")
 PART = Finding({"one thing": True, "another": False}, "It was 3 of 4.")
@@ -67,12 +67,12 @@ def test_the_entry_has_the_words_the_claims_and_the_evidence():
     assert ENTRY.reproduced == "It was 3 of 4."
     assert LedgerEntry(**ENTRY.to_json()) == ENTRY
     for text in (SAID.quote, SAID.id, "holds in part", "another: no", "3 of 4"):
-        assert text in statement_text(ENTRY)
+        assert text in entry_text(ENTRY)
 
 
 def test_a_verdict_against_the_paper_is_no_failure_and_a_missing_one_is():
     assert not judge_statement(SAID, Finding({"it": False}, "not so")).fails
-    assert missing_statement(SAID).fails
+    assert missing(SAID).fails
 
 
 def test_statements_travel_through_the_output_of_a_cell():
@@ -108,7 +108,7 @@ def test_another_verdict_answer_or_wording_turns_the_replay_red(now):
 
 
 def test_a_statement_without_a_verdict_is_red_even_if_recorded_so():
-    assert differences([missing_statement(SAID)], [missing_statement(SAID)])
+    assert differences([missing(SAID)], [missing(SAID)])
     assert "gives no value" in differences([], [ENTRY])[0]
 
 

@@ -10,8 +10,17 @@ from pathlib import Path
 import pytest
 
 from hte_utils.ledger.notebooks import Project
-from hte_utils.paper import Kind, entries_of, paper_entries, paper_entry, printed, printed_number
-from hte_utils.paper.statements import Statement, statement, statements
+from hte_utils.paper import (
+    Kind,
+    Statement,
+    entries_of,
+    paper_entries,
+    paper_entry,
+    printed,
+    printed_number,
+    statement,
+    statements,
+)
 
 AS_PRINTED = Path(__file__).parent / "reference" / "paper_as_printed.py"
 ARMS = ("control", "treatment")

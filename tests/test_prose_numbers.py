@@ -10,7 +10,7 @@ import pytest
 from typed_numbers import unheld_numbers
 
 from hte_utils.ledger.notebooks import Project, read_text_notebook
-from hte_utils.paper.statements import statements
+from hte_utils.paper import statements
 
 PROJECT = Project.find()
 PAGES = sorted(path.stem for path in PROJECT.text_notebooks.glob("*.md"))

@@ -29,8 +29,7 @@ from hte_utils.audit.experiments import CONFOUNDING, SEEN, TABLE_1, TABLE_3
 from hte_utils.audit.listings import evaluated
 from hte_utils.ledger.report import Finding
 from hte_utils.model.checks import FloatArray
-from hte_utils.paper import entries_of, printed, printed_number
-from hte_utils.paper.statements import statement
+from hte_utils.paper import entries_of, printed, printed_number, statement
 from hte_utils.reproduction.table_1 import COVARIATES, standardised_differences, table_one
 from hte_utils.trial import LISTING_EFFECT, Covariates, TrialVariant
 from hte_utils.trial.as_described import FEMALE_PROBABILITY

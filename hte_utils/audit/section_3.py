@@ -31,8 +31,7 @@ from hte_utils.effects.evaluation import point_metrics
 from hte_utils.ledger.entries import judge
 from hte_utils.ledger.report import Finding
 from hte_utils.model.listing_2 import listing2_draws
-from hte_utils.paper import entries_of, printed_number
-from hte_utils.paper.statements import statement
+from hte_utils.paper import entries_of, printed_number, statement
 from hte_utils.reproduction.table_1 import COVARIATES
 from hte_utils.reproduction.tables_5_6 import implied_ess, recorded_runs, table_5
 

@@ -11,12 +11,12 @@ import json
 import sys
 from argparse import ArgumentParser
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 from hte_utils.ledger.entries import FAMILY_WISE_ERROR_RATE, LedgerEntry, is_statement, z_threshold
 from hte_utils.ledger.notebooks import Project, paper_ledger, record_notebooks, recorded_entries, statement_ledger
-from hte_utils.ledger.report import number_text, speak_everywhere, statement_text
+from hte_utils.ledger.report import entry_text, speak_everywhere
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -37,7 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not chosen:
         known = ", ".join(dict.fromkeys(entry.item for entry in entries))
         parser.error(f"no entries under {options.item!r}; there are {known}")
-    print(_as_json(chosen) if options.json else _as_table(chosen))
+    as_records = [entry.to_json() for entry in chosen]
+    print(json.dumps(as_records, indent=1, ensure_ascii=False) if options.json else _as_table(chosen))
     return int(any(entry.fails for entry in chosen))
 
 
@@ -59,35 +60,28 @@ def _parser() -> ArgumentParser:
     return parser
 
 
-def _as_json(entries: list[LedgerEntry]) -> str:
-    return json.dumps([entry.to_json() for entry in entries], indent=1, ensure_ascii=False)
-
-
 def _as_table(entries: list[LedgerEntry]) -> str:
     numbers = [entry for entry in entries if not is_statement(entry)]
     said = [entry for entry in entries if is_statement(entry)]
     lines: list[str] = []
     if numbers:
         lines += [f"{'id':<38} {'printed':>10} {'reproduced':>22} {'tolerance':>10}  verdict", ""]
-        lines += [*_by_item(numbers, number_text), *_counts(numbers)]
         lines += [
-            f"random entries: {z_threshold():.2f} standard errors (family-wise error {FAMILY_WISE_ERROR_RATE:.0%})"
+            *_by_item(numbers),
+            f"random entries: {z_threshold():.2f} standard errors (family-wise error {FAMILY_WISE_ERROR_RATE:.0%})",
         ]
     if said:
-        lines += ["", "statements", "", *_by_item(said, statement_text), *_counts(said)]
+        lines += ["", "statements", "", *_by_item(said)]
     return "\n".join(lines)
 
 
-def _by_item(entries: list[LedgerEntry], text_of: Callable[[LedgerEntry], str]) -> list[str]:
+def _by_item(entries: list[LedgerEntry]) -> list[str]:
+    """The entries under the names of their items, and how many have which verdict."""
     lines = []
     for item in dict.fromkeys(entry.item for entry in entries):
-        lines += [item, *(text_of(entry) for entry in entries if entry.item == item), ""]
-    return lines
-
-
-def _counts(entries: list[LedgerEntry]) -> list[str]:
+        lines += [item, *(entry_text(entry) for entry in entries if entry.item == item), ""]
     counts = Counter(entry.verdict for entry in entries)
-    return [*(f"{count:>5} {verdict}" for verdict, count in counts.items()), f"{len(entries):>5} in all"]
+    return [*lines, *(f"{count:>5} {verdict}" for verdict, count in counts.items()), f"{len(entries):>5} in all"]
 
 
 if __name__ == "__main__":

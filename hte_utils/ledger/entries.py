@@ -13,8 +13,7 @@ from functools import cache
 from statistics import NormalDist
 from typing import Any
 
-from hte_utils.paper import Kind, PaperEntry, paper_entries, paper_entry
-from hte_utils.paper.statements import STATEMENT_KIND, Statement
+from hte_utils.paper import STATEMENT_KIND, Kind, PaperEntry, Statement, paper_entries, paper_entry
 
 FAMILY_WISE_ERROR_RATE = 0.01
 """Probability that a faithful reproduction raises one false alarm or more among all random entries of the ledger."""
@@ -22,10 +21,10 @@ FAMILY_WISE_ERROR_RATE = 0.01
 
 @cache
 def z_threshold() -> float:
-    """Return the number of standard errors allowed to every random entry, by Bonferroni's bound.
+    """Return the number of standard errors allowed to every random entry, by Bonferroni's bound (two-sided).
 
-    Two-sided, over the entries of the kind *monte-carlo* (distributional ones have a level of their own,
-    `hte_utils.reproduction.tables_5_6`). It holds whatever the dependence between the entries, and there is much of it.
+    Over the entries of the kind *monte-carlo* (distributional ones: `hte_utils.reproduction.tables_5_6`), whatever the
+    dependence between them.
     """
     random_entries = sum(entry.kind is Kind.MONTE_CARLO for entry in paper_entries())
     return NormalDist().inv_cdf(1 - FAMILY_WISE_ERROR_RATE / (2 * random_entries))
@@ -55,11 +54,6 @@ class Verdict(StrEnum):
     DOES_NOT_HOLD = "does not hold"
     NO_VALUE = "no value"
     OWN = "recorded (our own number)"
-
-    @property
-    def fails(self) -> bool:
-        """True when the replay must turn red."""
-        return self in (Verdict.CONTRADICTED, Verdict.NO_VALUE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +105,15 @@ class LedgerEntry:
 
     @property
     def fails(self) -> bool:
-        """True when the entry is out of its tolerance or has lost its value."""
-        return Verdict(self.verdict).fails
+        """True when the entry is out of its tolerance or has lost its value, and the replay must turn red."""
+        return Verdict(self.verdict) in (Verdict.CONTRADICTED, Verdict.NO_VALUE)
+
+
+_IF_IT_AGREES = {
+    Kind.EXACT: Verdict.REPRODUCED,
+    Kind.MONTE_CARLO: Verdict.WITHIN_ERROR,
+    Kind.DISTRIBUTIONAL: Verdict.CONSISTENT,
+}
 
 
 def judge(entry_id: str, found: Reproduced | float | str) -> LedgerEntry:
@@ -121,25 +122,23 @@ def judge(entry_id: str, found: Reproduced | float | str) -> LedgerEntry:
     if isinstance(found.value, str) == paper.is_number:
         raise TypeError(f"{entry_id} is {paper.printed!r} in the paper, but the value given is {found.value!r}")
     agrees, tolerance = _compare(paper, found)
+    verdict = Verdict.ONLY_WITH_ERROR if found.paper_error else _IF_IT_AGREES[paper.kind]
     return replace(
         missing(paper),
         reproduced=found.value,
         mcse=found.mcse,
         printed_mcse=found.printed_mcse,
         tolerance=tolerance,
-        verdict=str(_verdict(paper, found, agrees)),
+        verdict=str(verdict if agrees else Verdict.CONTRADICTED),
         note="; ".join(filter(None, (found.paper_error, found.note))),
     )
 
 
-def missing(paper: PaperEntry) -> LedgerEntry:
-    """Return the row of a printed number for which no notebook gave a value."""
+def missing(paper: PaperEntry | Statement) -> LedgerEntry:
+    """Return the row of a printed number without a value, or of a statement without a verdict."""
+    if isinstance(paper, Statement):
+        return LedgerEntry(paper.id, paper.item, paper.source, paper.quote, None, kind=STATEMENT_KIND)
     return LedgerEntry(paper.id, paper.item, paper.source, paper.printed, None, kind=str(paper.kind))
-
-
-def missing_statement(said: Statement) -> LedgerEntry:
-    """Return the row of a statement on which no notebook gave a verdict."""
-    return LedgerEntry(said.id, said.item, said.source, said.quote, None, kind=STATEMENT_KIND)
 
 
 def is_statement(entry: LedgerEntry) -> bool:
@@ -175,16 +174,6 @@ def _compare(paper: PaperEntry, found: Reproduced) -> tuple[bool, float]:
         return found.lower - rounding <= printed <= found.upper + rounding, tolerance
     tolerance = monte_carlo_tolerance(found.mcse, found.printed_mcse, paper.decimals) + found.rounding
     return abs(found.value - printed) <= tolerance, tolerance
-
-
-def _verdict(paper: PaperEntry, found: Reproduced, agrees: bool) -> Verdict:
-    if not agrees:
-        return Verdict.CONTRADICTED
-    if found.paper_error:
-        return Verdict.ONLY_WITH_ERROR
-    return {Kind.EXACT: Verdict.REPRODUCED, Kind.DISTRIBUTIONAL: Verdict.CONSISTENT}.get(
-        paper.kind, Verdict.WITHIN_ERROR
-    )
 
 
 def slug(label: str) -> str:

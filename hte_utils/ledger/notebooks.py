@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,11 +18,10 @@ import jupytext
 import nbformat
 from nbclient import NotebookClient
 
-from hte_utils.ledger.entries import LedgerEntry, is_statement, missing, missing_statement
+from hte_utils.ledger.entries import LedgerEntry, missing
 from hte_utils.ledger.replay import changed_displays, describe_changes, displayed, ledger_entries
 from hte_utils.ledger.report import PROOF_PREFIX
-from hte_utils.paper import paper_entries
-from hte_utils.paper.statements import statements
+from hte_utils.paper import PaperEntry, Statement, paper_entries, statements
 
 PICTURES = ("image/png", "image/jpeg", "image/svg+xml")
 """Not kept: pictures are megabytes that change with every font, and the replay does not compare them."""
@@ -59,11 +58,6 @@ class Project:
         return self.root / "book"
 
     @property
-    def recordings(self) -> Path:
-        """Folder of the recorded runs."""
-        return self.root / "tests" / "recorded"
-
-    @property
     def stored_results(self) -> Path:
         """Folder of the results that take too long for a build; the chapters that read them prove them."""
         return self.text_notebooks / "data"
@@ -79,7 +73,7 @@ class Project:
 
     def recording(self, name: str) -> Path:
         """Path of its recorded run."""
-        return self.recordings / f"{name}.ipynb"
+        return self.root / "tests" / "recorded" / f"{name}.ipynb"
 
 
 def read_text_notebook(path: Path) -> nbformat.NotebookNode:
@@ -140,24 +134,22 @@ def recorded_entries(project: Project) -> list[LedgerEntry]:
 
 def paper_ledger(project: Project) -> list[LedgerEntry]:
     """Return one entry per printed number, in the paper's order; those without a value say so."""
-    of_numbers = [entry for entry in recorded_entries(project) if entry.printed is not None and not is_statement(entry)]
-    found = _by_id(of_numbers, rule="a printed number has one cell that reproduces it")
-    return [found.get(paper.id, missing(paper)) for paper in paper_entries()]
+    return _ledger(project, paper_entries(), rule="a printed number has one cell that reproduces it")
 
 
 def statement_ledger(project: Project) -> list[LedgerEntry]:
     """Return one entry per statement of the paper, in its order; those without a verdict say so."""
-    found = _by_id(filter(is_statement, recorded_entries(project)), rule="a statement has one cell that proves it")
-    return [found.get(said.id, missing_statement(said)) for said in statements()]
+    return _ledger(project, statements(), rule="a statement has one cell that proves it")
 
 
-def _by_id(entries: Iterable[LedgerEntry], rule: str) -> dict[str, LedgerEntry]:
-    found: dict[str, LedgerEntry] = {}
-    for entry in entries:
+def _ledger(project: Project, wanted: Sequence[PaperEntry | Statement], rule: str) -> list[LedgerEntry]:
+    found = {one.id: missing(one) for one in wanted}
+    for entry in recorded_entries(project):
         if entry.id in found:
-            raise ValueError(f"{entry.id} is recorded twice; {rule}")
-        found[entry.id] = entry
-    return found
+            if found[entry.id].reproduced is not None:
+                raise ValueError(f"{entry.id} is recorded twice; {rule}")
+            found[entry.id] = entry
+    return list(found.values())
 
 
 def record_notebooks(
@@ -165,8 +157,7 @@ def record_notebooks(
 ) -> list[str]:
     """Run text notebooks from a clean kernel and write what they printed beside the tests.
 
-    A recording is written only after its whole notebook has run, to a temporary name which is then moved into place:
-    a notebook that fails leaves the old recording as it was. So does one with an entry that is contradicted or has lost
+    A notebook that fails leaves the old recording as it was. So does one with an entry that is contradicted or has lost
     its value, unless that entry is accepted by name.
     """
     refused: list[str] = []
@@ -182,7 +173,7 @@ def record_notebooks(
             say(f"{name}: NOT recorded; mend these entries, or say --accept {' '.join(one.id for one in failing)}")
             refused += [entry.id for entry in failing]
         else:
-            _write(notebook, project.recording(name))
+            write_whole(project.recording(name), nbformat.writes(notebook) + "\n")  # type: ignore[no-untyped-call]
             say(f"{name}: recorded")
     return refused
 
@@ -218,9 +209,9 @@ def _without_noise(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
     return notebook
 
 
-def _write(notebook: nbformat.NotebookNode, path: Path) -> None:
+def write_whole(path: Path, text: str) -> None:
+    """Write a file under a temporary name and move it into place, so that nobody reads half of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    text = nbformat.writes(notebook) + "\n"  # type: ignore[no-untyped-call]
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         temporary.write_text(text, encoding="utf-8")

@@ -7,10 +7,9 @@ The table is plain HTML, every row with an anchor and a link to its proof, compl
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from hte_utils.ledger.entries import LedgerEntry, Verdict
-from hte_utils.ledger.notebooks import Project, located_entries
+from hte_utils.ledger.notebooks import Project, located_entries, write_whole
 from hte_utils.ledger.report import format_value, place_of
 from hte_utils.style import BLUE, GREEN, GREY, ORANGE, SKY, VERMILION, canvas
 
@@ -26,8 +25,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 HEADINGS = ("Where", "Entry", "The paper", "Found", "Verdict", "Proof")
-COLUMNS = (*(field.name for field in fields(LedgerEntry)), "proof")
-"""Keys of a record: those of `LedgerEntry`, and ``proof``, the address of the cell's output in the book."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,24 +72,20 @@ def _proof_address(page: str, entry: LedgerEntry) -> str:
 
 
 def ledger_records(project: Project) -> list[dict[str, Any]]:
-    """Return one record per entry of the recorded run: the paper's numbers and statements, and our own numbers."""
+    """Return one record per entry of the recorded run: its fields, and ``proof``, its address in the book."""
     return [entry.to_json() | {"proof": _proof_address(page, entry)} for page, entry in located_entries(project)]
 
 
 def as_csv(records: list[dict[str, Any]]) -> str:
     """Write records as comma-separated values with a header (RFC 4180 quoting); None is an empty field."""
-    text: str = pd.DataFrame(records, columns=list(COLUMNS), dtype=object).to_csv(index=False, lineterminator="\n")
-    return text
+    return str(pd.DataFrame(records, dtype=object).to_csv(index=False, lineterminator="\n"))
 
 
 def write_downloads(project: Project, folder: Path) -> None:
     """Put ``ledger.json`` and ``ledger.csv`` into a folder, each moved into place once it is whole."""
     records = ledger_records(project)
-    as_json = json.dumps(records, indent=1, ensure_ascii=False) + "\n"
-    for name, text in (("ledger.json", as_json), ("ledger.csv", as_csv(records))):
-        temporary = folder / f".{name}.{os.getpid()}"
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(folder / name)
+    write_whole(folder / "ledger.json", json.dumps(records, indent=1, ensure_ascii=False) + "\n")
+    write_whole(folder / "ledger.csv", as_csv(records))
 
 
 VERDICT_FILL = {
@@ -109,25 +102,15 @@ VERDICT_FILL = {
 
 def verdicts_by_item(entries: Iterable[LedgerEntry]) -> Figure:
     """Draw one bar per table of the paper, divided by verdict."""
-    pairs = Counter((entry.item, entry.verdict) for entry in entries)
-    items = list(dict.fromkeys(item for item, _ in pairs))
-    start = dict.fromkeys(items, 0)
+    table = pd.DataFrame([(entry.item, entry.verdict) for entry in entries], columns=["item", "verdict"])
+    counts = pd.crosstab(table["item"], table["verdict"])
+    start = pd.Series(0, counts.index)
     with canvas(height=2.9) as drawn:
-        drawn.axis.barh(items, 0)  # keeps the order of the tables
-        for verdict, (colour, hatch) in VERDICT_FILL.items():
-            widths = {item: pairs[item, str(verdict)] for item in items if pairs[item, str(verdict)]}
-            if widths:
-                left = [start[item] for item in widths]
-                drawn.axis.barh(
-                    list(widths),
-                    list(widths.values()),
-                    left=left,
-                    color=colour,
-                    hatch=hatch,
-                    ec="white",
-                    label=str(verdict),
-                )
-            start = {item: start[item] + widths.get(item, 0) for item in items}
+        for verdict in filter(counts.__contains__, VERDICT_FILL):
+            (colour, hatch), widths = VERDICT_FILL[verdict], counts[verdict]
+            style: dict[str, Any] = {"color": colour, "hatch": hatch, "ec": "white", "label": str(verdict)}
+            drawn.axis.barh(counts.index, widths, left=start, **style)
+            start += widths
         drawn.axis.invert_yaxis()
         drawn.axis.set(xlabel="Printed numbers")
         drawn.axis.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)

@@ -1,8 +1,7 @@
 """What a notebook enters into the ledger and shows: a readable table, and the same entries as structured output.
 
-Verdicts on statements are computed from named claims that a notebook found true or false. A proof of stored results is
-shown whatever it finds: a reader always gets the page. What turns red is the replay, since the number of failures is an
-entry that was recorded as 0, and ``.ci/check_pages.py``, which looks for the red box.
+A proof of stored results is shown whatever it finds: a reader always gets the page. What turns red is the replay, since
+the number of failures is an entry that was recorded as 0, and ``.ci/check_pages.py``, which looks for the red box.
 """
 
 from __future__ import annotations
@@ -18,17 +17,8 @@ from urllib.parse import quote
 import numpy as np
 import pandas as pd
 
-from hte_utils.ledger.entries import (
-    LedgerEntry,
-    Reproduced,
-    Verdict,
-    is_statement,
-    judge,
-    missing_statement,
-    own_number,
-)
-from hte_utils.paper import entries_of
-from hte_utils.paper.statements import Statement, statement, statements
+from hte_utils.ledger.entries import LedgerEntry, Reproduced, Verdict, is_statement, judge, missing, own_number
+from hte_utils.paper import Statement, entries_of, statement, statements
 
 LEDGER_MIME = "application/vnd.hte-utils.ledger+json"
 """Type of the structured output: ``{"entries": [LedgerEntry as JSON, ...]}``."""
@@ -61,8 +51,7 @@ class LedgerReport:
 
     def to_text(self) -> str:
         """Return a plain table, a line a number and a few lines a statement."""
-        rows = (statement_text(entry) if is_statement(entry) else number_text(entry) for entry in self.entries)
-        return "\n".join([self.headline(), *rows])
+        return "\n".join([self.headline(), *map(entry_text, self.entries)])
 
     def to_html(self) -> str:
         """Return the headline and the entries, numbers folded below it; each row has its id as an anchor."""
@@ -70,7 +59,7 @@ class LedgerReport:
         headings = ("the paper says", "verdict", "found") if said else ("id", "printed", "reproduced", "verdict")
         kind = "'ledger statements' open" if said else "'ledger'"
         head = "".join(f"<th scope='col'>{heading}</th>" for heading in headings)
-        rows = "".join(_html_statement(entry) if said else _html_row(entry) for entry in self.entries)
+        rows = "".join(map(_html_statement if said else _html_row, self.entries))
         place = quote(place_of(self.entries[0])) if self.entries else ""
         return (
             f"<details class={kind}><summary>{escape(self.headline())}</summary>"
@@ -142,7 +131,7 @@ class Finding:
 
 
 def check(title: str, findings: Mapping[str, Finding]) -> LedgerReport:
-    """Enter verdicts on statements of the paper (`hte_utils.paper.statements`) into the ledger, in its order."""
+    """Enter verdicts on statements of the paper (`hte_utils.paper`) into the ledger, in its order."""
     places = {one.id: place for place, one in enumerate(statements())}
     entries = [judge_statement(statement(name), found) for name, found in findings.items()]
     return LedgerReport(title, tuple(sorted(entries, key=lambda entry: places[entry.id])))
@@ -151,20 +140,17 @@ def check(title: str, findings: Mapping[str, Finding]) -> LedgerReport:
 def judge_statement(said: Statement, found: Finding) -> LedgerEntry:
     """Return the ledger's row of a statement: ``printed`` are its words, ``reproduced`` the evidence."""
     evidence = found.evidence or "nothing to compute"
-    return replace(missing_statement(said), reproduced=evidence, verdict=str(found.verdict), note=found.reason)
+    return replace(missing(said), reproduced=evidence, verdict=str(found.verdict), note=found.reason)
 
 
-def number_text(entry: LedgerEntry) -> str:
-    """Write one number for a terminal: id, printed, reproduced, tolerance, verdict."""
+def entry_text(entry: LedgerEntry) -> str:
+    """Write one entry for a terminal: a line a number, a few lines a statement."""
+    if is_statement(entry):
+        lines = [f"{entry.id}  [{entry.verdict}]", f'    "{entry.printed}" ({entry.source})']
+        return "\n".join([*lines, *(f"    {text}" for text in (entry.note, entry.reproduced) if text)])
     tolerance = "" if entry.tolerance is None else f"{entry.tolerance:.3g}"
     shown = f"{entry.id:<38} {entry.printed or '-':>10} {format_value(entry):>22} {tolerance:>10}"
     return f"{shown}  {_verdict_with_note(entry)}"
-
-
-def statement_text(entry: LedgerEntry) -> str:
-    """Write one statement for a terminal."""
-    lines = [f"{entry.id}  [{entry.verdict}]", f'    "{entry.printed}" ({entry.source})']
-    return "\n".join([*lines, *(f"    {text}" for text in (entry.note, entry.reproduced) if text)])
 
 
 def speak_everywhere(*streams: object) -> None:
@@ -185,12 +171,8 @@ def format_value(entry: LedgerEntry) -> str:
         return "none"
     if isinstance(entry.reproduced, str):
         return entry.reproduced
-    if entry.printed is None:
-        text = f"{entry.reproduced:.6g}"
-    elif "." in entry.printed:
-        text = f"{entry.reproduced:.{len(entry.printed.partition('.')[2]) + 1}f}"
-    else:
-        text = f"{entry.reproduced:g}"
+    decimals = len((entry.printed or "").partition(".")[2])
+    text = format(entry.reproduced, f".{decimals + 1}f" if decimals else "g")
     return f"{text} ± {entry.mcse:.2g}" if entry.mcse else text
 
 

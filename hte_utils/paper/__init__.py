@@ -1,11 +1,10 @@
-"""The paper's printed numbers, as data.
+"""The paper's printed numbers and checkable statements, as data: its side of the ledger. Nothing is computed here.
 
 One CSV file per table holds every number (and, in Table 3, every label) as the string that was printed, so that its
-decimals are known, together with where it stands and what kind of number it is. Nothing in these files is computed
-here: they are the paper's side of the ledger.
+decimals are known. ``statements.csv`` quotes each sentence or formula (in plain characters, an omission as "...").
 
 Source: Tzimas G (2024), *Estimating Heterogeneous Treatment Effects Using Hierarchical Bayesian Models: A
-Simulation-Based Study*, Tables 1 and 3-8. (Table 2 holds formulas, not numbers.)
+Simulation-Based Study*; numbers are in Tables 1 and 3-8 (Table 2 holds formulas).
 """
 
 from __future__ import annotations
@@ -17,6 +16,9 @@ from functools import cache
 from importlib.resources import files
 
 TABLES_WITH_NUMBERS = (1, 3, 4, 5, 6, 7, 8)
+
+STATEMENT_KIND = "statement"
+"""Stands in the ledger's column ``kind``, where a number has how it is compared."""
 
 
 class Kind(StrEnum):
@@ -58,16 +60,40 @@ class PaperEntry:
         return self.quantity != "label"
 
 
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One checkable statement of the paper."""
+
+    id: str  # ``statement.<slug>``, used by the notebooks and the replay
+    item: str  # the part of the paper: ``"Abstract"``, ``"Section 2.1"``, ..., ``"Appendix B"``
+    place: str  # where in it: a paragraph, an equation, a table's row or caption, a line of a listing
+    quote: str  # the paper's words
+    check: str  # what is checked
+
+    @property
+    def source(self) -> str:
+        """Where the words stand."""
+        return f"{self.item}, {self.place}"
+
+
 @cache
 def paper_entries() -> tuple[PaperEntry, ...]:
     """All numbers printed in Tables 1 and 3-8, in the order of the paper."""
-    return tuple(entry for table in TABLES_WITH_NUMBERS for entry in _read_table(table))
+    return tuple(
+        PaperEntry(item=f"Table {table}", kind=Kind(row.pop("kind")), **row)
+        for table in TABLES_WITH_NUMBERS
+        for row in _rows(f"table_{table}.csv")
+    )
 
 
-def _read_table(table: int) -> list[PaperEntry]:
-    text = (files(__package__) / f"table_{table}.csv").read_text(encoding="utf-8")
-    rows = csv.DictReader(text.splitlines())
-    return [PaperEntry(item=f"Table {table}", kind=Kind(row.pop("kind")), **row) for row in rows]
+@cache
+def statements() -> tuple[Statement, ...]:
+    """All checkable statements, in the order of the paper."""
+    return tuple(Statement(**row) for row in _rows("statements.csv"))
+
+
+def _rows(name: str) -> csv.DictReader[str]:
+    return csv.DictReader((files(__package__) / name).read_text(encoding="utf-8").splitlines())
 
 
 def entries_of(item: str) -> tuple[PaperEntry, ...]:
@@ -81,13 +107,20 @@ def entries_of(item: str) -> tuple[PaperEntry, ...]:
 
 def paper_entry(entry_id: str) -> PaperEntry:
     """The entry with this id."""
-    try:
-        return _by_id()[entry_id]
-    except KeyError:
-        raise KeyError(
-            f"no printed number has the id {entry_id!r}; ids look like {paper_entries()[0].id!r} "
-            "(see the CSV files in hte_utils/paper)"
-        ) from None
+    return _named(entry_id, paper_entries(), "printed number")
+
+
+def statement(statement_id: str) -> Statement:
+    """The statement with this id."""
+    return _named(statement_id, statements(), "statement")
+
+
+def _named[T: (PaperEntry, Statement)](wanted: str, among: tuple[T, ...], what: str) -> T:
+    for one in among:
+        if one.id == wanted:
+            return one
+    example = among[0].id
+    raise KeyError(f"no {what} has the id {wanted!r}; ids look like {example!r} (see the CSV files in hte_utils/paper)")
 
 
 def printed(entry_id: str) -> str:
@@ -98,8 +131,3 @@ def printed(entry_id: str) -> str:
 def printed_number(entry_id: str) -> float:
     """The printed value as a number."""
     return float(printed(entry_id))
-
-
-@cache
-def _by_id() -> dict[str, PaperEntry]:
-    return {entry.id: entry for entry in paper_entries()}
