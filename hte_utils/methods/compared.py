@@ -1,24 +1,31 @@
 """All methods on one trial, side by side: what each says on average, of single patients, by risk, and whom it treats.
 
-The event is bleeding: positive effects are harm. Risk differences are probabilities inside the records, and percentage
-points in the tables. Tables have a row a method, by its name in `METHODS`; `labelled` puts the names for readers.
+Positive effects are harm. Risk differences are probabilities inside the records, and percentage points in tables and
+figures. Tables have a row a method, by its name in `METHODS`; `labelled` puts the names for readers.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from hte_utils.effects.evaluation import point_metrics
 from hte_utils.effects.strata import quantile_groups
 from hte_utils.ledger.entries import Reproduced
 from hte_utils.methods.estimates import EffectEstimates, MethodResult
 from hte_utils.methods.measures import PER_THOUSAND, POINTS, PatientTruth, measure
 from hte_utils.methods.registry import METHODS, named_child
+from hte_utils.model.checks import FloatArray
+from hte_utils.style import BLUE, DIRECTION, GREEN, GREY, ORANGE, VERMILION, canvas
 from hte_utils.trial import EffectScale, TrialTruth
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 TRUTH: Final = "truth"
 _ACCURACY: Final = {
@@ -32,16 +39,16 @@ _ACCURACY: Final = {
     "lor_rmse": ("lor_rmse", 1.0),
     "lor_coverage": ("lor_coverage", 1.0),
 }
+_LOGISTIC = ("logistic", BLUE, "o")
+_FAMILIES = {"learners_and_forests": ("trees", ORANGE, "s"), "bayesian": ("hierarchical Bayes", GREEN, "D")}
+_REACH = (-5.0, 8.0)
+_LIMITS = (-12.0, 45.0)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Comparison:
-    """What the methods say after one trial, and what is true of its patients and of a few profile patients.
+class Comparison(NamedTuple):
+    """What the methods say after one trial, and what is true of its patients and of a few profile patients."""
 
-    `results` are by method's name: the estimates for the trial's own patients, then for the profiles.
-    """
-
-    results: Mapping[str, MethodResult]
+    results: Mapping[str, MethodResult]  # by method: estimates for the trial's own patients, then for the profiles
     truth: PatientTruth
     profile_truth: PatientTruth
     profile_names: tuple[str, ...]
@@ -66,15 +73,13 @@ def compare_methods(
 ) -> Comparison:
     """Run methods (keys of `METHODS`) on a trial, and ask each of a few profile patients as well.
 
-    `profiles` are their covariates, the index their names. The methods do not see the truth. Each has a stream of
-    random numbers of its own, which depends on the seed and on the method's name.
+    `profiles` are their covariates, the index their names. Each method has a stream of random numbers of its own, by
+    the seed and the method's name.
     """
     if unknown := [name for name in names if name not in METHODS]:
         raise ValueError(f"there is no method {unknown}; choose from {list(METHODS)}")
-    results = {}
-    for name in names:
-        rng = np.random.default_rng(named_child(np.random.SeedSequence(seed), name))
-        results[name] = METHODS[name](trial, [trial, profiles], rng)
+    streams = {name: np.random.default_rng(named_child(np.random.SeedSequence(seed), name)) for name in names}
+    results = {name: METHODS[name](trial, [trial, profiles], rng) for name, rng in streams.items()}
     return Comparison(results, truth, profile_truth, tuple(profiles.index))
 
 
@@ -103,14 +108,11 @@ def average_by_method(comparison: Comparison) -> pd.DataFrame:
 
 
 def accuracy(comparison: Comparison) -> pd.DataFrame:
-    """Agreement of individual effects with the truth.
+    """Agreement of individual effects with the truth; NaN where a method has no such thing.
 
-    Returns
-    -------
-    pandas.DataFrame
-        Risk differences (percentage points): `correlation`, `rmse`, `bias`, `slope` (calibration), `coverage` (share of
-        patients whose 95 % interval holds the truth), `width`. Log odds ratios: `lor_correlation`, `lor_rmse`,
-        `lor_coverage`. NaN where a method has no such thing.
+    Risk differences (percentage points): `correlation`, `rmse`, `bias`, `slope` (calibration), `coverage` (share of
+    patients whose 95 % interval holds the truth), `width`. Log odds ratios: `lor_correlation`, `lor_rmse`,
+    `lor_coverage`.
     """
     found = {name: measure(comparison.of_trial(name), comparison.truth) for name in comparison.results}
     names, factors = zip(*_ACCURACY.values(), strict=True)
@@ -127,10 +129,7 @@ def profile_effects(comparison: Comparison) -> pd.DataFrame:
 
 
 def quintile_effects(comparison: Comparison) -> pd.DataFrame:
-    """Mean risk difference by quintile of the *true* baseline risk (percentage points), so that groups are the same.
-
-    First row the truth, then a row a method; columns Q1 (lowest risk) to Q5.
-    """
+    """Mean risk difference (points), true and by each method, by quintile of the *true* risk, Q1 (lowest) to Q5."""
     columns = {TRUTH: comparison.truth.risk_difference} | {
         name: comparison.of_trial(name).risk_difference.value for name in comparison.results
     }
@@ -139,14 +138,10 @@ def quintile_effects(comparison: Comparison) -> pd.DataFrame:
 
 
 def treatment_rules(comparison: Comparison) -> pd.DataFrame:
-    """Whom each method would treat if it treated where its risk difference is below zero, and what that costs.
+    """Whom each method (then all and none) would treat, where its risk difference is below zero, and what that costs.
 
-    Returns
-    -------
-    pandas.DataFrame
-        A row a method, then ``treat all`` and ``treat none``. `treated`: share of the patients; `bleeds`: bleeds per
-        1000 patients under the rule, less those if nobody were treated; `cost`: the same above the best possible rule,
-        which treats exactly those whom treatment truly protects.
+    `treated`: share of the patients; `bleeds`: bleeds per 1000 patients under the rule, less those if nobody were
+    treated; `cost`: the same above the best rule, which treats exactly those whom treatment truly protects.
     """
     true = comparison.truth.risk_difference
     rules = {name: comparison.of_trial(name).risk_difference.value < 0.0 for name in comparison.results}
@@ -158,10 +153,7 @@ def treatment_rules(comparison: Comparison) -> pd.DataFrame:
 
 
 def guarded_averages(comparison: Comparison) -> dict[str, Reproduced]:
-    """Average risk difference (percentage points) of each method that says how large its Monte Carlo error is.
-
-    By ``comparison.<method>.value``, for `hte_utils.ledger.guard`.
-    """
+    """Average risk difference (percentage points) of each method with a Monte Carlo error, for `ledger.guard`."""
     return {
         f"comparison.{name}.value": Reproduced(
             POINTS * float(result.estimates[0].average_risk_difference.value), POINTS * result.notes["mcse_average"]
@@ -174,3 +166,63 @@ def guarded_averages(comparison: Comparison) -> dict[str, Reproduced]:
 def labelled(table: pd.DataFrame) -> pd.DataFrame:
     """Return the table with methods' labels in place of their names; other rows keep theirs."""
     return table.rename(index={name: method.label for name, method in METHODS.items()})
+
+
+def average_effects(table: pd.DataFrame, true: float) -> Figure:
+    """Draw the average risk difference by method (`average_by_method`), with its interval where there is one."""
+    with canvas(height=4.4) as drawn:
+        axis = drawn.axis
+        axis.axvline(0.0, color="black", linewidth=0.7, linestyle=":")
+        axis.axvline(true, color=VERMILION, linewidth=1.5, label="true")
+        named = set()
+        for place, (name, row) in enumerate(table.iterrows()):
+            family, colour, marker = _family(str(name))
+            axis.plot(row["value"], place, marker, color=colour, label=None if family in named else family)
+            named.add(family)
+            if np.isfinite(row["lower"]):
+                inside = np.clip([row["lower"], row["upper"]], *_REACH)
+                axis.hlines(place, *inside, color=colour, linewidth=1.4)
+                if row["lower"] < _REACH[0]:  # runs out of the picture
+                    axis.plot(_REACH[0], place, "<", color=colour, clip_on=False)
+                if row["upper"] > _REACH[1]:
+                    axis.plot(_REACH[1], place, ">", color=colour, clip_on=False)
+        axis.set_yticks(np.arange(len(table)), [METHODS[str(name)].label for name in table.index])
+        axis.set(xlim=_REACH, xlabel=f"Average risk difference (percentage points)\n{DIRECTION}")
+        axis.invert_yaxis()
+        axis.legend(loc="upper left")
+    return drawn.figure
+
+
+def individual_effects(comparison: Comparison) -> Figure:
+    """Draw the estimated against the true risk difference of every patient, a panel a method (percentage points)."""
+    true = POINTS * comparison.truth.risk_difference
+    columns = 4
+    rows = math.ceil(len(comparison.results) / columns)
+    with canvas(columns, rows, height=1.9 * rows, sharex=True, sharey=True) as drawn:
+        for axis, name in zip(drawn.axes, comparison.results, strict=False):
+            _panel(axis, name, true, POINTS * comparison.of_trial(name).risk_difference.value)
+        for axis in drawn.axes[len(comparison.results) :]:
+            axis.set_visible(False)
+        for axis in drawn.axes[len(comparison.results) - columns : len(comparison.results)]:
+            axis.tick_params(labelbottom=True)  # also where the panel below is hidden
+        drawn.figure.supxlabel("True risk difference (percentage points; positive: more bleeds)", fontsize=9)
+        drawn.figure.supylabel("Estimated risk difference (percentage points)", fontsize=9)
+    return drawn.figure
+
+
+def _panel(axis: Axes, name: str, true: FloatArray, estimated: FloatArray) -> None:
+    axis.plot(_LIMITS, _LIMITS, color=GREY, linewidth=0.8)
+    axis.axhline(0.0, color="black", linewidth=0.6, linestyle=":")
+    axis.axvline(0.0, color="black", linewidth=0.6, linestyle=":")
+    axis.plot(true, estimated, ".", color=_family(name)[1], markersize=1.6, alpha=0.4, rasterized=True)
+    found = point_metrics(estimated, true)
+    axis.text(
+        0.03, 0.95, f"r {found.correlation:.2f}\nRMSE {found.rmse:.1f}", transform=axis.transAxes, va="top", fontsize=7
+    )
+    axis.set(xlim=_LIMITS, ylim=_LIMITS)
+    axis.set_title(METHODS[name].label, fontsize=7)
+
+
+def _family(name: str) -> tuple[str, str, str]:
+    """Name, colour and marker of the methods of one module."""
+    return _FAMILIES.get(METHODS[name].home, _LOGISTIC)

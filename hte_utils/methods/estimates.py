@@ -23,13 +23,8 @@ INTERVAL = 0.95
 class IntervalEstimate:
     """An estimate with its 95 % interval, confidence or credible as the method has it; arrays of one shape.
 
-    Both ends are None if the method gives no interval. An end may be infinite: that is what maximum likelihood says
-    where the data are separated.
-
-    Raises
-    ------
-    ValueError
-        If an estimate is not finite, or an interval reversed or NaN: a method that fails must not go unnoticed.
+    Both ends are None if there is no interval, infinite where maximum likelihood says so of separated data. ValueError
+    if an estimate is not finite, or an interval reversed or NaN: a method that fails must not go unnoticed.
     """
 
     value: FloatArray
@@ -45,24 +40,12 @@ class IntervalEstimate:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EffectEstimates:
-    """What one method says about the patients of one population.
+    """What one method says about the patients of one population; None is what it does not estimate."""
 
-    Attributes
-    ----------
-    baseline_risk
-        Probability of a bleed without treatment, shape (patients,); None if the method does not estimate it.
-    log_odds_ratio
-        Individual effect as log odds ratio, shape (patients,); None if the method has no such thing.
-    risk_difference
-        Individual effect as risk difference (a probability), shape (patients,).
-    average_risk_difference
-        Its mean over these patients, shape (); the interval takes the patients as given.
-    """
-
-    baseline_risk: FloatArray | None
-    log_odds_ratio: IntervalEstimate | None
-    risk_difference: IntervalEstimate
-    average_risk_difference: IntervalEstimate
+    baseline_risk: FloatArray | None  # probability of a bleed without treatment, (patients,)
+    log_odds_ratio: IntervalEstimate | None  # individual effect, (patients,)
+    risk_difference: IntervalEstimate  # individual effect (a probability), (patients,)
+    average_risk_difference: IntervalEstimate  # its mean, (); the interval takes the patients as given
 
     @property
     def n_patients(self) -> int:
@@ -72,13 +55,10 @@ class EffectEstimates:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MethodResult:
-    """What one method says after one trial: `estimates` of each population, in their order.
+    """What one method says after one trial."""
 
-    `notes` are what a reader must know of the fit, as numbers by name: ``not_converged``, ``separation``, ...
-    """
-
-    estimates: tuple[EffectEstimates, ...]
-    notes: Mapping[str, float]
+    estimates: tuple[EffectEstimates, ...]  # of each population, in their order
+    notes: Mapping[str, float]  # what a reader must know of the fit, by name: ``not_converged``, ``separation``, ...
 
 
 class Method(Protocol):

@@ -1,19 +1,17 @@
 """Logistic regressions by maximum likelihood (statsmodels) and with Firth's correction, and effects from their terms.
 
 - One odds ratio for everybody: the analysis that most trials report. Risk differences still differ, because risks do.
-- The PATH statement's risk model (Kent et al. 2020): the predicted log odds of the event, from a regression on the
-  covariates without knowledge of the arm, is the only covariate and the only effect modifier of a second regression. As
-  is usual, its intervals take the risk model as known, and are too narrow by what that ignores.
+- The PATH statement's risk model (Kent et al. 2020): the log odds of the event that a first regression predicts without
+  knowledge of the arm is the only covariate and effect modifier of a second one, whose intervals take it as known.
 - Treatment x every covariate, by maximum likelihood: with 18 coefficients and some hundred events it overstates how
   much effects differ.
-- The same with Firth's (1993) penalty, Jeffreys' prior, which removes the first-order bias and keeps estimates finite
-  (Heinze & Schemper 2002). It pulls predicted risks towards one half; the intercept is therefore estimated once more by
-  maximum likelihood, all other coefficients held (FLIC, Puhr et al. 2017).
+- The same with Firth's (1993) penalty, which removes the first-order bias and keeps estimates finite (Heinze & Schemper
+  2002). It pulls predicted risks towards one half; the intercept is therefore estimated once more by maximum
+  likelihood, all other coefficients held (FLIC, Puhr et al. 2017).
 - Listing 2's own terms, with gender as a plain covariate or without it: the paper's model without its hierarchy.
 
-If some covariate pattern occurs in one arm only, coefficients are not determined: that is an error. If terms separate
-the patients with the event from those without, some estimates are infinite (Albert & Anderson 1984): that is a note,
-because it is what the method says; its intervals are then as wide as they should be.
+A covariate pattern in one arm only leaves coefficients undetermined: an error. Terms that separate the patients with
+the event from the others make estimates infinite (Albert & Anderson 1984): a note, for that is what the method says.
 """
 
 from __future__ import annotations
@@ -49,8 +47,7 @@ def standardise(
 ) -> EffectEstimates:
     """Effects of patients whose terms are given once as if untreated and once as if treated, shape (patients, terms).
 
-    Intervals are Wald's; those of risk differences by the delta method (Oehlert 1992): the gradient of the difference
-    with respect to the coefficients, and their covariance. Without a covariance there are none.
+    Intervals are Wald's, those of risk differences by the delta method; without a covariance there are none.
     """
     (risk, slope_untreated), (risk_treated, slope_treated) = (
         risks_and_gradients(coefficients, terms) for terms in (untreated, treated)
@@ -91,13 +88,9 @@ def fit_by_likelihood(
 
 
 fit_constant = partial(fit_by_likelihood, main_effect_terms, ALL_MODIFIERS_SPEC)
-"""One odds ratio for everybody."""
 fit_interactions_ml = partial(fit_by_likelihood, interaction_terms, ALL_MODIFIERS_SPEC)
-"""Treatment x every covariate."""
 fit_listing_2_ml = partial(fit_by_likelihood, partial(listing_2_terms, gender=True), PAPER_SPEC)
-"""Listing 2's terms, gender's among them."""
 fit_listing_2_ml_no_gender = partial(fit_by_likelihood, partial(listing_2_terms, gender=False), PAPER_SPEC)
-"""Listing 2's terms without gender's."""
 
 
 def fit_path(trial: pd.DataFrame, populations: Sequence[pd.DataFrame], _rng: np.random.Generator) -> MethodResult:
@@ -111,10 +104,7 @@ def fit_path(trial: pd.DataFrame, populations: Sequence[pd.DataFrame], _rng: np.
 def fit_interactions_firth(
     trial: pd.DataFrame, populations: Sequence[pd.DataFrame], _rng: np.random.Generator
 ) -> MethodResult:
-    """Treatment x every covariate with Firth's penalty.
-
-    Intervals are Wald's, for the library gives profile likelihood intervals of coefficients but not of risks.
-    """
+    """Treatment x every covariate with Firth's penalty; the library has no intervals of risks, so they are Wald's."""
     numbers = TrialNumbers.of(trial)
     terms = interaction_terms(numbers.covariates, numbers.treatment)
     require_full_rank(terms)

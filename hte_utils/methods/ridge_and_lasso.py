@@ -1,14 +1,11 @@
 """Logistic regression with treatment x every covariate, ridge or lasso, and Listing 2's terms under its own priors.
 
 Covariates enter in standard deviations and the arms as -1/2 and 1/2, so that a covariate's main effect and its
-interaction with treatment are penalised on the same scale, and the treatment coefficient is the effect at the average
-patient. Neither it nor the intercept is penalised, or else average risk and average effect would be shrunk.
-scikit-learn penalises every coefficient (and with liblinear the intercept too: `LogisticRegressionCV` of version 1.9
-does not hand ``intercept_scaling`` on to its last fit), so these two columns are multiplied by a number that makes
-their penalties negligible. The penalty has the best mean log loss over five folds with the same share of events. There
-are no intervals: none are valid after such a choice without much more work.
-
-The mode under Listing 2's Normal(0, 1) priors, without gender's effects, is a ridge regression whose penalty is given.
+interaction with treatment are penalised on the same scale. Intercept and treatment coefficient (the effect at the
+average patient) are not penalised, or average risk and effect would be shrunk: scikit-learn penalises every coefficient
+(with liblinear the intercept too: `LogisticRegressionCV` of version 1.9 does not hand ``intercept_scaling`` on to its
+last fit), so their columns are multiplied by a number that makes it negligible. The penalty has the best mean log loss
+over five folds with the same share of events. No intervals are valid after such a choice without much more work.
 """
 
 from __future__ import annotations
@@ -47,7 +44,7 @@ class PenalisedFit(NamedTuple):
 def fit_listing_2_ridge(
     trial: pd.DataFrame, populations: Sequence[pd.DataFrame], _rng: np.random.Generator
 ) -> MethodResult:
-    """Listing 2's terms without gender's, at the posterior mode under its Normal(0, 1) priors."""
+    """Listing 2's terms without gender's, at the mode under its Normal(0, 1) priors: a ridge with a given penalty."""
     from sklearn.linear_model import LogisticRegression
 
     numbers, terms = TrialNumbers.of(trial, PAPER_SPEC), partial(listing_2_terms, gender=False)
@@ -58,13 +55,7 @@ def fit_listing_2_ridge(
 
 
 def fit_penalised(penalty: Literal["ridge", "lasso"], numbers: TrialNumbers, seed: int) -> PenalisedFit:
-    """Choose the penalty by cross-validation, and fit with it to the whole trial.
-
-    Raises
-    ------
-    ValueError
-        If there are fewer patients with the event (or without) than folds.
-    """
+    """Choose the penalty by cross-validation, and fit with it to the whole trial; ValueError if events are too few."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegressionCV
     from sklearn.model_selection import StratifiedKFold
