@@ -18,7 +18,6 @@ from scipy import integrate, optimize, special, stats
 from hte_utils.audit.described_findings import (
     GUARDED,
     OWN_SLOPES,
-    attenuation,
     compare_effects,
     correlation_without_chance,
     densities_to_profile,
@@ -83,11 +82,8 @@ def test_slopes_grow_by_the_known_factor():
     np.testing.assert_allclose(table.loc[0.0], 1.0)
     for label in ("age", "anticoag", "prior"):  # those that the trial knows well
         np.testing.assert_allclose(table[label], table["sqrt(1 + c²σ²)"], rtol=0.12)
-
-
-def test_attenuation_is_zeger_liang_and_albert_s():
-    assert attenuation(0.0) == 1.0
-    assert attenuation(1.0) == pytest.approx(np.sqrt(1.346), abs=1e-3)  # their c² = 0.346
+    # Zeger, Liang and Albert's c² = 0.346.
+    assert table["sqrt(1 + c²σ²)"].tolist() == pytest.approx([1.0, np.sqrt(1.346), np.sqrt(2.384)], abs=1e-3)
 
 
 def test_the_own_slopes_leave_out_what_is_constant_in_subgroups():

@@ -1,9 +1,7 @@
 """The paper's choices undone one at a time: what each of them does to the numbers of Tables 7 and 8.
 
 The first row is the analysis as the paper did it: Listing 2 fitted to the trial, the gender effects left out of effect
-and risk (chapter 5 of the book shows that). Each further row changes that analysis in one respect; then all at once.
-
-Effects are log odds ratios of bleeding: a positive effect is harm.
+and risk. Each further row changes that in one respect; then all at once. Positive effects (log odds ratios) are harm.
 """
 
 from __future__ import annotations
@@ -11,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import TYPE_CHECKING, Final, Self
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
 import pandas as pd
@@ -30,46 +29,47 @@ from hte_utils.style import BLACK, BLUE, GREY, ORANGE, VERMILION, canvas, dots_w
 from hte_utils.trial import TrialTruth, trial_table
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_SETTINGS: Final = IndependenceSettings(draws=750, chains=4, seed=20241107)
-"""As many draws as the paper kept (but nearly independent ones): the whole table takes seconds."""
+_SETTINGS: Final = IndependenceSettings(draws=750, chains=4, seed=20241107)  # as many draws as the paper kept
 _REPLICATES: Final = 60  # a Monte Carlo error known to one part in eleven is known well enough
-_MORE_MODIFIERS: Final = (*PAPER_MODEL.spec.modifiers, "bmi", "prior")
-_RARE_EVENT: Final = replace(
-    PAPER_MODEL.priors,
-    intercept_mean=ALL_MODIFIERS_MODEL.priors.intercept_mean,
-    intercept_sd=ALL_MODIFIERS_MODEL.priors.intercept_sd,
-)
-_MORE_INTERACTIONS_MODEL: Final = replace(PAPER_MODEL, spec=replace(PAPER_MODEL.spec, modifiers=_MORE_MODIFIERS))
-_CHANGED_MODEL: Final = replace(SBP_MODEL, spec=replace(SBP_MODEL.spec, modifiers=_MORE_MODIFIERS), priors=_RARE_EVENT)
+_RARE: Final = ALL_MODIFIERS_MODEL.priors
+_RARE_EVENT: Final = replace(PAPER_MODEL.priors, intercept_mean=_RARE.intercept_mean, intercept_sd=_RARE.intercept_sd)
+
+
+def _with_more_modifiers(model: CandidateModel) -> CandidateModel:
+    return replace(model, spec=replace(model.spec, modifiers=(*PAPER_MODEL.spec.modifiers, "bmi", "prior")))
+
 
 ANALYSES: Final[dict[str, tuple[CandidateModel, GroupEffects]]] = {
     "as in the paper": (PAPER_MODEL, GroupEffects.LEFT_OUT),
     "gender effects put back in": (PAPER_MODEL, GroupEffects.INCLUDED),
     "systolic pressure added": (SBP_MODEL, GroupEffects.LEFT_OUT),
-    "interactions with BMI and prior bleeding added": (_MORE_INTERACTIONS_MODEL, GroupEffects.LEFT_OUT),
+    "interactions with BMI and prior bleeding added": (_with_more_modifiers(PAPER_MODEL), GroupEffects.LEFT_OUT),
     "intercept prior for a rare event": (replace(PAPER_MODEL, priors=_RARE_EVENT), GroupEffects.LEFT_OUT),
-    "all of these together": (_CHANGED_MODEL, GroupEffects.INCLUDED),
+    "all of these together": (replace(_with_more_modifiers(SBP_MODEL), priors=_RARE_EVENT), GroupEffects.INCLUDED),
     ALL_MODIFIERS_MODEL.label: (ALL_MODIFIERS_MODEL, GroupEffects.INCLUDED),
 }
 """The rows of the ablation table, by label: the model, and whether a patient's effect and risk have the gender's."""
 
 OBSERVED_RISK: Final = "observed_control_rate"
 QUINTILE_COLUMNS: Final = tuple(f"effect_Q{number}" for number in range(1, 6))
-_HEADINGS: Final = {
+AGREEMENT: Final = {
     "correlation": "correlation",
     "rmse": "RMSE",
     "bias": "mean error",
     "mae": "MAE",
     "coverage": "coverage",
-    "bias_share": "bias² / MSE",
-    OBSERVED_RISK: "risk, observed",
-    "mean_risk": "risk, predicted",
-} | {name: name.removeprefix("effect_") for name in QUINTILE_COLUMNS}
+}
+"""Measures of agreement with the true effects, and their headings."""
+_HEADINGS: Final = (
+    AGREEMENT
+    | {"bias_share": "bias² / MSE", OBSERVED_RISK: "risk, observed", "mean_risk": "risk, predicted"}
+    | {name: name.removeprefix("effect_") for name in QUINTILE_COLUMNS}
+)
 _PERCENTAGES: Final = {"bias_share": 0, "mean_risk": 1, OBSERVED_RISK: 1}
 _JUDGED: Final = {"correlation": -1.0, "rmse": 1.0, "coverage": -1.0}  # times this, larger is worse
+_ALIKE: Final = ", not told apart"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,11 +87,8 @@ class EffectsTable:
     @classmethod
     def of(cls, measured: Mapping[str, Mapping[str, Metric]]) -> Self:
         """Lay measures out, a row a label."""
-        parts = (
-            {label: {name: getattr(found, part) for name, found in row.items()} for label, row in measured.items()}
-            for part in ("value", "mcse")
-        )
-        return cls(*(pd.DataFrame.from_dict(part, orient="index") for part in parts))
+        cells = pd.DataFrame(measured).T
+        return cls(cells.map(attrgetter("value")), cells.map(attrgetter("mcse")))
 
     def guarded(self, name: str, columns: Iterable[str] | None = None) -> dict[str, Reproduced]:
         """Return the numbers with their Monte Carlo errors, as `hte_utils.ledger.guard` takes them.
@@ -105,16 +102,21 @@ class EffectsTable:
             if np.isfinite(values[label][column]) and (column != "coverage" or errors[label][column] > 0.0)
         }
 
+    def told_apart(self, column: str, first: str, second: str, *, larger: str, smaller: str, alike: str) -> str:
+        """Choose the word for the first row's number (bias: its size) beside the second's; `alike` within 2 errors."""
+        values, errors = self.estimates[column], self.mcse[column]
+        gap = values[first] - values[second] if column != "bias" else abs(values[first]) - abs(values[second])
+        if abs(gap) <= 2 * np.hypot(errors[first], errors[second]):
+            return alike
+        return larger if gap > 0 else smaller
+
 
 class AblationTable(EffectsTable):
     """The analyses of `ANALYSES` against the truth.
 
-    Columns beside those of `EffectsTable`:
-
-    - `bias_share`: share of the mean squared error that is squared bias;
-    - `observed_control_rate`: share of the control arm that bled;
-    - `mean_risk`: mean over patients of the predicted probability of a bleed without treatment;
-    - `effect_Q1` ... `effect_Q5`: mean predicted effect by quintile of predicted baseline risk (as Table 8).
+    Columns beside those of `EffectsTable`: `bias_share`, the share of the mean squared error that is squared bias;
+    `observed_control_rate`, the share of the control arm that bled; `mean_risk`, the mean predicted probability of a
+    bleed without treatment; `effect_Q1` ... `effect_Q5`, mean predicted effect by quintile of that risk (Table 8).
     """
 
     def shown(self) -> pd.DataFrame:
@@ -129,12 +131,12 @@ class AblationTable(EffectsTable):
         The analyses are of the same patients, so that what is random between two of them is Monte Carlo error (±: one
         standard error; rows that share draws have less). A change not larger than twice it says "not told apart".
         """
-        text = {}
-        for name in _JUDGED:
-            values, errors = self.estimates[name].to_numpy(), self.mcse[name].to_numpy()
-            pairs = zip(values[1:] - values[0], np.hypot(errors[1:], errors[0]), strict=True)
-            text[_HEADINGS[name]] = [_change(gap, error) for gap, error in pairs]
-        return pd.DataFrame(text, index=self.estimates.index[1:].rename("analysis"))
+        values, errors = (table[list(_JUDGED)] for table in (self.estimates, self.mcse))
+        gaps = (values - values.iloc[0]).iloc[1:]
+        errors = errors.apply(lambda error: np.hypot(error, error.iloc[0])).iloc[1:]
+        text = gaps.map("{:+.3f} ± ".format) + errors.map("{:.3f}".format)
+        text = text.map(lambda words: words.replace("-", "−")).mask(gaps.abs() <= 2 * errors, lambda t: t + _ALIKE)
+        return pd.DataFrame(text).rename_axis("analysis").rename(columns=_HEADINGS)
 
     def rising(self) -> int:
         """Count the analyses in which the effect in Q5 is above that in Q1 by more than twice the Monte Carlo error."""
@@ -148,9 +150,9 @@ class AblationTable(EffectsTable):
         """
         found = []
         for name, badness in _JUDGED.items():
-            values, errors = (badness * self.estimates[name]).to_dict(), self.mcse[name].to_dict()
-            next_worst = max((label for label in values if label != analysis), key=lambda label: values[label])
-            if values[analysis] - values[next_worst] > 2 * np.hypot(errors[analysis], errors[next_worst]):
+            next_worst = str((badness * self.estimates[name]).drop(analysis).idxmax())
+            told = self.told_apart(name, analysis, next_worst, larger="above", smaller="below", alike="")
+            if told == ("above" if badness > 0 else "below"):
                 found.append(_HEADINGS[name])
         *most, last = found or ["nothing"]
         return f"{', '.join(most)} and {last}" if most else last
@@ -190,11 +192,6 @@ def _as_text(column: pd.Series[float]) -> pd.Series[str]:
     return text
 
 
-def _change(gap: float, error: float) -> str:
-    told_apart = "" if abs(gap) > 2 * error else ", not told apart"
-    return f"{gap:+.3f} ± {error:.3f}".replace("-", "−") + told_apart
-
-
 _SHADES: Final = ("0.92", "0.72", "0.5", "0.3", "0.0")  # lightest to darkest: lowest to highest risk
 
 
@@ -212,12 +209,22 @@ def ablation_figure(table: AblationTable) -> Figure:
         error.barh(place, bias, color=VERMILION, height=0.6, label="bias²")
         error.barh(place, rest, left=bias, color=ORANGE, hatch="///", edgecolor="white", height=0.6, label="the rest")
         error.set(title="Squared error\n(log odds ratio)")
-        risk.plot(100 * estimates["mean_risk"], place, "D", color=BLUE, markersize=5, label="predicted risk")
-        risk.plot(
-            100 * estimates[OBSERVED_RISK], place, "|", color=BLACK, markersize=12, label="observed risk, control arm"
-        )
+        predicted, observed = (100 * estimates[name] for name in ("mean_risk", OBSERVED_RISK))
+        risk.plot(predicted, place, "D", color=BLUE, markersize=5, label="predicted risk")
+        risk.plot(observed, place, "|", color=BLACK, markersize=12, label="observed risk, control arm")
         risk.set(title="Mean risk (%)\nwithout treatment", xlim=(0, None))
-        _quintiles(effect, estimates[list(QUINTILE_COLUMNS)], place)
+        quintiles = estimates[list(QUINTILE_COLUMNS)]
+        effect.axvline(0, color=BLACK, linewidth=0.7, linestyle=":")
+        effect.hlines(place, quintiles.min(axis=1), quintiles.max(axis=1), color=GREY, linewidth=0.8)
+        for column, shade in zip(QUINTILE_COLUMNS, _SHADES, strict=True):
+            look: dict[str, Any] = {
+                "markerfacecolor": shade,
+                "markeredgecolor": BLACK,
+                "markersize": 6,
+                "label": _HEADINGS[column],
+            }
+            effect.plot(quintiles[column], place, "o", **look)
+        effect.set(title="Mean effect by\nquintile of risk", xlabel="log odds ratio\n← fewer | more bleeds →")
         correlation.set_yticks(place, estimates.index.tolist())
         correlation.invert_yaxis()
         for axis in drawn.axes:
@@ -225,12 +232,3 @@ def ablation_figure(table: AblationTable) -> Figure:
             axis.set_axisbelow(True)
         drawn.figure.legend(loc="outside lower center", ncols=9, columnspacing=1.2)
     return drawn.figure
-
-
-def _quintiles(axis: Axes, effects: pd.DataFrame, place: np.ndarray) -> None:
-    axis.axvline(0, color=BLACK, linewidth=0.7, linestyle=":")
-    axis.hlines(place, effects.min(axis=1), effects.max(axis=1), color=GREY, linewidth=0.8)
-    for column, shade in zip(QUINTILE_COLUMNS, _SHADES, strict=True):
-        label = column.removeprefix("effect_")
-        axis.plot(effects[column], place, "o", markerfacecolor=shade, markeredgecolor=BLACK, markersize=6, label=label)
-    axis.set(title="Mean effect by\nquintile of risk", xlabel="log odds ratio\n← fewer | more bleeds →")

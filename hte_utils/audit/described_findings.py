@@ -2,14 +2,9 @@
 
 All effects are log odds ratios of bleeding unless a name says otherwise: positive is harm.
 
-*sigma_eta.* A patient has a single outcome, which is 0 or 1. Its probability given the covariates is all that a
-likelihood sees, and normal deviations of the log odds turn one logistic curve into another that is nearly logistic and
-flatter by the factor sqrt(1 + c² sigma²), c = 16 sqrt(3) / (15 pi) (Zeger, Liang & Albert 1988; see also Neuhaus,
-Kalbfleisch & Hauck 1991). Coefficients that are larger by that factor undo it.
-
-*Effects.* The described model knows two of them for a patient: the mean effect in the patient's subgroup, beta_1 +
-tau_k[i] (a CATE), and the patient's own, beta_1 + eta_i. Of the deviation eta_i - tau_k[i] the trial knows what one
-outcome says about it: a little for a treated patient, nothing for an untreated one.
+The described model knows two effects of a patient: the mean effect in the subgroup, beta_1 + tau_k[i] (a CATE), and the
+patient's own, beta_1 + eta_i. Of the deviation eta_i - tau_k[i] the trial knows what one outcome says about it: a
+little for a treated patient, nothing for an untreated one.
 """
 
 from __future__ import annotations
@@ -22,7 +17,7 @@ import pandas as pd
 import xarray as xr
 from scipy import special, stats
 
-from hte_utils.audit.ablation import EffectsTable
+from hte_utils.audit.ablation import AGREEMENT, EffectsTable
 from hte_utils.audit.described_model import OLDER_FROM, DescribedDensity, DescribedPriors, Reading
 from hte_utils.effects.cate import EffectScale, GroupEffects, baseline_risk_draws, cate_draws
 from hte_utils.effects.evaluation import Metric, evaluate_cate, point_metrics
@@ -34,7 +29,6 @@ from hte_utils.style import BLACK, BLUE, DIRECTION, GREEN, GREY, ORANGE, VERMILI
 from hte_utils.trial import TrialTruth
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 SIGMAS: Final = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0)
@@ -42,31 +36,19 @@ AS_RUN, AS_IN_PAPER = "Listing 2, gender effects in", "Listing 2, as in the pape
 CHARITABLE, OWN, LITERAL = "described, charitable", "described, with own deviation", "described, literal"
 """Labels of sets of effects: by both ways of Listing 2, and by the described model's readings."""
 OWN_SLOPES: Final = "charitable, slopes of their own for the treated"
+# Normal deviations of the log odds turn one logistic curve into another, nearly logistic and flatter by sqrt(1 + c² σ²)
+# (Zeger, Liang & Albert 1988; see also Neuhaus, Kalbfleisch & Hauck 1991). Coefficients larger by that factor undo it.
 _ATTENUATION: Final = 16.0 * np.sqrt(3.0) / (15.0 * np.pi)
 _QUANTILES: Final = (0.05, 0.25, 0.5, 0.75, 0.95)
 _REPLICATES: Final = 60
-_SHOWN: Final = {
-    "correlation": "correlation",
-    "rmse": "RMSE",
-    "bias": "mean error",
-    "mae": "MAE",
-    "coverage": "coverage",
-}
-GUARDED: Final = tuple(_SHOWN)
+GUARDED: Final = tuple(AGREEMENT)
 """Measures that the replay holds."""
-_SHOWN_ALONE: Final = {"spread": "SD of effects", "width": "interval width"}
-
-
-def attenuation(sigma: float) -> float:
-    """How much steeper conditional slopes are than marginal ones, approximately: sqrt(1 + c² sigma²)."""
-    return float(np.sqrt(1.0 + (_ATTENUATION * sigma) ** 2))
 
 
 def densities_to_profile(design: TrialDesign, subgroups: pd.Categorical[str]) -> dict[str, DescribedDensity]:
     """Lay out both readings, and the charitable one with slopes of the covariates that may differ between the arms.
 
-    In the charitable reading only the treated deviate, so sigma_eta flattens the slopes of the baseline covariates in
-    one arm alone. The third density takes that contrast away.
+    The third takes away that sigma_eta flattens the slopes of the treated alone in the charitable reading.
     """
     densities = {str(reading): DescribedDensity(design, subgroups, reading) for reading in Reading}
     return densities | {OWN_SLOPES: DescribedDensity(design, subgroups, Reading.CHARITABLE, own_slopes=True)}
@@ -76,8 +58,8 @@ def profile_likelihood(densities: Mapping[str, DescribedDensity], sigmas: Sequen
     """Largest log-likelihood at each sigma_eta (the index), relative to sigma_eta = 0; a column a density."""
     columns = {}
     for label, density in densities.items():
-        largest = [density.log_likelihood(density.maximum(s)[None], np.array([s]))[0] for s in (0.0, *sigmas)]
-        columns[label] = np.array(largest[1:]) - largest[0]
+        none, *largest = (density.log_likelihood(density.maximum(s)[None], np.array([s]))[0] for s in (0.0, *sigmas))
+        columns[label] = np.array(largest) - none
     return pd.DataFrame(columns, index=pd.Index(sigmas, name="sigma_eta"))
 
 
@@ -88,27 +70,23 @@ def slopes_by_sigma(density: DescribedDensity, sigmas: Sequence[float]) -> pd.Da
     """
     none, *slopes = (density.maximum(sigma)[density.n_subgroups :] for sigma in (0.0, *sigmas))
     table = pd.DataFrame(np.array(slopes) / none, pd.Index(sigmas, name="sigma_eta"), density.fixed_labels)
-    return table.assign(**{"sqrt(1 + c²σ²)": [attenuation(sigma) for sigma in sigmas]})
+    return table.assign(**{"sqrt(1 + c²σ²)": np.sqrt(1.0 + (_ATTENUATION * table.index.to_numpy()) ** 2)})
 
 
 def prior_and_posterior(posteriors: Mapping[str, tuple[DescribedPriors, xr.DataTree]]) -> pd.DataFrame:
     """Mean and quantiles (columns) of sigma_eta before and after the data (rows: label, and prior or posterior)."""
-    rows = {}
+    columns = {}
     for label, (priors, posterior) in posteriors.items():
         prior = stats.halfnorm(scale=priors.individual_scale)
         draws = posterior["posterior"]["sigma_eta"].to_numpy()
-        rows[label, "prior"] = [prior.mean(), *prior.ppf(_QUANTILES)]
-        rows[label, "posterior"] = [draws.mean(), *np.quantile(draws, _QUANTILES)]
-    columns = ["mean", *(f"{100 * quantile:g} %" for quantile in _QUANTILES)]
-    index = pd.MultiIndex.from_tuples(rows, names=["model", "sigma_eta"])
-    return pd.DataFrame(list(rows.values()), index, columns)
+        columns[label, "prior"] = [prior.mean(), *prior.ppf(_QUANTILES)]
+        columns[label, "posterior"] = [draws.mean(), *np.quantile(draws, _QUANTILES)]
+    names = ["mean", *(f"{100 * quantile:g} %" for quantile in _QUANTILES)]
+    return pd.DataFrame(columns, names).T.rename_axis(["model", "sigma_eta"])
 
 
 def mean_effect_draws(posterior: xr.DataTree, subgroups: pd.Categorical[str]) -> xr.DataArray:
-    """Draw the mean effect among patients like each patient, dims (chain, draw, patient).
-
-    Under the literal reading it is beta_1 for everybody.
-    """
+    """Draw the mean effect among patients like each patient, dims (chain, draw, patient); if literal, beta_1."""
     draws = posterior["posterior"].to_dataset()
     if draws.attrs["reading"] == Reading.CHARITABLE:
         return draws["sums"].isel(subgroup=xr.DataArray(subgroups.codes, dims="patient")).drop_vars("subgroup")
@@ -119,20 +97,17 @@ def mean_effect_draws(posterior: xr.DataTree, subgroups: pd.Categorical[str]) ->
 def own_effect_draws(
     posterior: xr.DataTree, design: TrialDesign, subgroups: pd.Categorical[str], *, seed: int = 1
 ) -> xr.DataArray:
-    """Draw each patient's own effect, beta_1 + eta_i, dims (chain, draw, patient); charitable reading.
-
-    Raises ``ValueError`` under the literal reading, in which a deviation is no part of the effect.
-    """
+    """Draw each patient's own effect, beta_1 + eta_i, dims (chain, draw, patient); charitable reading only."""
     draws = posterior["posterior"].to_dataset()
     if draws.attrs["reading"] != Reading.CHARITABLE:
         raise ValueError("in the literal reading eta_i is no treatment effect: take mean_effect_draws")
-    density = DescribedDensity(design, subgroups, Reading.CHARITABLE)
-    coefficients = np.concatenate([draws["sums"], draws["fixed"]], axis=2).reshape(-1, density.rows.shape[1])
+    rows = DescribedDensity(design, subgroups, Reading.CHARITABLE).rows
+    coefficients = np.concatenate([draws["sums"], draws["fixed"]], axis=2).reshape(-1, rows.shape[1])
     sigma = draws["sigma_eta"].to_numpy().reshape(-1, 1)
     rng = np.random.default_rng(seed)
     deviation = rng.standard_normal((len(coefficients), design.n_patients))
-    treated = np.flatnonzero(density.deviates)
-    log_odds = coefficients @ density.rows[treated].T
+    treated = np.flatnonzero(design.treatment == 1.0)
+    log_odds = coefficients @ rows[treated].T
     deviation[:, treated] = deviations_given_outcome(log_odds, sigma, design.outcome[treated], rng)
     mean = mean_effect_draws(posterior, subgroups)
     return mean + (sigma * deviation).reshape(mean.shape)
@@ -145,10 +120,8 @@ def deviations_given_outcome(
 
     Shapes: `log_odds` (draws, patients), `sigma` (draws, 1), `outcome` (patients,).
     """
-    drawn = np.empty(log_odds.size)
-    sign = np.broadcast_to(2.0 * outcome - 1.0, log_odds.shape).ravel()
-    flat, spread = log_odds.ravel(), np.broadcast_to(sigma, log_odds.shape).ravel()
-    missing = np.arange(flat.size)
+    sign, flat, spread = (each.ravel() for each in np.broadcast_arrays(2.0 * outcome - 1.0, log_odds, sigma))
+    drawn, missing = np.empty(flat.size), np.arange(flat.size)
     while missing.size:
         proposed = rng.standard_normal(missing.size)
         chance = special.expit(sign[missing] * (flat[missing] + spread[missing] * proposed))
@@ -160,9 +133,10 @@ def deviations_given_outcome(
 
 def listing_effects(posterior: xr.DataTree, design: TrialDesign) -> dict[str, xr.DataArray]:
     """Effects under Listing 2, without the gender effects (as in the paper) and with them."""
-    ways = {AS_IN_PAPER: GroupEffects.LEFT_OUT, AS_RUN: GroupEffects.INCLUDED}
-    scale = EffectScale.LOG_ODDS_RATIO
-    return {label: cate_draws(posterior, design, scale=scale, group_effects=way) for label, way in ways.items()}
+    return {
+        label: cate_draws(posterior, design, scale=EffectScale.LOG_ODDS_RATIO, group_effects=way)
+        for label, way in ((AS_IN_PAPER, GroupEffects.LEFT_OUT), (AS_RUN, GroupEffects.INCLUDED))
+    }
 
 
 def described_effects(
@@ -181,22 +155,15 @@ def effects_by_subgroup(
 ) -> pd.DataFrame:
     """Lay the posterior of each subgroup's mean effect (charitable reading) beside its patients' true effects.
 
-    Columns: ``patients``, ``bleeds``; ``mean``, ``lower``, ``upper``: posterior mean and central 95 % credible interval
-    of beta_1 + tau_k; ``true_mean``, ``true_sd`` over the patients.
+    Posterior mean and central 95 % credible interval of beta_1 + tau_k; true mean and SD over the patients.
     """
     draws = posterior["posterior"]["sums"].to_numpy().reshape(-1, len(subgroups.categories))
     lower, upper = np.quantile(draws, (0.025, 0.975), axis=0)
-    patients = pd.DataFrame({"truth": truth, "bled": design.outcome}).groupby(subgroups.codes)
-    columns = {
-        "patients": patients["bled"].size(),
-        "bleeds": patients["bled"].sum().astype(int),
-        "mean": draws.mean(axis=0),
-        "lower": lower,
-        "upper": upper,
-        "true_mean": patients["truth"].mean(),
-        "true_sd": patients["truth"].std(),
-    }
-    return pd.DataFrame(columns).set_index(subgroups.categories.rename("subgroup"))
+    patients = pd.DataFrame({"true": truth, "bled": design.outcome.astype(int)}).groupby(subgroups.codes)
+    table = patients.agg(patients=("bled", "size"), bleeds=("bled", "sum"))
+    table = table.assign(mean=draws.mean(axis=0), lower=lower, upper=upper)
+    table = table.join(patients.agg(true_mean=("true", "mean"), true_sd=("true", "std")))
+    return table.set_index(subgroups.categories.rename("subgroup"))
 
 
 class EffectsCompared(EffectsTable):
@@ -208,24 +175,11 @@ class EffectsCompared(EffectsTable):
 
     def shown(self) -> pd.DataFrame:
         """Return the table for readers: value and Monte Carlo standard error."""
-        columns = {
-            title: [_with_error(*each) for each in zip(self.estimates[name], self.mcse[name], strict=True)]
-            for name, title in _SHOWN.items()
-        }
-        alone = self.estimates[list(_SHOWN_ALONE)].rename(columns=_SHOWN_ALONE).map("{:.2f}".format)
-        return pd.DataFrame(columns, index=self.estimates.index).join(alone)
-
-    def told_apart(self, column: str, first: str, second: str, *, larger: str, smaller: str, alike: str) -> str:
-        """Choose the word for the first row's number (bias: its size) beside the second's; `alike` within 2 errors."""
-        values, errors = self.estimates[column], self.mcse[column]
-        gap = values[first] - values[second] if column != "bias" else abs(values[first]) - abs(values[second])
-        if abs(gap) <= 2 * np.hypot(errors[first], errors[second]):
-            return alike
-        return larger if gap > 0 else smaller
-
-
-def _with_error(value: float, mcse: float) -> str:
-    return f"{value:.2f} ± {mcse:.3f}".replace("-", "−") if np.isfinite(value) else "none"
+        values, errors = self.estimates[list(AGREEMENT)], self.mcse[list(AGREEMENT)]
+        text = values.map("{:.2f} ± ".format) + errors.map("{:.3f}".format)
+        text = text.map(lambda words: words.replace("-", "−")).where(np.isfinite(values), "none")
+        alone = self.estimates[["spread", "width"]].map("{:.2f}".format)
+        return text.rename(columns=AGREEMENT).join(alone.set_axis(["SD of effects", "interval width"], axis=1))
 
 
 def compare_effects(effects: Mapping[str, xr.DataArray], truth: TrialTruth) -> EffectsCompared:
@@ -234,7 +188,7 @@ def compare_effects(effects: Mapping[str, xr.DataArray], truth: TrialTruth) -> E
     for label, draws in effects.items():
         found = evaluate_cate(draws, actual, n_replicates=_REPLICATES).metrics()
         spread = float(draws.mean(["chain", "draw"]).std("patient"))
-        measured[label] = {name: found[name] for name in _SHOWN}
+        measured[label] = {name: found[name] for name in AGREEMENT}
         measured[label] |= {"spread": Metric(spread, 0.0), "width": Metric(mean_width(draws), 0.0)}
     return EffectsCompared.of(measured)
 
@@ -248,10 +202,7 @@ def mean_width(draws: xr.DataArray) -> float:
 
 
 def correlation_without_chance(design: TrialDesign, truth: TrialTruth) -> float:
-    """Correlate the best effects that Listing 2's form can express with the true log odds ratios.
-
-    What a trial without end would give (`best_fit`), in which neither priors nor chance count.
-    """
+    """Correlate the true log odds ratios with the best that Listing 2's form can express: a trial without end."""
     best = best_fit(design, truth)
     own = best[[f"delta[{label}]" for label in design.group_labels]].to_numpy()[design.group]
     effects = own + design.modifiers @ best[[f"b_trt_{label}" for label in design.modifier_labels]].to_numpy()
@@ -261,8 +212,7 @@ def correlation_without_chance(design: TrialDesign, truth: TrialTruth) -> float:
 def effects_by_risk(posterior: xr.DataTree, design: TrialDesign, truth: TrialTruth) -> pd.DataFrame:
     """Mean effect by quintile of the baseline risk that Listing 2 predicts (gender effects in): predicted and true.
 
-    Index: Q1 (lowest risk) to Q5. Columns: ``predicted`` with its Monte Carlo error ``mcse``, and ``true``: log odds
-    ratios; ``true_points``: the true risk difference in percentage points.
+    Log odds ratios, `mcse` being the Monte Carlo error; `true_points` is the true risk difference in percentage points.
     """
     included = GroupEffects.INCLUDED
     risk = baseline_risk_draws(posterior, design, group_effects=included)
@@ -280,7 +230,7 @@ def effects_by_risk(posterior: xr.DataTree, design: TrialDesign, truth: TrialTru
 
 
 _COLOURS, _LINES = (ORANGE, BLUE, GREEN), ("--", "-", ":")
-_AGE_BIN: Final = 5.0
+_AGE_BIN: Final = 5.0  # years
 LIKELIHOOD_DROP: Final = float(stats.chi2.ppf(0.95, 1) / 2.0)
 """By how much the log-likelihood falls from its maximum to the end of a 95 % likelihood interval."""
 
@@ -301,11 +251,12 @@ def identification_figure(
         likelihood.set(title="Profile log-likelihood", ylabel="relative to $\\sigma_\\eta = 0$", ylim=(-5, 1))
         likelihood.legend(loc="lower left")
         grid = np.linspace(0.0, float(profile.index.max()), 300)
-        density.fill_between(
-            grid, stats.halfnorm.pdf(grid, scale=priors.individual_scale), color=GREY, alpha=0.3, label="prior"
-        )
+        prior = stats.halfnorm.pdf(grid, scale=priors.individual_scale)
+        density.fill_between(grid, prior, color=GREY, alpha=0.3, label="prior")
         for (label, posterior), colour, line in zip(posteriors.items(), _COLOURS, _LINES, strict=False):
-            values = _density_from_zero(posterior["posterior"]["sigma_eta"].to_numpy().ravel(), grid)
+            draws = posterior["posterior"]["sigma_eta"].to_numpy().ravel()
+            # An SD cannot be negative: reflected at zero, so that nothing leaks below it.
+            values = 2.0 * stats.gaussian_kde(np.concatenate([draws, -draws]))(grid)
             density.plot(grid, values, color=colour, linestyle=line, linewidth=2, label=f"posterior, {label}")
         density.set(title="Prior and posterior", ylabel="density", ylim=(0, None))
         density.legend(loc="upper right")
@@ -323,38 +274,22 @@ def effects_by_age_figure(
     (chain, draw, patient), the first of them constant in each subgroup.
     """
     age, drug = trial["age"].to_numpy(), trial["anticoagulant"].to_numpy()
-    mean = listing.mean(["chain", "draw"]).to_numpy()
+    patients = pd.DataFrame({"age": age, "mean": listing.mean(["chain", "draw"]).to_numpy()})
     with canvas(2, height=3.8, sharey=True) as drawn:
         for axis, answer in zip(drawn.axes, ("No", "Yes"), strict=True):
             here = drug == answer
             axis.axhline(0, color=BLACK, linewidth=0.7, linestyle=":")
             axis.plot(age[here], actual[here], ".", color=GREY, markersize=2, alpha=0.6, label="true, each patient")
-            for older in (False, True):
-                _step(axis, age, described, here & ((age >= OLDER_FROM) == older), label=not older)
-            _binned_line(axis, age[here], mean[here])
+            for older, name in ((False, "described model, subgroup mean and 95 % interval"), (True, None)):
+                members = np.flatnonzero(here & ((age >= OLDER_FROM) == older))
+                draws = described.isel(patient=int(members[0])).to_numpy()
+                ends, (lower, upper) = [age[members].min(), age[members].max()], np.quantile(draws, (0.025, 0.975))
+                axis.fill_between(ends, 2 * [lower], 2 * [upper], color=BLUE, alpha=0.15, linewidth=0)
+                axis.plot(ends, 2 * [draws.mean()], color=BLUE, linewidth=2.5, label=name)
+            bins = patients[here].groupby(np.floor(age[here] / _AGE_BIN)).mean()
+            name = "Listing 2, gender effects in"
+            axis.plot(bins["age"], bins["mean"], "--", color=VERMILION, linewidth=1.8, label=name)
             axis.set(xlabel="Age (years)", title=f"anticoagulant: {answer.lower()}")
         drawn.axis.set(ylabel=f"Effect, log odds ratio\n{DIRECTION}")
         drawn.figure.legend(*drawn.axis.get_legend_handles_labels(), loc="outside upper center", ncols=3)
     return drawn.figure
-
-
-def _step(axis: Axes, age: FloatArray, effects: xr.DataArray, members: np.ndarray, *, label: bool) -> None:
-    draws = effects.isel(patient=int(np.flatnonzero(members)[0])).to_numpy()
-    ends = [age[members].min(), age[members].max()]
-    name = "described model, subgroup mean and 95 % interval" if label else None
-    lower, upper = np.quantile(draws, (0.025, 0.975))
-    axis.fill_between(ends, 2 * [lower], 2 * [upper], color=BLUE, alpha=0.15, linewidth=0)
-    axis.plot(ends, 2 * [draws.mean()], color=BLUE, linewidth=2.5, label=name)
-
-
-def _binned_line(axis: Axes, age: FloatArray, mean: FloatArray) -> None:
-    bins = pd.DataFrame({"age": age, "mean": mean}).groupby(np.floor(age / _AGE_BIN)).mean()
-    axis.plot(
-        bins["age"], bins["mean"], color=VERMILION, linestyle="--", linewidth=1.8, label="Listing 2, gender effects in"
-    )
-
-
-def _density_from_zero(draws: FloatArray, grid: FloatArray) -> FloatArray:
-    """Kernel density of a quantity that cannot be negative: reflected at zero, so that nothing leaks below it."""
-    kernel = stats.gaussian_kde(np.concatenate([draws, -draws]))
-    return np.asarray(2.0 * kernel(grid))

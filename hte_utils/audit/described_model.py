@@ -11,11 +11,10 @@ The equations are (k = subgroup, i = patient, T = 1 if treated, X = covariates):
 What they leave open is decided here by name: `Reading`, `paper_subgroups`, `DescribedPriors`. Covariates are those of
 Listing 2, coded as there. Effects are log odds ratios of bleeding: positive is harm.
 
-`fit_described` integrates the individual deviations out, patient by patient. Given the two SDs, the coordinates that
-are left have a posterior that is log-concave and close to normal. The SDs are another matter: a subgroup SD near zero
-squeezes the subgroups together (a funnel). So the coordinates in which the sampler of Listing 2 proposes
-(`hte_utils.model.sampler`) are the normal scores of the SDs, and the others given these: standardised by the normal
-approximation, which is found by Newton's method at a few values of sigma_eta and interpolated.
+`fit_described` integrates the individual deviations out, patient by patient. Given the two SDs, what is left has a
+posterior that is log-concave and close to normal; but a subgroup SD near zero squeezes the subgroups together (a
+funnel). So the sampler of Listing 2 (`hte_utils.model.sampler`) proposes in the normal scores of the SDs, and in the
+others given these, standardised by a normal approximation that is interpolated between a few values of sigma_eta.
 """
 
 from __future__ import annotations
@@ -58,24 +57,19 @@ class Reading(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DescribedPriors:
-    """Priors of the described model; the last three are not in the paper.
+    """Priors of the described model; the last three are not in the paper."""
 
-    `fixed_sd` and `mean_sd` are the SDs of the normal priors (mean 0) of every beta, equation (10), and of mu_tau,
-    which acts only through its sum with beta_1 (or beta_0); the others are the scales of the half-normal priors of
-    sigma_tau and sigma_eta.
-    """
-
-    fixed_sd: float = 1.0
-    mean_sd: float = 1.0
-    subgroup_scale: float = 1.0
-    individual_scale: float = 1.0
+    fixed_sd: float = 1.0  # SD of the normal prior (mean 0) of every beta, equation (10)
+    mean_sd: float = 1.0  # the same of mu_tau, which acts only through its sum with beta_1 (or beta_0)
+    subgroup_scale: float = 1.0  # of the half-normal prior of sigma_tau
+    individual_scale: float = 1.0  # of the half-normal prior of sigma_eta
 
 
 def paper_subgroups(trial: pd.DataFrame) -> pd.Categorical[str]:
     """Cross "age >= 60" with "anticoagulant use": each patient's subgroup, one of four, shape (patients,).
 
-    The text has "e.g." the one or the other; but each patient has one k[i], so that subgroups may not overlap. Raises
-    ``ValueError`` if an age or the use of anticoagulants is missing, or a subgroup has no patients.
+    The text has "e.g." the one or the other; but each patient has one k[i]. ``ValueError`` if an age or the use of
+    anticoagulants is missing, or a subgroup has no patients.
     """
     older = complete_column(trial, "age").to_numpy() >= OLDER_FROM
     anticoagulated = complete_column(trial, "anticoagulant").to_numpy() == "Yes"
@@ -91,11 +85,7 @@ def paper_subgroups(trial: pd.DataFrame) -> pd.Categorical[str]:
 def described_model(
     design: TrialDesign, subgroups: pd.Categorical[str], reading: Reading, priors: DescribedPriors | None = None
 ) -> pm.Model:
-    """Write equations (5) to (10) down in PyMC, every individual deviation a parameter of its own.
-
-    It is there for readers, and for the test that holds `fit_described` against NUTS: it has more parameters than
-    patients.
-    """
+    """Write equations (5) to (10) down in PyMC, for readers and to hold `fit_described` against NUTS."""
     import pymc as pm
 
     priors, charitable = priors or DescribedPriors(), Reading(reading) is Reading.CHARITABLE
@@ -120,8 +110,7 @@ _STATISTICS: Any = array_stats  # ArviZ has no type hints
 NODES: Final = 0.5 * (np.arange(14) + 0.5)
 """Nodes above 0 of the midpoint rule: ±0.25, ±0.75, ... ±6.75 have a relative error below 1e-7 up to sigma = 2, 2e-5
 at 3, 4e-4 at 4."""
-WEIGHTS: Final = np.exp(-0.5 * np.square(NODES)) / (2.0 * np.exp(-0.5 * np.square(NODES)).sum())
-"""Their weights: those of all nodes, ±, add up to 1."""
+WEIGHTS: Final = np.exp(-0.5 * np.square(NODES)) / (2.0 * np.exp(-0.5 * np.square(NODES)).sum())  # of ±: sum 1
 _NEWTON_STEPS, _CONVERGED = 50, 1e-6
 _POINT_BLOCK: Final = 64  # with a thousand patients, arrays that stay in a core's cache
 _SCORES: Final = np.linspace(-2.0, 3.0, 6)  # of sigma_eta: from a fortieth to three times its prior's scale
@@ -131,14 +120,14 @@ _CHAINS: Final = 4
 class DescribedDensity:
     """Unnormalised log posterior of a trial under one reading, deviations integrated out; call it with points.
 
-    Equation (8) is laid out as ``sums[k[i]] + fixed . row + epsilon_i`` if the patient `deviates`, with epsilon_i =
-    eta_i - tau_k[i]. The data see only the *sums* of the shared effect and the subgroups' parts, ``sums[k] = shared +
-    tau_weight * sigma_tau * z_k`` with z_k ~ Normal(0, 1): beta_1 + tau_k in the charitable reading, and beta_0 + 2
-    tau_k in the literal one. `rows` holds what multiplies the coefficients, sums and fixed effects (`fixed_labels`),
-    shape (patients, subgroups + fixed); `own_slopes` gives the covariates other slopes in the treated arm.
+    Equation (8) is ``sums[k[i]] + fixed . row + epsilon_i``, the last if the patient `deviates`, epsilon_i = eta_i -
+    tau_k[i]. The data see only the *sums* of shared effect and subgroup's part, ``sums[k] = shared + tau_weight *
+    sigma_tau * z_k`` with z_k ~ Normal(0, 1): beta_1 + tau_k if charitable, beta_0 + 2 tau_k if literal. `rows`
+    multiply the coefficients, sums and fixed effects (`fixed_labels`), shape (patients, subgroups + fixed);
+    `own_slopes` gives the covariates other slopes in the treated arm.
 
-    Points have shape (points, `size`): the shared part, the z_k, the fixed effects, and the normal scores of the two
-    SDs, each on the scale on which its prior is Normal(0, 1). ``ValueError`` if there is no such reading.
+    Points, shape (points, `size`): the shared part, the z_k, the fixed effects, and the normal scores of the two SDs,
+    each on the scale on which its prior is Normal(0, 1).
     """
 
     def __init__(
@@ -197,8 +186,8 @@ class DescribedDensity:
     def maximum(self, sigma_eta: float, pull: FloatArray | None = None) -> FloatArray:
         """Maximise the log-likelihood given sigma_eta by Newton's method: coefficients, shape (subgroups + fixed,).
 
-        `pull` is the precision matrix of a normal prior around 0, for the mode of a posterior. If None, one so wide
-        (SD 1000) that it only helps where there is no maximum.
+        `pull` is the precision of a normal prior around 0; if None, one so wide (SD 1000) that it only helps where
+        there is no maximum.
         """
         b = np.zeros(self.rows.shape[1])
         pull = 1e-6 * np.eye(b.size) if pull is None else pull
@@ -211,23 +200,19 @@ class DescribedDensity:
         return b
 
     def expansion(self, score: float) -> tuple[FloatArray, FloatArray]:
-        """Linear term and information of the log-likelihood, ``linear @ b - 0.5 * b @ information @ b`` + constant.
+        """Expand the log-likelihood, ``linear @ b - 0.5 * b @ information @ b`` + constant: both terms.
 
-        It is expanded at the posterior mode of the coefficients b, given a score of sigma_eta and median sigma_tau.
+        At the posterior mode of the coefficients b given a score of sigma_eta and median sigma_tau.
         """
-        scores = np.array([[0.0, score]])
-        to_coefficients = self.jacobian(scores)[0]
+        to_coefficients = self.jacobian(np.array([[0.0, score]]))[0]
         pull = linalg.inv(to_coefficients @ to_coefficients.T)  # the coordinates are Normal(0, 1) a priori
-        sigma_eta = float(self.priors.individual_scale * half_normal_quantile(scores[:, 1])[0])
+        sigma_eta = float(self.priors.individual_scale * half_normal_quantile(np.array([score]))[0])
         b = self.maximum(sigma_eta, pull)
         gradient, information = self._derivatives(b, sigma_eta)
         return gradient + information @ b, information
 
     def jacobian(self, scores: FloatArray) -> FloatArray:
-        """Coefficients as linear functions of the other coordinates, given scores of the two SDs, shape (points, 2).
-
-        Shape (points, subgroups + fixed, `size` - 2).
-        """
+        """Coefficients as linear functions of the other coordinates, given scores of the SDs, shape (points, 2)."""
         columns = self.size - 2
         points = np.hstack([np.tile(np.eye(columns), (len(scores), 1)), np.repeat(scores, columns, axis=0)])
         return np.swapaxes(self.parameters(points)[0].reshape(len(scores), columns, -1), 1, 2)
@@ -244,22 +229,16 @@ class DescribedDensity:
 # Means over e ~ Normal(0, 1) are found by the midpoint rule: for a smooth integrand on the whole line it converges
 # exponentially (Trefethen & Weideman 2014), and for SDs above 1 it beats Gauss-Hermite quadrature with as many nodes.
 def mean_expit(negated: FloatArray, sigma: FloatArray) -> FloatArray:
-    """Mean of expit(m + sigma e) over e ~ Normal(0, 1), shape (patients, points).
+    """Mean of expit(m + sigma e) over e ~ Normal(0, 1), of `negated` = -m, shape (patients, points), |m| < 300.
 
-    `negated` is minus m, shape (patients, points), below some 300 in absolute value; `sigma` has shape (points,). With
-    a = exp(-m) and c = 2 cosh(sigma x), the nodes ±x together contribute (2 + a c) / (1 + a c + a²): one exponential
-    for each patient, one for each node, and none for their combinations.
+    With a = exp(-m) and c = 2 cosh(sigma x), the nodes ±x together contribute (2 + a c) / (1 + a c + a²): one
+    exponential for each patient, one for each node, and none for their combinations.
     """
     odds_against = np.exp(negated)
-    one_and_square = 1.0 + np.square(odds_against)
-    total, both, below = np.zeros_like(odds_against), np.empty_like(odds_against), np.empty_like(odds_against)
+    one_and_square, total = 1.0 + np.square(odds_against), np.zeros_like(odds_against)
     for node, weight in zip(NODES, WEIGHTS, strict=True):
-        np.multiply(odds_against, 2.0 * np.cosh(sigma * node), out=both)
-        np.add(one_and_square, both, out=below)
-        both += 2.0
-        both /= below
-        both *= weight
-        total += both
+        both = odds_against * (2.0 * np.cosh(sigma * node))
+        total += (2.0 + both) / (one_and_square + both) * weight
     return total
 
 
@@ -287,14 +266,7 @@ class _Chart:
 
     def points(self, inner: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Map coordinates to points of the density; return log |Jacobian| too."""
-        mean, factor = self._given(inner[:, -2:])
-        # precision = F F', so F'⁻¹ z has the covariance of the normal approximation.
-        rest = mean + np.linalg.solve(np.swapaxes(factor, 1, 2), inner[:, :-2, None])[..., 0]
-        log_jacobian = -np.log(np.diagonal(factor, axis1=1, axis2=2)).sum(axis=1)
-        return np.hstack([rest, inner[:, -2:]]), log_jacobian
-
-    def _given(self, scores: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Mean, and Cholesky factor of the precision, of the other coordinates given the scores of the SDs."""
+        scores = inner[:, -2:]
         # Where each point stands between the expansions: linear interpolation, constant beyond the ends.
         place = np.clip((scores[:, 1] - _SCORES[0]) / (_SCORES[1] - _SCORES[0]), 0.0, _SCORES.size - 1.0)
         weight = np.maximum(1.0 - np.abs(place[:, None] - np.arange(_SCORES.size)), 0.0)
@@ -303,7 +275,9 @@ class _Chart:
         transposed = np.swapaxes(to_coefficients, 1, 2)
         precision = transposed @ information @ to_coefficients + np.eye(to_coefficients.shape[2])
         mean = np.linalg.solve(precision, transposed @ linear[..., None])[..., 0]
-        return mean, np.linalg.cholesky(precision)
+        factor = np.linalg.cholesky(precision)  # F F', so F'⁻¹ z has the covariance of the normal approximation
+        rest = mean + np.linalg.solve(np.swapaxes(factor, 1, 2), inner[:, :-2, None])[..., 0]
+        return np.hstack([rest, scores]), -np.log(np.diagonal(factor, axis1=1, axis2=2)).sum(axis=1)
 
 
 def fit_described(
@@ -318,17 +292,10 @@ def fit_described(
 ) -> xr.DataTree:
     """Draw from the posterior of the described model, four chains of `draws` draws.
 
-    Returns
-    -------
-    xarray.DataTree
-        Group `posterior`, dims (chain, draw): ``sums`` (subgroup), ``fixed`` (coefficient), ``sigma_tau`` and
-        ``sigma_eta``; `DescribedDensity` says what the sums are. Log odds (ratios) of bleeding, positive = more.
-        Attributes: ``reading``, ``pareto_k``, ``acceptance_rate``, ``worst_rhat``, ``least_ess``.
-
-    Warns
-    -----
-    FitWarning
-        If Pareto k is 0.7 or more, an R-hat 1.01 or more, or an effective sample size below 100 a chain.
+    Group `posterior`, dims (chain, draw): ``sums`` (subgroup), ``fixed`` (coefficient), ``sigma_tau`` and ``sigma_eta``
+    (`DescribedDensity` says what the sums are), log odds (ratios) of bleeding, positive = more. Attributes:
+    ``reading``, ``pareto_k``, ``acceptance_rate``, ``worst_rhat``, ``least_ess``. A `FitWarning` if Pareto k is 0.7 or
+    more, an R-hat 1.01 or more, or an effective sample size below 100 a chain.
     """
     density = DescribedDensity(design, subgroups, reading, priors)
     pilot, *seeds = np.random.SeedSequence(seed).spawn(_CHAINS + 1)
@@ -336,13 +303,9 @@ def fit_described(
     with threadpool_limits(limits=1, user_api="blas"):
         proposal, _ = Proposal.standard(_Chart(density)).fitted(density, pilot)
         chains = [metropolis_chain(density, proposal, draws, proposals_per_draw, each) for each in seeds]
-    points = np.stack([chain.points for chain in chains])
-    coefficients, *scales = density.parameters(points.reshape(-1, density.size))
-    coefficients = coefficients.reshape(_CHAINS, draws, -1)
-    sigma_tau, sigma_eta = (scale.reshape(_CHAINS, draws) for scale in scales)
-    scalars = np.concatenate([coefficients, np.log(np.stack([sigma_tau, sigma_eta], axis=2))], axis=2).transpose(
-        2, 0, 1
-    )
+    found = np.column_stack(density.parameters(np.concatenate([chain.points for chain in chains])))
+    found = found.reshape(_CHAINS, draws, -1)
+    scalars = np.concatenate([found[..., :-2], np.log(found[..., -2:])], axis=2).transpose(2, 0, 1)
     checks = {
         "pareto_k": pareto_k(np.stack([chain.log_weights for chain in chains])),
         "acceptance_rate": float(np.mean([chain.acceptance for chain in chains])),
@@ -351,12 +314,13 @@ def fit_described(
     }
     if not (checks["pareto_k"] < 0.7 and checks["worst_rhat"] < 1.01 and checks["least_ess"] >= 100 * _CHAINS):
         warnings.warn(f"this posterior must not be reported: {checks}. Take more draws", FitWarning, stacklevel=2)
+    draw = ("chain", "draw")
     posterior = xr.Dataset(
         {
-            "sums": (("chain", "draw", "subgroup"), coefficients[..., : density.n_subgroups]),
-            "fixed": (("chain", "draw", "coefficient"), coefficients[..., density.n_subgroups :]),
-            "sigma_tau": (("chain", "draw"), sigma_tau),
-            "sigma_eta": (("chain", "draw"), sigma_eta),
+            "sums": ((*draw, "subgroup"), found[..., : density.n_subgroups]),
+            "fixed": ((*draw, "coefficient"), found[..., density.n_subgroups : -2]),
+            "sigma_tau": (draw, found[..., -2]),
+            "sigma_eta": (draw, found[..., -1]),
         },
         coords={"subgroup": list(subgroups.categories), "coefficient": list(density.fixed_labels)},
         attrs={"reading": str(reading), **checks},
