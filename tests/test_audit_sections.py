@@ -6,18 +6,11 @@ from functools import cache
 
 import numpy as np
 import pytest
-from audit_worlds import (
-    paper_case,
-    paper_with_other_numbers,
-    paper_without_gender,
-    reversed_case,
-    with_effects,
-    worlds,
-)
+from audit_worlds import paper_case, paper_with_other_numbers, paper_without_gender, reversed_case, with_effects, worlds
 from reference_values import REFERENCE
 
 from hte_utils.audit import findings_by_part, section_2_1, section_2_2, section_3, section_4
-from hte_utils.audit.case import Case, printed_metric, rows
+from hte_utils.audit.case import Case, rows
 from hte_utils.audit.experiments import TABLE_1
 from hte_utils.audit.listings import listing_2_model
 from hte_utils.ledger import Finding, Verdict
@@ -194,9 +187,9 @@ def test_only_the_modifiers_of_listing_2_move_an_effect():
 
 
 def test_a_number_of_the_prose_is_compared_with_its_own_decimals():
-    assert printed_metric(paper_case(), "correlation", "0.78").verdict == Verdict.DOES_NOT_HOLD
-    assert printed_metric(paper_case(), "correlation", "0.7").verdict == Verdict.HOLDS
-    assert printed_metric(paper_case(), "rmse", "0.5").verdict == Verdict.HOLDS
+    assert paper_case().printed_metric("correlation", "0.78").verdict == Verdict.DOES_NOT_HOLD
+    assert paper_case().printed_metric("correlation", "0.7").verdict == Verdict.HOLDS
+    assert paper_case().printed_metric("rmse", "0.5").verdict == Verdict.HOLDS
 
 
 def test_rows_are_plain_values():

@@ -29,11 +29,11 @@ from hte_utils.trial import TrialTruth, TrialVariant
 if TYPE_CHECKING:
     import xarray as xr
 
-FLOAT_NOISE: Final = 1e-9
-"""Two ways of computing the same number may differ by this much."""
+FLOAT_NOISE: Final = 1e-9  # by so much two ways of computing the same number may differ
 QUINTILES: Final = tuple(f"Q{number}" for number in range(1, 6))
 _THINNING: Final = 10  # of the book's 20 000 draws: no verdict hangs on the Monte Carlo error that is left
 _REPLICATES: Final = 20  # of the Monte Carlo errors, which are not used here
+_AS_IMPLIED: Final = "the effects of the paper's model give it"
 _STRONG: Final = 0.7  # from here on a correlation is called strong (Schober et al. 2018, Anesth Analg 126:1763)
 
 HAS_BLED: Final = {
@@ -64,13 +64,22 @@ class Computation:
     points: pd.DataFrame  # the same, effects as risk differences
     true: pd.DataFrame  # of the patients of each quintile, by `truth.true_effects_by_stratum`
 
+    def true_points(self, *quintiles: str) -> str:
+        """True risk differences of groups, in percentage points."""
+        return ", ".join(f"{100 * rows(self.true)[quintile]['risk_difference']:+.1f}" for quintile in quintiles)
+
+    def truly_harmed(self, *quintiles: str) -> str:
+        """Shares of groups whose risk treatment truly raises."""
+        return " and ".join(f"{rows(self.true)[quintile]['share_harmed']:.0%}" for quintile in quintiles)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Case:
     """The paper's analysis with the truth beside it, and the computations that several statements rest on.
 
     The posterior (a tenth of the book's draws) is moved to the means and SDs that Table 4 prints. So what is computed
-    from it is the paper's up to the rounding of its Table 4, without the Monte Carlo error of its run.
+    from it is the paper's up to the rounding of its Table 4, without the Monte Carlo error of its run. The methods that
+    return a `Finding` judge facts that the paper states more than once, so that each has one verdict.
     """
 
     trial: pd.DataFrame
@@ -92,6 +101,90 @@ class Case:
         """Compare true effects with those computed from the means that Table 4 prints; no draw is involved."""
         predicted = cate_of_table_4(self.design, gender_effects=gender_effects)
         return point_metrics(predicted, self.truth.treatment_effect)
+
+    def saves_bleeds(self, rule: str) -> bool:
+        """Whether a rule of treatment has fewer expected bleeds than treating nobody and treating everybody."""
+        bleeds = self.bleeds["bleeds"]
+        return bool(bleeds[rule] < bleeds[[experiments.TREAT_NOBODY, experiments.TREAT_ALL]].min())
+
+    def truncated(self, *names: str) -> bool:
+        """Whether Table 2's limits cut values off; a law truncated there puts nobody exactly on them."""
+        return not any(rows(self.laws)[name]["at_limit"] for name in names)
+
+    def numbers_of_table(self, table: str) -> int:
+        """How many printed numbers of `TABLE_1` or `TABLE_3` Listing 1 gives as it is printed."""
+        return int(rows(self.variants)[TrialVariant.AS_PRINTED][table])
+
+    def only_simulated(self) -> Finding:
+        """Whether the output of Listing 1 is all the data there are."""
+        numbers = self.numbers_of_table(experiments.TABLE_1)
+        return Finding(
+            {"Listing 1 alone gives Table 1": numbers == 90},
+            f"{numbers} of its 90 numbers, to the last digit, with seed 123.",
+        )
+
+    def outcome_is_drawn(self) -> Finding:
+        """Whether the outcome is 0 or 1, drawn with a probability of baseline risk and effect."""
+        trial, drawn = self.r_trial, self.code["event"]
+        probability = expit(logit(trial["baseline_risk"]) + trial["treatment"] * trial["true_te"])
+        gap = float(np.abs(probability - trial["event_prob"]).max())
+        as_a_coin = drawn == ("rbinom(n_subjects, 1, event_prob)",) and gap < FLOAT_NOISE
+        return Finding(
+            {"it is a draw of 0 or 1 whose log odds are the baseline's plus, when treated, the effect": as_a_coin},
+            f"The R code draws {drawn[0]}; R's probabilities of the {len(trial)} events differ from that sum's by "
+            f"{gap:.0e} at most.",
+        )
+
+    def printed_metric(self, name: str, printed: str) -> Finding:
+        """Judge a number of Table 7 that the text repeats with fewer decimals."""
+        decimals = len(printed.partition(".")[2])
+        without, own = (getattr(self.metrics_of_table_4(gender_effects=included), name) for included in (False, True))
+        return Finding(
+            {_AS_IMPLIED: f"{own:.{decimals}f}" == printed},
+            f"From the means of Table 4, compared with the true effects: {own:.3f}. With the gender effects left out, "
+            f"as in Table 7, {without:.3f}.",
+        )
+
+    def printed_mean(self, quintile: str) -> Finding:
+        """Judge the mean effect of a risk quintile, which the text repeats from Table 8."""
+        shown = printed_number(f"table8.{quintile}.mean_te")
+        implied, computed = (
+            rows(reading.log_odds)[quintile]["mean_te"] for reading in (self.as_implied, self.as_computed)
+        )
+        return Finding(
+            {_AS_IMPLIED: abs(implied - shown) < 0.01},
+            f"From Table 4's means and SDs: {implied:.3f}. With the gender effects left out of effects and risks, as "
+            f"in Table 8, {computed:.3f}; printed {shown:.3f} (log odds ratio of bleeding).",
+        )
+
+    def strong_correlation(self) -> Finding:
+        """Whether the model's effects are strongly correlated with the true ones."""
+        own = self.metrics_of_table_4(gender_effects=True).correlation
+        age_alone = float(np.corrcoef(self.trial["age"], self.truth.treatment_effect)[0, 1])
+        return Finding(
+            {f"that of the model's own effects is at least {_STRONG}, by custom a strong one": own >= _STRONG},
+            f"Correlation with the true effects {own:.2f}; of age alone, without any model, {age_alone:.2f}.",
+        )
+
+    def table_7_compares(self) -> Finding:
+        """Whether Table 7 compares with the true effects."""
+        found = self.metrics_of_table_4(gender_effects=False)
+        names = ("correlation", "rmse", "mae")
+        exact = [name for name in names if f"{getattr(found, name):.3f}" == printed(f"table7.{name}")]
+        return Finding(
+            {"correlation, RMSE and MAE of Table 7 come from the true effects of Listing 1": len(exact) == 3},
+            f"{len(exact)} of the {len(names)} come out to the last digit from Table 4's means and Listing 1's "
+            "effects.",
+        )
+
+    def effects_are_the_model_s(self) -> Finding:
+        """Whether the effects that Table 7 evaluates are those of the model for the patients."""
+        own, shown = self.metrics_of_table_4(gender_effects=True).correlation, printed("table7.correlation")
+        return Finding(
+            {"they are the effects that the model has for these patients": f"{own:.3f}" == shown},
+            f"The model's own effects have the correlation {own:.3f} with the true ones; Table 7 prints {shown}, which "
+            "needs the gender effects left out.",
+        )
 
 
 def gather_case(paper: Analysis) -> Case:
@@ -121,29 +214,18 @@ def gather_case(paper: Analysis) -> Case:
 def read_posterior(draws: xr.DataTree, design: TrialDesign, truth: TrialTruth, how: GroupEffects) -> Computation:
     """Compute effects and risks with the gender effects left out or in."""
     risk = baseline_risk_draws(draws, design, group_effects=how)
-    cate = cate_draws(draws, design, scale=EffectScale.LOG_ODDS_RATIO, group_effects=how)
-    difference = cate_draws(draws, design, scale=EffectScale.RISK_DIFFERENCE, group_effects=how)
-    strata = stratify_by_risk(risk, cate, n_replicates=_REPLICATES)
-    mean_cate, mean_difference, mean_risk = (
-        np.asarray(each.mean(["chain", "draw"])) for each in (cate, difference, risk)
+    cate, difference = (
+        cate_draws(draws, design, scale=scale, group_effects=how)
+        for scale in (EffectScale.LOG_ODDS_RATIO, EffectScale.RISK_DIFFERENCE)
     )
-    return Computation(
-        mean_cate,
-        mean_difference,
-        mean_risk,
-        group=strata.group,
-        log_odds=strata.table,
-        points=stratify_by_risk(risk, difference, n_replicates=_REPLICATES).table,
-        true=true_effects_by_stratum(truth, strata),
-    )
+    strata, points = (stratify_by_risk(risk, effect, n_replicates=_REPLICATES) for effect in (cate, difference))
+    effects, differences, risks = (np.asarray(each.mean(["chain", "draw"])) for each in (cate, difference, risk))
+    true = true_effects_by_stratum(truth, strata)
+    return Computation(effects, differences, risks, strata.group, strata.table, points.table, true)
 
 
 def table_8_by_reading(case: Case) -> pd.DataFrame:
-    """Lay the risk and the effect of Table 8 beside both readings of the posterior.
-
-    Index: quintile. Columns (two levels): mean risk (a probability) and mean effect (log odds ratio of bleeding),
-    each as printed, without and with the gender effects.
-    """
+    """Lay risk (a probability) and effect (log odds ratio) of Table 8 (index: quintile) beside both readings."""
     columns = {}
     for label, name in (("mean risk", "mean_risk"), ("mean effect", "mean_te")):
         columns[label, "printed"] = table_8(name)
@@ -155,20 +237,13 @@ def table_8_by_reading(case: Case) -> pd.DataFrame:
 def truth_by_quintile(case: Case) -> pd.DataFrame:
     """Lay what the model says of the patients of each group of Table 8 (gender effects in) beside what is true.
 
-    Index: quintile. Predicted and true risk difference (percentage points, positive = more bleeds), and the share
-    of patients (%) whose risk treatment truly raises.
+    Risk differences in percentage points, positive = more bleeds; share of patients (%) whose risk treatment raises.
     """
     predicted = pd.Series(case.as_implied.risk_difference).groupby(case.as_computed.group).mean()
-    true = case.as_computed.true
-    return pd.DataFrame(
-        {
-            "Table 8 (log odds ratio)": table_8("mean_te"),
-            "predicted difference": 100 * predicted.to_numpy(),
-            "true difference": 100 * true["risk_difference"].to_numpy(),
-            "truly harmed (%)": 100 * true["share_harmed"].to_numpy(),
-        },
-        index=list(QUINTILES),
-    )
+    true = 100 * case.as_computed.true[["risk_difference", "share_harmed"]].to_numpy()
+    columns = np.column_stack([table_8("mean_te"), 100 * predicted, true])
+    headings = ("Table 8 (log odds ratio)", "predicted difference", "true difference", "truly harmed (%)")
+    return pd.DataFrame(columns, list(QUINTILES), headings)
 
 
 def table_8(column: str) -> FloatArray:
@@ -181,122 +256,11 @@ def rows(table: pd.DataFrame) -> dict[str, dict[str, Any]]:
     return {str(label): {str(k): v for k, v in cells.items()} for label, cells in table.to_dict("index").items()}
 
 
-def true_points(computed: Computation, *quintiles: str) -> str:
-    """True risk differences of its groups, in percentage points."""
-    return ", ".join(f"{100 * rows(computed.true)[quintile]['risk_difference']:+.1f}" for quintile in quintiles)
-
-
-def truly_harmed(computed: Computation, *quintiles: str) -> str:
-    """Shares of its groups whose risk treatment truly raises."""
-    return " and ".join(f"{rows(computed.true)[quintile]['share_harmed']:.0%}" for quintile in quintiles)
-
-
-def saves_bleeds(case: Case, rule: str) -> bool:
-    """Whether a rule of treatment has fewer expected bleeds than treating nobody and treating everybody."""
-    return bool(
-        case.bleeds["bleeds"][rule] < case.bleeds["bleeds"][[experiments.TREAT_NOBODY, experiments.TREAT_ALL]].min()
-    )
-
-
 def linear_form(values: FloatArray, terms: Mapping[str, Any]) -> tuple[dict[str, float], FloatArray]:
     """Fit a constant and these terms by least squares: coefficients (also of `constant`), and what remains."""
-    columns = {"constant": np.ones(values.size)} | {name: np.asarray(each) for name, each in terms.items()}
-    matrix = np.column_stack(list(columns.values()))
+    matrix = np.column_stack([np.ones(values.size), *terms.values()])
     found = np.linalg.lstsq(matrix, values)[0]
-    return dict(zip(columns, found.tolist(), strict=True)), values - matrix @ found
-
-
-# Facts that the paper states more than once: one function each, so that each has one verdict.
-_AS_IMPLIED: Final = "the effects of the paper's model give it"
-
-
-def printed_metric(case: Case, name: str, printed: str) -> Finding:
-    """Judge a number of Table 7 that the text repeats with fewer decimals."""
-    decimals = len(printed.partition(".")[2])
-    without, own = (getattr(case.metrics_of_table_4(gender_effects=included), name) for included in (False, True))
-    return Finding(
-        {_AS_IMPLIED: f"{own:.{decimals}f}" == printed},
-        f"From the means of Table 4, compared with the true effects: {own:.3f}. With the gender effects left out, as "
-        f"in Table 7, {without:.3f}.",
-    )
-
-
-def printed_mean(case: Case, quintile: str) -> Finding:
-    """Judge the mean effect of a risk quintile, which the text repeats from Table 8."""
-    shown = printed_number(f"table8.{quintile}.mean_te")
-    implied, computed = (rows(reading.log_odds)[quintile]["mean_te"] for reading in (case.as_implied, case.as_computed))
-    return Finding(
-        {_AS_IMPLIED: abs(implied - shown) < 0.01},
-        f"From Table 4's means and SDs: {implied:.3f}. With the gender effects left out of effects and risks, as in "
-        f"Table 8, {computed:.3f}; printed {shown:.3f} (log odds ratio of bleeding).",
-    )
-
-
-def strong_correlation(case: Case) -> Finding:
-    """Whether the model's effects are strongly correlated with the true ones."""
-    own = case.metrics_of_table_4(gender_effects=True).correlation
-    age_alone = float(np.corrcoef(case.trial["age"], case.truth.treatment_effect)[0, 1])
-    return Finding(
-        {f"that of the model's own effects is at least {_STRONG}, by custom a strong one": own >= _STRONG},
-        f"Correlation with the true effects {own:.2f}; of age alone, without any model, {age_alone:.2f}.",
-    )
-
-
-def table_7_compares(case: Case) -> Finding:
-    """Whether Table 7 compares with the true effects."""
-    found = case.metrics_of_table_4(gender_effects=False)
-    names = ("correlation", "rmse", "mae")
-    exact = [name for name in names if f"{getattr(found, name):.3f}" == printed(f"table7.{name}")]
-    return Finding(
-        {"correlation, RMSE and MAE of Table 7 come from the true effects of Listing 1": len(exact) == 3},
-        f"{len(exact)} of the {len(names)} come out to the last digit from Table 4's means and Listing 1's effects.",
-    )
-
-
-def effects_are_the_model_s(case: Case) -> Finding:
-    """Whether the effects that Table 7 evaluates are those of the model for the patients."""
-    own = case.metrics_of_table_4(gender_effects=True).correlation
-    return Finding(
-        {"they are the effects that the model has for these patients": f"{own:.3f}" == printed("table7.correlation")},
-        f"The model's own effects have the correlation {own:.3f} with the true ones; Table 7 prints "
-        f"{printed('table7.correlation')}, which needs the gender effects left out.",
-    )
-
-
-def outcome_is_drawn(case: Case) -> Finding:
-    """Whether the outcome is 0 or 1, drawn with a probability of baseline risk and effect."""
-    trial, drawn = case.r_trial, case.code["event"]
-    probability = expit(logit(trial["baseline_risk"]) + trial["treatment"] * trial["true_te"])
-    gap = float(np.abs(probability - trial["event_prob"]).max())
-    as_a_coin = drawn == ("rbinom(n_subjects, 1, event_prob)",)
-    return Finding(
-        {
-            "it is a draw of 0 or 1 whose log odds are the baseline's plus, when treated, the effect": (
-                as_a_coin and gap < FLOAT_NOISE
-            )
-        },
-        f"The R code draws {drawn[0]}; R's probabilities of the {len(trial)} events differ from that sum's by "
-        f"{gap:.0e} at most.",
-    )
-
-
-def only_simulated(case: Case) -> Finding:
-    """Whether the output of Listing 1 is all the data there are."""
-    numbers = numbers_of_table(case, experiments.TABLE_1)
-    return Finding(
-        {"Listing 1 alone gives Table 1": numbers == 90},
-        f"{numbers} of its 90 numbers, to the last digit, with seed 123.",
-    )
-
-
-def truncated(case: Case, *names: str) -> bool:
-    """Whether Table 2's limits cut values off; a law truncated there puts nobody exactly on them."""
-    return not any(rows(case.laws)[name]["at_limit"] for name in names)
-
-
-def numbers_of_table(case: Case, table: str) -> int:
-    """How many printed numbers of `TABLE_1` or `TABLE_3` Listing 1 gives as it is printed."""
-    return int(rows(case.variants)[TrialVariant.AS_PRINTED][table])
+    return dict(zip(("constant", *terms), found.tolist(), strict=True)), values - matrix @ found
 
 
 def figure_without_numbers(chapter: str) -> Finding:

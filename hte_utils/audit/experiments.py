@@ -5,7 +5,8 @@ A positive effect is harm: more bleeding.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from dataclasses import asdict
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,7 @@ from scipy.special import expit, logit, xlogy
 from scipy.stats import chi2, norm
 
 from hte_utils.effects.logistic import fit_replicates
-from hte_utils.ledger.entries import Reproduced, Verdict, judge, z_threshold
+from hte_utils.ledger.entries import Verdict, judge, z_threshold
 from hte_utils.model.checks import FloatArray, IntArray
 from hte_utils.model.fit import IndependenceSettings
 from hte_utils.model.spec import PAPER_SPEC
@@ -36,10 +37,7 @@ from hte_utils.trial import (
 from hte_utils.trial.as_described import FEMALE_PROBABILITY, simulate_truth_as_described
 from hte_utils.trial.r_stream import RRandom
 
-if TYPE_CHECKING:
-    import xarray as xr
-
-    type BoolArray = NDArray[np.bool_]
+type BoolArray = NDArray[np.bool_]
 
 TABLE_1, TABLE_3, TABLE_4 = "Table 1 (of 90)", "Table 3 (of 60)", "means of Table 4 (of 12)"
 """Columns of `tables_by_variant`."""
@@ -47,48 +45,38 @@ _SMALL_FIT: Final = IndependenceSettings(draws=1000, chains=4, seed=20241101)  #
 
 
 def tables_by_variant() -> pd.DataFrame:
-    """Count the printed numbers that each variant of Listing 1 gives.
+    """Count the printed numbers that each variant of Listing 1 (the index) gives.
 
-    Index: `TrialVariant`. Columns: numbers of Table 1 (exact), cells of Table 3 (exact), and posterior means of
-    Table 4 that agree within the ledger's tolerance of the Monte Carlo errors.
+    Numbers of Table 1 and cells of Table 3 exactly, posterior means of Table 4 within the ledger's tolerance.
     """
     cells = agreement_by_variant()["cells"]
     found = {}
     for variant in TrialVariant:
         trial = simulate_trial(variant=variant)
         numbers = table_one_values(table_one(trial)).items()
-        verdicts = [judge(entry_id, Reproduced(value)).verdict for entry_id, value in numbers]
+        verdicts = [judge(entry_id, value).verdict for entry_id, value in numbers]
         posterior = fit_or_load(PAPER_SPEC.design(trial), settings=_SMALL_FIT)
+        gaps = table_4_beside_the_paper(posterior)["difference / error"].astype(float)
         found[str(variant)] = {
             TABLE_1: verdicts.count(Verdict.REPRODUCED),
             TABLE_3: int(cells[str(variant)]),
-            TABLE_4: _agreeing_means(posterior),
+            TABLE_4: int((gaps.abs() <= z_threshold()).sum()),
         }
     return pd.DataFrame.from_dict(found, orient="index")
-
-
-def _agreeing_means(posterior: xr.DataTree) -> int:
-    gaps = table_4_beside_the_paper(posterior)["difference / error"].astype(float)
-    return int((gaps.abs() <= z_threshold()).sum())
 
 
 def drawn_by_table_2(n_subjects: int = 2000, seed: int = 123) -> dict[str, FloatArray]:
     """Draw the columns of Table 2 from R's stream by the printed laws, without any limits.
 
-    Each column takes the random numbers that it takes in Listing 1, so a column whose law is the listing's comes out
-    the same for every patient.
+    Each takes the random numbers that it takes in Listing 1: by the listing's own law all patients come out the same.
     """
     random = RRandom(seed)
     age = random.rnorm(n_subjects, mean=55.0, sd=12.0)
     gender = random.rbinom(n_subjects, 1, FEMALE_PROBABILITY)
     sbp, dbp = random.mvrnorm(n_subjects, BLOOD_PRESSURE_MEAN, BLOOD_PRESSURE_COVARIANCE).T
     bmi = random.rnorm(n_subjects, mean=28.0, sd=5.0)
-    columns = {
-        "age": age,
-        "gender": gender,
-        "sbp": sbp,
-        "dbp": dbp,
-        "bmi": bmi,
+    columns = {"age": age, "gender": gender, "sbp": sbp, "dbp": dbp, "bmi": bmi}
+    columns |= {
         "hypertension": (sbp >= 140) | (dbp >= 90),
         "diabetes": random.rbinom(n_subjects, 1, 0.2 + 0.2 * (bmi > 30)),
         "smoking": random.rbinom(n_subjects, 1, 0.25 - 0.1 * (age > 65)),
@@ -99,37 +87,29 @@ def drawn_by_table_2(n_subjects: int = 2000, seed: int = 123) -> dict[str, Float
 
 
 def laws_of_table_2(patients: Covariates, seed: int = 123) -> pd.DataFrame:
-    """Count the patients whose value is what the law of Table 2 gives with the same random numbers.
+    """Count the patients whose value is what the law of Table 2 gives with the same random numbers, by column.
 
-    Index: column of the trial. `same`: patients who agree; `other`: those who do not; `at_limit`: patients exactly
-    on a limit that Table 2 names (a law truncated there puts nobody on it); `lowest`, `highest`: of the trial.
+    `same` agree and `other` do not; `at_limit` are exactly on a limit that Table 2 names (a law truncated there puts
+    nobody on it); `lowest` and `highest` are of the trial.
     """
-    limits = {"age": AGE_LIMITS, "bmi": BMI_LIMITS}
-    found = {}
-    for name, drawn in drawn_by_table_2(patients.age.size, seed).items():
-        values = np.asarray(getattr(patients, name), dtype=np.float64)
-        same = int(np.sum(values == drawn))
-        at_limit = int(np.isin(values, limits.get(name, ())).sum())
-        found[name] = {"same": same, "other": values.size - same, "at_limit": at_limit}
-        found[name] |= {"lowest": values.min(), "highest": values.max()}
-    return pd.DataFrame.from_dict(found, orient="index")
+    drawn = pd.DataFrame(drawn_by_table_2(patients.age.size, seed))
+    values = pd.DataFrame(asdict(patients), dtype=np.float64)[drawn.columns]
+    same = (values == drawn).sum()
+    at_limit = pd.Series({"age": values["age"].isin(AGE_LIMITS).sum(), "bmi": values["bmi"].isin(BMI_LIMITS).sum()})
+    found = pd.DataFrame({"same": same, "other": len(values) - same})
+    found["at_limit"] = at_limit.reindex(found.index, fill_value=0)
+    return found.assign(lowest=values.min(), highest=values.max())
 
 
 def described_beside_run() -> pd.DataFrame:
-    """Simulate the trial as the text describes it and as Listing 1 runs it, and compare what can be told apart.
-
-    Index: the property. Columns: `as described`, `as run`.
-    """
-    described, run = simulate_truth_as_described(2000, 123), simulate_truth(2000, 123)
-    return pd.DataFrame({"as described": _properties(described), "as run": _properties(run)})
-
-
-def _properties(truth: TrialTruth) -> pd.Series:
-    x, difference = truth.covariates, 100 * truth.risk_difference
-    at_limit = np.isin(x.age, AGE_LIMITS) | np.isin(x.bmi, BMI_LIMITS)
-    return pd.Series(
-        {
-            "patients exactly on a limit of age or BMI": at_limit.sum(),
+    """Simulate the trial as the text describes it and as Listing 1 runs it (columns): properties that differ (rows)."""
+    columns = {}
+    trials = {"as described": simulate_truth_as_described(2000, 123), "as run": simulate_truth(2000, 123)}
+    for label, truth in trials.items():
+        x, difference = truth.covariates, 100 * truth.risk_difference
+        at_limit = np.isin(x.age, AGE_LIMITS) | np.isin(x.bmi, BMI_LIMITS)
+        columns[label] = {
+            "patients exactly on a limit of age or BMI": np.sum(at_limit),
             "women (%)": 100 * x.gender.mean(),
             "patients who bleed (%)": 100 * truth.event.mean(),
             "patients whose risk treatment raises (%)": 100 * np.mean(difference > 0),
@@ -139,7 +119,7 @@ def _properties(truth: TrialTruth) -> pd.Series:
             "the same, BMI above 30": difference[x.bmi > 30].mean(),
             "the same, BMI up to 30": difference[x.bmi <= 30].mean(),
         }
-    )
+    return pd.DataFrame(columns)
 
 
 BY_COIN, BY_RISK, BY_HIDDEN_FACTOR = "by a coin", "by measured risk", "by a hidden factor"
@@ -157,38 +137,29 @@ def confounding_by_allocation(
     """Allot treatment to the same patients in three ways, many times: what confounding is left, and what is seen of it.
 
     In a simulation confounding can be looked at: it is the difference between the arms in the risk of bleeding that
-    the same patients have without treatment.
-
-    Index: the way (a fair coin, as in Listing 1; patients above the median risk more often; by something that raises
-    the risk and that nobody has measured). Columns: confounding, treated minus control, in percentage points (mean and
-    SD over the trials), and the share of trials (%) in which the propensity score's covariates are jointly significant.
+    the same patients have without treatment. Index: the way (a fair coin; patients above the median risk more often; by
+    something unmeasured that raises the risk). Columns: confounding, treated minus control, in percentage points (mean
+    and SD over the trials); share of trials (%) in which the propensity score's covariates are jointly significant.
     """
     rng, risk = np.random.default_rng(seed), truth.baseline_risk
-    repeated = [risk] * trials
-    treat_high = expit(_PREFERENCE * np.sign(risk - np.median(risk)))
-    allotted = {
-        BY_COIN: [(each, rng.random(risk.size) < 0.5) for each in repeated],
-        BY_RISK: [(each, rng.random(risk.size) < treat_high) for each in repeated],
-        BY_HIDDEN_FACTOR: [_by_hidden_factor(each, rng) for each in repeated],
-    }
+    preferred = {BY_COIN: np.zeros(risk.size), BY_RISK: np.sign(risk - np.median(risk))}
     covariates, found = covariate_table(trial), {}
-    for way, made in allotted.items():
-        left = [imbalance(risks, treated) for risks, treated in made]
-        seen = joint_tests(covariates, np.array([treated for _, treated in made])) < _SIGNIFICANT
-        found[way] = {CONFOUNDING: np.mean(left), SPREAD: np.std(left, ddof=1), SEEN: 100 * seen.mean()}
+    for way in (BY_COIN, BY_RISK, BY_HIDDEN_FACTOR):
+        arms, left = np.empty((trials, risk.size), dtype=bool), np.empty(trials)
+        for number in range(trials):
+            risks = risk
+            if way == BY_HIDDEN_FACTOR:
+                preferred[way] = rng.standard_normal(risk.size)
+                risks = expit(logit(risk) + preferred[way])
+            arms[number] = rng.random(risk.size) < expit(_PREFERENCE * preferred[way])
+            left[number] = imbalance(risks, arms[number])
+        seen = joint_tests(covariates, arms) < _SIGNIFICANT
+        found[way] = {CONFOUNDING: left.mean(), SPREAD: left.std(ddof=1), SEEN: 100 * seen.mean()}
     return pd.DataFrame.from_dict(found, orient="index")
 
 
-def _by_hidden_factor(risk: FloatArray, rng: np.random.Generator) -> tuple[FloatArray, BoolArray]:
-    hidden = rng.standard_normal(risk.size)
-    return expit(logit(risk) + hidden), rng.random(risk.size) < expit(_PREFERENCE * hidden)
-
-
 def joint_tests(covariates: pd.DataFrame, arms: BoolArray) -> FloatArray:
-    """Test all covariates together in logistic regressions of the arms, shape (trials, patients): p-values, (trials,).
-
-    The test is that of the likelihood ratio.
-    """
+    """Likelihood-ratio tests of all covariates in logistic regressions of the arms, (trials, patients): p-values."""
     terms = np.column_stack([np.ones(len(covariates)), (covariates - covariates.mean()) / covariates.std()])
     log_odds = fit_replicates(terms, arms.astype(np.float64)) @ terms.T
     log_likelihood = -np.logaddexp(0.0, np.where(arms, -log_odds, log_odds)).sum(axis=1)
@@ -214,10 +185,8 @@ def is_balanced(risk: FloatArray, treated: BoolArray) -> bool:
 
 
 def chance_of_imbalance(risk: FloatArray) -> float:
-    """Return the share of trials of these patients that a fair coin leaves not balanced.
-
-    The difference of the arms is normal with the patients' SD where the trial's error has that of the outcomes.
-    """
+    """Return the share of trials of these patients that a fair coin leaves not balanced."""
+    # The difference of the arms is normal with the patients' SD where the trial's error has that of the outcomes.
     spread = np.sqrt(risk.mean() * (1 - risk.mean())) / risk.std(ddof=1)
     return float(2 * norm.sf(BALANCED_WITHIN * spread))
 
@@ -229,15 +198,13 @@ ORACLE = "treat where the true risk difference is below 0"
 
 
 def bleeds_by_rule(truth: TrialTruth, table_8_group: IntArray, predicted_difference: FloatArray) -> pd.DataFrame:
-    """Compare rules of treatment on the trial's patients.
+    """Compare rules of treatment (the index): patients `treated`, and true expected `bleeds` among all patients.
 
     `table_8_group`: risk quintile, 1 = lowest; `predicted_difference`: risk differences; both of shape (patients,).
-    Index: the rule. Columns: `treated`, the number of patients treated, and `bleeds`, the true expected number of
-    bleeds among all patients.
     """
     rules = {
-        TREAT_NOBODY: np.zeros(table_8_group.size, dtype=bool),
-        TREAT_ALL: np.ones(table_8_group.size, dtype=bool),
+        TREAT_NOBODY: table_8_group < 1,
+        TREAT_ALL: table_8_group >= 1,
         LOW_QUINTILES: table_8_group <= 2,
         HIGH_QUINTILES: table_8_group >= 4,
         BY_SIGN: predicted_difference < 0,

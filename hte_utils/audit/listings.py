@@ -30,10 +30,9 @@ def _reference(name: str) -> Path:
     return Project.find().root / "tests" / "reference" / name
 
 
-def listing_1_code(text: str | None = None) -> dict[str, tuple[str, ...]]:
-    """Return what Listing 1's R code assigns to each name, in order; `text` is ``listing_1.R`` if None."""
-    text = _reference("listing_1.R").read_text(encoding="utf-8") if text is None else text
-    text = re.sub(r" *#.*", "", text)
+def listing_1_code() -> dict[str, tuple[str, ...]]:
+    """Return what Listing 1's R code (``listing_1.R``) assigns to each name, in order."""
+    text = re.sub(r" *#.*", "", _reference("listing_1.R").read_text(encoding="utf-8"))
     code: dict[str, tuple[str, ...]] = {}
     for name, expression in re.findall(r"^\s*(\w+) <- ([^{\n]*)$", text, flags=re.MULTILINE):
         code[name] = (*code.get(name, ()), expression)
@@ -41,14 +40,14 @@ def listing_1_code(text: str | None = None) -> dict[str, tuple[str, ...]]:
 
 
 def listing_1_trial() -> pd.DataFrame:
-    """Read the trial that R made with Listing 1 (2000 patients, seed 123).
+    """Read the trial that R made with Listing 1 (2000 patients, seed 123), one row a patient.
 
-    One row a patient: the columns of the listing's data frame (categories as 0 and 1), with `age`, `bmi`, `sbp` and
-    `dbp` unrounded; and R's `baseline_risk` and `event_prob` (probabilities).
+    The columns of the listing's data frame (categories as 0 and 1), with `age`, `bmi`, `sbp` and `dbp` unrounded; and
+    R's `baseline_risk` and `event_prob` (probabilities).
     """
     table = pd.read_csv(_reference("r_trials.csv.gz"), comment="#")
-    of_paper = (table["n"] == 2000) & (table["seed"] == 123) & (table["variant"] == "as-printed")
-    trial = table[of_paper].drop(columns=["n", "seed", "variant"]).reset_index(drop=True)
+    trial = table.query("n == 2000 and seed == 123 and variant == 'as-printed'").reset_index(drop=True)
+    trial = trial.drop(columns=["n", "seed", "variant"])
     unrounded = pd.read_csv(_reference("r_trial_unrounded.csv.gz"), comment="#").map(float.fromhex)
     trial["true_te"] = trial["true_te"].map(float.fromhex)
     return trial.assign(**{str(name): column for name, column in unrounded.items()})
@@ -83,14 +82,13 @@ class JagsModel:
     @property
     def fixed_effects(self) -> list[str]:
         """Unobserved nodes of the linear predictor whose law is given, in the listing's order."""
-        in_predictor = [str(name) for name in self.nodes.index if any(name in term for term in self.terms)]
-        return [name for name in in_predictor if name not in self.random_effects]
+        in_predictor = set().union(*self.terms) - set(self.random_effects)
+        return [str(name) for name in self.nodes.index if name in in_predictor]
 
     def covariates(self, *, of_effect: bool) -> list[str]:
         """Columns that have a term with treatment (`of_effect`) or without it."""
-        drawn = set(self.nodes.index) | {"treatment"}
         chosen = [term for term in self.terms if ("treatment" in term) == of_effect]
-        return sorted(set().union(*chosen) - drawn)
+        return sorted(set().union(*chosen) - set(self.nodes.index) - {"treatment"})
 
     def at_level(self, level: str) -> list[str]:
         """Unobserved nodes of a level."""

@@ -7,21 +7,7 @@ from collections import Counter
 import numpy as np
 from scipy.special import logit
 
-from hte_utils.audit.case import (
-    FLOAT_NOISE,
-    QUINTILES,
-    Case,
-    linear_form,
-    only_simulated,
-    outcome_is_drawn,
-    printed_mean,
-    printed_metric,
-    saves_bleeds,
-    strong_correlation,
-    table_8,
-    true_points,
-    truly_harmed,
-)
+from hte_utils.audit.case import FLOAT_NOISE, QUINTILES, Case, linear_form, table_8
 from hte_utils.audit.experiments import LOW_QUINTILES, TREAT_ALL, TREAT_NOBODY
 from hte_utils.effects.evaluation import point_metrics
 from hte_utils.ledger.report import Finding
@@ -30,16 +16,13 @@ from hte_utils.paper import entries_of, printed_number
 
 def abstract(case: Case) -> dict[str, Finding]:
     """Findings on the abstract."""
-    return _model(case) | _quintiles(case)
-
-
-def _model(case: Case) -> dict[str, Finding]:
-    jags = case.jags
+    jags, computed, bleeds = case.jags, case.as_computed, case.bleeds["bleeds"]
     of_effect, of_risk = (jags.covariates(of_effect=which) for which in (True, False))
     largest = _largest_change(case)
     actual, own = case.truth.treatment_effect, case.metrics_of_table_4(gender_effects=True)
     explained = 1 - own.rmse**2 / float(actual.var())
     same_for_all = point_metrics(np.full(actual.size, actual.mean()), actual).rmse
+    effects = computed.true["log_odds_ratio"]
     return {
         "statement.hierarchical-model": Finding(
             {
@@ -55,16 +38,41 @@ def _model(case: Case) -> dict[str, Finding]:
             "Largest change of the true log odds of bleeding, treated or not, by one year of age, the other gender, "
             f"and an earlier bleed: {', '.join(f'{change:.2f}' for change in largest.values())}.",
         ),
-        "statement.binary-outcome": outcome_is_drawn(case),
-        "statement.abstract-simulated": only_simulated(case),
-        "statement.abstract-strong": strong_correlation(case),
-        "statement.abstract-correlation": printed_metric(case, "correlation", "0.78"),
-        "statement.abstract-rmse": printed_metric(case, "rmse", "0.53"),
+        "statement.binary-outcome": case.outcome_is_drawn(),
+        "statement.abstract-simulated": case.only_simulated(),
+        "statement.abstract-strong": case.strong_correlation(),
+        "statement.abstract-correlation": case.printed_metric("correlation", "0.78"),
+        "statement.abstract-rmse": case.printed_metric("rmse", "0.53"),
         "statement.captures-variability": Finding(
             {"its effects explain most of the variance of the true ones": explained > 0.5},
             f"{explained:.0%} of it. RMSE {own.rmse:.2f}, with the true average for everybody "
             f"{same_for_all:.2f}; calibration slope {own.calibration_slope:.2f}; {own.bias_share:.0%} of the squared "
             "error is one and the same error for all.",
+        ),
+        "statement.most-pronounced": Finding(
+            {
+                "on the paper's scale, log odds ratios, the true effect in Q5 is the farthest from none": (
+                    effects.abs().idxmax() == "Q5"
+                )
+            },
+            f"True effects of the patients of Table 8's Q1 and Q5: log odds ratios {effects['Q1']:+.2f} and "
+            f"{effects['Q5']:+.2f}; risk differences {computed.true_points('Q1')} and {computed.true_points('Q5')} "
+            "percentage points.",
+        ),
+        "statement.abstract-q5": case.printed_mean("Q5"),
+        "statement.abstract-q1": case.printed_mean("Q1"),
+        "statement.q1-harmful": Finding(
+            {"treatment raises the risk of some of Q1's patients": computed.true["share_harmed"]["Q1"] > 0},
+            f"Of {computed.truly_harmed('Q1')} of the patients of Table 8's Q1 (of "
+            f"{case.as_implied.truly_harmed('Q1')} of those in the lowest quintile by the model with its gender "
+            "effects). On average it prevents bleeds there: log odds ratio "
+            f"{printed_number('table8.Q1.mean_te'):+.2f} in Table 8, true risk difference "
+            f"{computed.true_points('Q1')} percentage points.",
+        ),
+        "statement.importance-of-stratifying": Finding(
+            {"decisions by risk quintile can save bleeds": case.saves_bleeds(LOW_QUINTILES)},
+            f"Expected bleeds: {bleeds[LOW_QUINTILES]:.0f} when Table 8's Q1 and Q2 are treated; "
+            f"{bleeds[TREAT_NOBODY]:.0f} when nobody is, {bleeds[TREAT_ALL]:.0f} when everybody is.",
         ),
     }
 
@@ -79,43 +87,22 @@ def _largest_change(case: Case) -> dict[str, float]:
     return {name: max(abs(slopes[name]) for slopes in arms) for name in varied}
 
 
-def _quintiles(case: Case) -> dict[str, Finding]:
-    effects, bleeds = case.as_computed.true["log_odds_ratio"], case.bleeds["bleeds"]
-    farthest = effects.abs().idxmax()
-    return {
-        "statement.most-pronounced": Finding(
-            {
-                "on the paper's scale, log odds ratios, the true effect in Q5 is the farthest from none": farthest
-                == "Q5"
-            },
-            f"True effects of the patients of Table 8's Q1 and Q5: log odds ratios {effects['Q1']:+.2f} and "
-            f"{effects['Q5']:+.2f}; risk differences {true_points(case.as_computed, 'Q1')} and "
-            f"{true_points(case.as_computed, 'Q5')} percentage points.",
-        ),
-        "statement.abstract-q5": printed_mean(case, "Q5"),
-        "statement.abstract-q1": printed_mean(case, "Q1"),
-        "statement.q1-harmful": Finding(
-            {"treatment raises the risk of some of Q1's patients": case.as_computed.true["share_harmed"]["Q1"] > 0},
-            f"Of {truly_harmed(case.as_computed, 'Q1')} of the patients of Table 8's Q1 (of "
-            f"{truly_harmed(case.as_implied, 'Q1')} of those in the lowest quintile by the model with its gender "
-            "effects). On average it prevents bleeds there: log odds ratio "
-            f"{printed_number('table8.Q1.mean_te'):+.2f} in Table 8, true risk difference "
-            f"{true_points(case.as_computed, 'Q1')} percentage points.",
-        ),
-        "statement.importance-of-stratifying": Finding(
-            {"decisions by risk quintile can save bleeds": saves_bleeds(case, LOW_QUINTILES)},
-            f"Expected bleeds: {bleeds[LOW_QUINTILES]:.0f} when Table 8's Q1 and Q2 are treated; "
-            f"{bleeds[TREAT_NOBODY]:.0f} when nobody is, {bleeds[TREAT_ALL]:.0f} when everybody is.",
-        ),
-    }
-
-
 def introduction(case: Case) -> dict[str, Finding]:
     """Findings on sections 1.1 and 1.2."""
-    effect, older = case.truth.treatment_effect, case.truth.covariates.age > 65
+    jags, effect, older = case.jags, case.truth.treatment_effect, case.truth.covariates.age > 65
     above, below = float(effect[older].mean()), float(effect[~older].mean())
     share_harmed = float(np.mean(case.truth.risk_difference > 0))
-    jags = case.jags
+    # Is the average of the patients' effects among the printed effects of treatment?
+    averages = [float(reading.cate.mean()) for reading in (case.as_implied, case.as_computed)]
+    means = [entry for entry in entries_of("Table 4") if entry.quantity == "Mean"]
+    of_treatment = [float(entry.printed) for entry in means if entry.row.startswith(("b_trt", "te_gender"))]
+    shown = of_treatment + table_8("mean_te").tolist()
+    nearest = min(abs(value - average) for value in shown for average in averages)
+    gaps = np.abs(case.as_computed.log_odds["mean_te"].to_numpy() - table_8("mean_te"))
+    # Does any table lay a second method beside Listing 2?
+    others = {entry.row for entry in entries_of("Table 4")} - set(case.jags_posterior.index)
+    values = Counter((entry.item, entry.row) for entry in entries_of("Table 7"))
+    values += Counter((entry.row, entry.column) for entry in entries_of("Table 8"))
     return {
         "statement.ate-not-full-story": Finding(
             {"the average hides patients helped and patients harmed": 0.1 < share_harmed < 0.9},
@@ -126,40 +113,20 @@ def introduction(case: Case) -> dict[str, Finding]:
             {"in size": abs(above - below) > effect.std(), "in direction": above * below < 0},
             f"True average log odds ratio above 65 years {above:+.2f}, below {below:+.2f}.",
         ),
-        "statement.average-and-subgroup": _average_and_subgroups(case),
+        "statement.average-and-subgroup": Finding(
+            {"an average effect is printed": nearest < 0.002, "effects of subgroups are": bool((gaps < 0.01).all())},
+            f"Averaged over the patients the model's effects are {averages[0]:+.3f} (without the gender effects "
+            f"{averages[1]:+.3f}); none of the {len(shown)} printed effects of treatment is within {nearest:.3f} of "
+            f"either. The averages of Table 8's {len(QUINTILES)} groups come out.",
+        ),
         "statement.fixed-and-random": Finding(
             {"fixed effects": bool(jags.fixed_effects), "random effects": bool(jags.random_effects)},
             f"By the JAGS text {len(jags.fixed_effects)} fixed effects, and the random effects "
             f"{' and '.join(jags.random_effects)}.",
         ),
-        "statement.frequentist-alternative": _two_methods(case),
+        "statement.frequentist-alternative": Finding(
+            {"some table has the results of another method": bool(others) or max(values.values()) > 1},
+            "Every row of Table 4 is a parameter of Listing 2; Table 7 has one value for each metric and Table 8 one "
+            "for each group.",
+        ),
     }
-
-
-def _average_and_subgroups(case: Case) -> Finding:
-    """Look for the average of the patients' effects among the printed effects of treatment."""
-    averages = [float(reading.cate.mean()) for reading in (case.as_implied, case.as_computed)]
-    effects = [entry for entry in entries_of("Table 4") if entry.quantity == "Mean"]
-    of_treatment = [float(entry.printed) for entry in effects if entry.row.startswith(("b_trt", "te_gender"))]
-    shown = of_treatment + table_8("mean_te").tolist()
-    nearest = min(abs(value - average) for value in shown for average in averages)
-    gaps = np.abs(case.as_computed.log_odds["mean_te"].to_numpy() - table_8("mean_te"))
-    return Finding(
-        {"an average effect is printed": nearest < 0.002, "effects of subgroups are": bool((gaps < 0.01).all())},
-        f"Averaged over the patients the model's effects are {averages[0]:+.3f} (without the gender effects "
-        f"{averages[1]:+.3f}); none of the {len(shown)} printed effects of treatment is within {nearest:.3f} of "
-        f"either. The averages of Table 8's {len(QUINTILES)} groups come out.",
-    )
-
-
-def _two_methods(case: Case) -> Finding:
-    """Whether any table lays a second method beside Listing 2."""
-    of_listing_2 = set(case.jags_posterior.index)
-    others = {entry.row for entry in entries_of("Table 4")} - of_listing_2
-    metrics = Counter(entry.row for entry in entries_of("Table 7"))
-    groups = Counter((entry.row, entry.column) for entry in entries_of("Table 8"))
-    return Finding(
-        {"some table has the results of another method": bool(others) or max(*metrics.values(), *groups.values()) > 1},
-        "Every row of Table 4 is a parameter of Listing 2; Table 7 has one value for each metric and Table 8 one for "
-        "each group.",
-    )

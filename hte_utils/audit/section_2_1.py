@@ -13,18 +13,7 @@ import pandas as pd
 from scipy.special import expit, logit
 
 from hte_utils.audit import experiments
-from hte_utils.audit.case import (
-    FLOAT_NOISE,
-    HAS_BLED,
-    UNCOVERED_ITEMS,
-    Case,
-    figure_without_numbers,
-    linear_form,
-    numbers_of_table,
-    outcome_is_drawn,
-    rows,
-    truncated,
-)
+from hte_utils.audit.case import FLOAT_NOISE, HAS_BLED, UNCOVERED_ITEMS, Case, figure_without_numbers, linear_form, rows
 from hte_utils.audit.experiments import CONFOUNDING, SEEN, TABLE_1, TABLE_3
 from hte_utils.audit.listings import evaluated
 from hte_utils.ledger.report import Finding
@@ -40,38 +29,31 @@ def data(case: Case) -> dict[str, Finding]:
     return _randomisation(case) | _captions(case) | _laws(case)
 
 
-def _by_a_coin(case: Case) -> Finding:
-    """How treatment is allotted, by the listing: no test of significance could tell a fair coin from another."""
+def _randomisation(case: Case) -> dict[str, Finding]:
+    treated, risk = case.design.treatment == 1, case.truth.baseline_risk
+    left, error = experiments.imbalance(risk, treated), experiments.error_of_the_difference(risk, treated)
+    # How treatment is allotted, by the listing: no test of significance could tell a fair coin from another.
     draws = case.code["first_draw"] + case.code["second_draw"]
     arms = [int((case.r_trial["treatment"] == arm).sum()) for arm in (0, 1)]
-    printed = [int(printed_number(f"table1.n.{arm}")) for arm in ("control", "treatment")]
-    fair = set(draws) == {"rbinom(n_subjects, 1, 0.5)"}
-    left = experiments.imbalance(case.truth.baseline_risk, case.design.treatment == 1)
-    return Finding(
-        {"a fair coin allots it, whoever the patient is": fair and arms == printed},
+    as_printed = arms == [int(printed_number(f"table1.n.{arm}")) for arm in ("control", "treatment")]
+    by_a_coin = Finding(
+        {"a fair coin allots it, whoever the patient is": set(draws) == {"rbinom(n_subjects, 1, 0.5)"} and as_printed},
         f"The R code draws {draws[-1]}, which no patient's value enters, twice; the second counts. R's run has the "
         f"{arms[0]} and {arms[1]} patients of Table 1. By chance the treated would have had {left:+.2f} percentage "
         "points of risk more (negative: less) without treatment.",
     )
-
-
-def _randomisation(case: Case) -> dict[str, Finding]:
     covered = [item for item, column in HAS_BLED.items() if column]
     below = (case.trial["dbp"] < case.trial["sbp"]).all()
     pressures = "no diastolic pressure reaches" if below else "some diastolic pressures reach"
-    ways = rows(case.confounding)
-    coin, chosen, hidden = (
-        ways[way] for way in (experiments.BY_COIN, experiments.BY_RISK, experiments.BY_HIDDEN_FACTOR)
-    )
+    ways = (experiments.BY_COIN, experiments.BY_RISK, experiments.BY_HIDDEN_FACTOR)
+    coin, chosen, hidden = (rows(case.confounding)[way] for way in ways)
     by_coin, by_risk = coin[CONFOUNDING], chosen[CONFOUNDING]
-    treated, risk = case.design.treatment == 1, case.truth.baseline_risk
     smd = standardised_differences(table_one(case.trial))[list(COVARIATES)].abs()
-    left, error = experiments.imbalance(risk, treated), experiments.error_of_the_difference(risk, treated)
     alike = f"the arms' risks differ by less than {experiments.BALANCED_WITHIN} standard errors of the result"
     return {
-        "statement.resembles-trial": _by_a_coin(case),
-        "statement.equal-probability": _by_a_coin(case),
-        "statement.exchangeability": _by_a_coin(case),
+        "statement.resembles-trial": by_a_coin,
+        "statement.equal-probability": by_a_coin,
+        "statement.exchangeability": by_a_coin,
         "statement.realistic-setting": Finding.not_checkable(
             f"the paper does not say what is realistic; {pressures} the systolic"
         ),
@@ -104,8 +86,7 @@ def _randomisation(case: Case) -> dict[str, Finding]:
 def _captions(case: Case) -> dict[str, Finding]:
     shown = dict.fromkeys(entry.row.partition(":")[0] for entry in entries_of("Table 1"))
     after = [row for row in shown if row not in {*COVARIATES, "n"}]
-    cells = rows(case.variants)[TrialVariant.AS_PRINTED][TABLE_3]
-    of_the_other = rows(case.variants)[TrialVariant.FIRST_DRAW_REMOVED][TABLE_3]
+    cells, of_the_other = case.numbers_of_table(TABLE_3), rows(case.variants)[TrialVariant.FIRST_DRAW_REMOVED][TABLE_3]
     unlawful = [name for name, row in rows(case.laws).items() if row["other"]]
     return {
         "statement.caption-table-1": Finding(
@@ -129,8 +110,7 @@ def _captions(case: Case) -> dict[str, Finding]:
 def _laws(case: Case) -> dict[str, Finding]:
     laws, patients = rows(case.laws), case.truth.covariates
     n = case.design.n_patients
-    women = int(patients.gender.sum())
-    female = (case.trial["gender"] == "Female").to_numpy()
+    women, female = int(patients.gender.sum()), (case.trial["gender"] == "Female").to_numpy()
     systolic, diastolic = laws["sbp"], laws["dbp"]
     return {
         "statement.age-law": _clamped(case, "age"),
@@ -165,7 +145,7 @@ def _clamped(case: Case, name: str) -> Finding:
     return Finding(
         {
             "the normal law, inside the limits": row["same"] + row["at_limit"] == case.design.n_patients,
-            "values beyond the limits were cut off, not moved onto them": truncated(case, name),
+            "values beyond the limits were cut off, not moved onto them": case.truncated(name),
         },
         f"{row['at_limit']:.0f} patients are exactly on a limit, where a truncated law puts nobody; all others are "
         f"as the normal law drew them ({row['lowest']:.1f} to {row['highest']:.1f}).",
@@ -174,10 +154,6 @@ def _clamped(case: Case, name: str) -> Finding:
 
 def equations(case: Case) -> dict[str, Finding]:
     """Findings on the equations of section 2.1."""
-    return _formulas(case) | _gammas(case) | _event(case)
-
-
-def _formulas(case: Case) -> dict[str, Finding]:
     trial, x, effect = case.r_trial, case.truth.covariates, case.truth.treatment_effect
     risk = trial["baseline_risk"].to_numpy()
     terms = {name: trial[name] for name in ("age", "anticoagulant", "prior_bleeding", "diabetes", "sbp")}
@@ -206,27 +182,27 @@ def _formulas(case: Case) -> dict[str, Finding]:
             f"patient's by up to {np.abs(described).max():.1f}. With age as a slope, diabetes and prior bleeding "
             f"instead of age above 65, up to {np.abs(run).max():.0e}.",
         ),
+        **_gammas(case),
+        **_event(case),
     }
 
 
 def _gammas(case: Case) -> dict[str, Finding]:
-    x, effect, risk = case.truth.covariates, case.truth.treatment_effect, case.truth.risk_difference
+    x, effect, points = case.truth.covariates, case.truth.treatment_effect, 100 * case.truth.risk_difference
     constant = linear_form(effect, _terms_of_listing_1(x))[0]["constant"]
-    treated_risk = case.truth.baseline_risk + risk
-    old, obese, thinned = x.age > 65, x.bmi > 30, x.anticoagulant == 1
 
     def means(values: FloatArray, group: np.ndarray) -> tuple[float, float]:
         return float(values[group].mean()), float(values[~group].mean())
 
-    (old_te, young_te), (old_rd, young_rd) = means(effect, old), means(100 * risk, old)
-    (with_te, without_te), (obese_te, lean_te) = means(effect, thinned), means(effect, obese)
-    obese_risk, lean_risk = means(100 * treated_risk, obese)
+    (old_te, young_te), (old_rd, young_rd) = means(effect, x.age > 65), means(points, x.age > 65)
+    (with_te, without_te), (obese_te, lean_te) = means(effect, x.anticoagulant == 1), means(effect, x.bmi > 30)
+    obese_risk, lean_risk = means(100 * case.truth.baseline_risk + points, x.bmi > 30)
     return {
         "statement.gamma-0": Finding(
             {"it is an increase": constant > 0, "it is the average": abs(constant - effect.mean()) < FLOAT_NOISE},
             f"The constant is {constant:+.2f}, a decrease, and belongs to a patient of 55 without any of the "
             f"factors; the average log odds ratio is {effect.mean():+.3f}, the average risk difference "
-            f"{100 * risk.mean():+.1f} percentage points.",
+            f"{points.mean():+.1f} percentage points.",
         ),
         "statement.gamma-1": Finding(
             {"their risk rises more under treatment": old_rd > young_rd},
@@ -258,23 +234,21 @@ def _terms_of_listing_1(x: Covariates | pd.DataFrame) -> dict[str, Any]:
 
 def _event(case: Case) -> dict[str, Finding]:
     x = case.r_trial
-    treated = x["treatment"].to_numpy() == 1
-    literal = (x["baseline_risk"] + x["treatment"] * x["true_te"]).to_numpy()
-    outside = (literal < 0) | (literal > 1)
-    away = np.abs(literal - x["event_prob"])
-    controls = x[~treated]
-    at_rest = np.abs(controls["event_prob"] - controls["baseline_risk"]).max()
+    treated, controls = x["treatment"] == 1, x[x["treatment"] == 0]
+    literal = x["baseline_risk"] + x["treatment"] * x["true_te"]
+    away = (literal - x["event_prob"]).abs().max()
+    at_rest = (controls["event_prob"] - controls["baseline_risk"]).abs().max()
     return {
-        "statement.probabilistic-event": outcome_is_drawn(case),
+        "statement.probabilistic-event": case.outcome_is_drawn(),
         "statement.equation-4": Finding(
-            {"it gives the probabilities of R's trial": bool(away.max() < FLOAT_NOISE)},
+            {"it gives the probabilities of R's trial": away < FLOAT_NOISE},
             "With the effects of Listing 1, the sum inside the logit is below 0 or above 1 for "
-            f"{outside[treated].mean():.0%} of the treated. The listing adds the effect to the logit.",
+            f"{(~literal[treated].between(0, 1)).mean():.0%} of the treated. The listing adds the effect to the logit.",
         ),
         "statement.placebo-group": Finding(
             {
-                "their treatment effect is zero": bool(np.abs(controls["true_te"]).max() < FLOAT_NOISE),
-                "their probability depends on their baseline risk alone": bool(at_rest < FLOAT_NOISE),
+                "their treatment effect is zero": controls["true_te"].abs().max() < FLOAT_NOISE,
+                "their probability depends on their baseline risk alone": at_rest < FLOAT_NOISE,
             },
             "Untreated patients have an effect too, which treatment would have shown: in Table 1 its mean is "
             f"{printed('table1.true_te.mean.control')} (SD {printed('table1.true_te.sd.control')}) in the control "
@@ -285,45 +259,46 @@ def _event(case: Case) -> dict[str, Finding]:
 
 def listing_1(case: Case) -> dict[str, Finding]:
     """Findings on Appendix A."""
-    x, numbers = case.r_trial, numbers_of_table(case, TABLE_1)
+    x, numbers = case.r_trial, case.numbers_of_table(TABLE_1)
     formulas = {"baseline": ("risk", x["baseline_risk"]), "effect": ("effect", x["true_te"])}
-    found = {}
-    for name, (what, values) in formulas.items():
-        gap = np.abs(evaluated(statement(f"statement.listing-1-{name}").quote, x) - values.to_numpy()).max()
-        found[f"statement.listing-1-{name}"] = Finding(
-            {f"the printed formula gives the {what} of every patient of R's trial": gap < FLOAT_NOISE},
-            f"Largest difference {gap:.0e}.",
-        )
-    return found | {
-        "statement.caption-listing-1": Finding(
-            {"as printed it gives Table 1": numbers == 90},
-            f"{numbers} of 90 numbers of Table 1, with 2000 patients (the listing's default is 1000). Table 3 is of "
-            f"another run: {numbers_of_table(case, TABLE_3)} of its 60 cells come out.",
-        ),
-        **_comments(case),
+    gaps = {
+        name: np.abs(evaluated(statement(f"statement.listing-1-{name}").quote, x) - values.to_numpy()).max()
+        for name, (_, values) in formulas.items()
     }
-
-
-def _comments(case: Case) -> dict[str, Finding]:
     effect = case.truth.treatment_effect
     found = linear_form(effect, _terms_of_listing_1(case.truth.covariates))[0]
     found = {"base": found.pop("constant"), **found}
     commented = {"base": -1, "anticoagulated": 1, "diabetics": -1, "obese": -1, "prior bleeders": 1}
-    patient = {"age", "sbp", "dbp", "bmi"}
-    given = {name: patient & _words(case.code[name]) for name in ("hypertension", "diabetes", "smoking")}
+    # What a patient's hypertension, diabetes and smoking are drawn from, by the R code.
+    words = {name: re.findall(r"\w+", " ".join(case.code[name])) for name in ("hypertension", "diabetes", "smoking")}
+    given = {name: {"age", "sbp", "dbp", "bmi"}.intersection(drawn_from) for name, drawn_from in words.items()}
     among = case.trial[list(given)].apply(lambda column: column.cat.codes).corr().abs().to_numpy()
-    largest = float(np.max(among[np.triu_indices(len(given), 1)]))
-    centre = _age_without_effect(case)
+    # The age at which an R patient without any of the factors has the base effect of the R code.
+    base = float(case.code["treatment_effect"][0].split()[0])
+    of_r = linear_form(x["true_te"].to_numpy(), _terms_of_listing_1(x))[0]
+    centre = 55 + 10 * (base - of_r["constant"]) / of_r["decade"]
     return {
+        f"statement.listing-1-{name}": Finding(
+            {f"the printed formula gives the {what} of every patient of R's trial": gaps[name] < FLOAT_NOISE},
+            f"Largest difference {gaps[name]:.0e}.",
+        )
+        for name, (what, _) in formulas.items()
+    } | {
+        "statement.caption-listing-1": Finding(
+            {"as printed it gives Table 1": numbers == 90},
+            f"{numbers} of 90 numbers of Table 1, with 2000 patients (the listing's default is 1000). Table 3 is of "
+            f"another run: {case.numbers_of_table(TABLE_3)} of its 60 cells come out.",
+        ),
         "statement.listing-1-truncate": Finding(
-            {"values beyond the limits were cut off, not moved onto them": truncated(case, "age", "bmi")},
+            {"values beyond the limits were cut off, not moved onto them": case.truncated("age", "bmi")},
             f"{sum(rows(case.laws)[name]['at_limit'] for name in ('age', 'bmi')):.0f} patients are exactly on a limit.",
         ),
         "statement.some-correlation": Finding(
             {"each depends on another covariate": all(given.values())},
             "In the R code "
             + "; ".join(f"{name} on {' and '.join(sorted(on)) or 'nothing'}" for name, on in given.items())
-            + f". Among themselves they have no connection (largest correlation in the trial {largest:.2f}).",
+            + ". Among themselves they have no connection (largest correlation in the trial "
+            f"{among[np.triu_indices(len(given), 1)].max():.2f}).",
         ),
         "statement.age-centred": Finding(
             {"age adds nothing to the effect at 55 years": abs(centre - 55) < FLOAT_NOISE},
@@ -339,14 +314,3 @@ def _comments(case: Case) -> dict[str, Finding]:
             f"{', '.join(f'{name} {value:+.1f}' for name, value in found.items())}.",
         ),
     }
-
-
-def _words(expressions: tuple[str, ...]) -> set[str]:
-    return set(re.findall(r"\w+", " ".join(expressions)))
-
-
-def _age_without_effect(case: Case) -> float:
-    """The age at which an R patient without any of the factors has the base effect of the R code."""
-    base = float(case.code["treatment_effect"][0].split()[0])
-    found = linear_form(case.r_trial["true_te"].to_numpy(), _terms_of_listing_1(case.r_trial))[0]
-    return 55 + 10 * (base - found["constant"]) / found["decade"]

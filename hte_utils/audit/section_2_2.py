@@ -12,13 +12,14 @@ from hte_utils.paper import entries_of, printed_number
 from hte_utils.reproduction.table_1 import COVARIATES
 from hte_utils.reproduction.tables_5_6 import TABLES, joint_test, recorded_runs
 
-LEVEL: Final = 0.01
-"""Of the joint test of a table of diagnostics: so often a run of JAGS is taken for another sampler's."""
+LEVEL: Final = (
+    0.01  # of the joint test of a table of diagnostics: so often a run of JAGS is taken for another sampler's
+)
 
 
 def model(case: Case) -> dict[str, Finding]:
     """Findings on section 2.2."""
-    return _run(case) | _levels(case) | _parameters(case) | _equations(case) | _priors(case)
+    return _run(case) | _levels(case) | _equations(case)
 
 
 def listing_2(case: Case) -> dict[str, Finding]:
@@ -44,7 +45,14 @@ def listing_2(case: Case) -> dict[str, Finding]:
 def _run(case: Case) -> dict[str, Finding]:
     runs = recorded_runs()
     found = {table: joint_test(table, runs) for table in TABLES}
-    means = _means_of_jags(case)
+    # Is each mean of Table 4 that of the long run of JAGS, by the ledger's rule?
+    means = {}
+    for entry in entries_of("Table 4"):
+        if entry.quantity == "Mean":
+            own = rows(case.jags_posterior)[entry.row]
+            error = printed_number(f"table4.{entry.row}.Time.series.SE")
+            ours = Reproduced(own["mean"], mcse=own["mcse_mean"], printed_mcse=error)
+            means[entry.row] = not judge(entry.id, ours).fails
     return {
         "statement.implemented-in-jags": Finding(
             {"Tables 5 and 6 are such as runs of JAGS print": min(found.values()) >= LEVEL},
@@ -59,25 +67,17 @@ def _run(case: Case) -> dict[str, Finding]:
     }
 
 
-def _means_of_jags(case: Case) -> dict[str, bool]:
-    """Whether each mean of Table 4 is that of the long run of JAGS, by the ledger's rule."""
-    agrees = {}
-    for entry in entries_of("Table 4"):
-        if entry.quantity == "Mean":
-            own = rows(case.jags_posterior)[entry.row]
-            error = printed_number(f"table4.{entry.row}.Time.series.SE")
-            found = Reproduced(own["mean"], mcse=own["mcse_mean"], printed_mcse=error)
-            agrees[entry.row] = not judge(entry.id, found).fails
-    return agrees
-
-
 def _levels(case: Case) -> dict[str, Finding]:
     jags = case.jags
+    of_effect, of_risk = (set(jags.covariates(of_effect=which)) for which in (True, False))
+    # The columns by which random effects of treatment are grouped.
+    grouped = [term for term in jags.terms if "treatment" in term and term & set(jags.random_effects)]
+    groups = set().union(*grouped) - set(jags.nodes.index) - {"treatment"}
+    by_groups, beside = " and ".join(sorted(groups)), sorted(of_effect - groups)
     there = {level: jags.at_level(level) for level in (POPULATION, SUBGROUP, INDIVIDUAL)}
     named = ", ".join(f"{level}: {' '.join(nodes) or 'none'}" for level, nodes in there.items())
-    columns = set(jags.covariates(of_effect=True)) | set(jags.covariates(of_effect=False))
-    absent = [name for name in COVARIATES if not {name, name.removesuffix("ulant")} & columns]
-    groups = _groups_of_effects(jags)
+    absent = [name for name in COVARIATES if not {name, name.removesuffix("ulant")} & (of_effect | of_risk)]
+    average, printed = float(case.as_implied.cate.mean()), printed_number("table4.b_trt.Mean")
     return {
         "statement.three-levels": Finding(
             {"Listing 2 has variables of all three": all(there.values())}, f"In the JAGS text, {named}."
@@ -91,28 +91,13 @@ def _levels(case: Case) -> dict[str, Finding]:
                 "subgroups have random effects of treatment": bool(groups),
                 "subgroups by age or anticoagulant use have": bool(groups & {"age", "anticoag"}),
             },
-            f"The only subgroups are those of {' and '.join(sorted(groups))}. Age and anticoagulant use modify the "
+            f"The only subgroups are those of {by_groups}. Age and anticoagulant use modify the "
             "effect as fixed interactions.",
         ),
         "statement.individual-level": Finding(
             {"Listing 2 has a random effect for each individual": bool(there[INDIVIDUAL])},
             f"In the JAGS text, {named}.",
         ),
-    }
-
-
-def _groups_of_effects(jags: JagsModel) -> set[str]:
-    """The columns by which random effects of treatment are grouped."""
-    with_treatment = [term for term in jags.terms if "treatment" in term and term & set(jags.random_effects)]
-    return set().union(*with_treatment) - set(jags.nodes.index) - {"treatment"}
-
-
-def _parameters(case: Case) -> dict[str, Finding]:
-    """The descriptions of equation (6)'s and (7)'s parameters."""
-    jags, average = case.jags, float(case.as_implied.cate.mean())
-    printed = printed_number("table4.b_trt.Mean")
-    beside = sorted(set(jags.covariates(of_effect=True)) - _groups_of_effects(jags))
-    return {
         "statement.mu-tau": Finding(
             {"the mean of the subgroups' effects, b_trt, is the average effect": abs(average - printed) < 0.01},
             f"b_trt is {printed:+.3f} in Table 4; the model's effects of the {case.design.n_patients} patients average "
@@ -121,12 +106,11 @@ def _parameters(case: Case) -> dict[str, Finding]:
         ),
         "statement.sigma-tau": Finding(
             {"nothing else in Listing 2 lets effects differ between subgroups": not beside},
-            "The variance 1/tau_re_trt is that between the groups by "
-            f"{' and '.join(sorted(_groups_of_effects(jags)))}; between subgroups by "
+            f"The variance 1/tau_re_trt is that between the groups by {by_groups}; between subgroups by "
             f"{', '.join(beside) or 'nothing else'} effects differ by fixed interactions, outside it.",
         ),
         "statement.sigma-eta": Finding(
-            {"Listing 2 has a variance of effects within subgroups": bool(jags.at_level(INDIVIDUAL))},
+            {"Listing 2 has a variance of effects within subgroups": bool(there[INDIVIDUAL])},
             "Two patients with the same age, anticoagulants, diabetes and gender have the same effect in it.",
         ),
     }
@@ -140,6 +124,7 @@ def _equations(case: Case) -> dict[str, Finding]:
     about_the_mean = jags.have_law(["re_trt"], "dnorm", "0", "tau_re_trt")
     own_effect = about_the_mean and jags.sums.get("te_gender") == "b_trt + re_trt"
     estimated = jags.have_law(["b_trt"], "dnorm", "0", "1") and "tau_re_trt" in jags.nodes.index
+    both = [("re", "tau_re"), ("re_trt", "tau_re_trt")]
     return {
         "statement.equation-5": Finding(
             {"it is a treatment effect: nothing is in it without treatment": without_treatment == 0},
@@ -164,19 +149,6 @@ def _equations(case: Case) -> dict[str, Finding]:
             {"the outcome is Bernoulli in Listing 2": jags.have_law(["y"], "dbern", "p[i]", "")},
             f"y[i] ~ {_law(jags, 'y')}",
         ),
-    }
-
-
-def _law(jags: JagsModel, name: str) -> str:
-    node = rows(jags.nodes)[name]
-    return f"{node['law']}({', '.join(filter(None, (node['first'], node['second'])))})"
-
-
-def _priors(case: Case) -> dict[str, Finding]:
-    jags = case.jags
-    effects = ("re", "re_trt")
-    precisions = [f"tau_{name}" for name in effects]
-    return {
         "statement.equation-10": Finding(
             {"every fixed effect of Listing 2 has it": jags.have_law(jags.fixed_effects, "dnorm", "0", "1")},
             f"{len(jags.fixed_effects)} fixed effects: "
@@ -185,13 +157,18 @@ def _priors(case: Case) -> dict[str, Finding]:
         "statement.equation-11": Finding(
             {
                 "both random effects of Listing 2 have it": all(
-                    jags.have_law([name], "dnorm", "0", f"tau_{name}") for name in effects
+                    jags.have_law([re], "dnorm", "0", tau) for re, tau in both
                 )
             },
             f"re[k] ~ {_law(jags, 're')}, re_trt[k] ~ {_law(jags, 're_trt')}; dnorm's second argument is a precision.",
         ),
         "statement.hyperpriors": Finding(
-            {"both precisions of Listing 2 have it": jags.have_law(precisions, "dgamma", "2", "2")},
-            ", ".join(f"{name} ~ {_law(jags, name)}" for name in precisions) + "; shape and rate.",
+            {"both precisions of Listing 2 have it": jags.have_law([tau for _, tau in both], "dgamma", "2", "2")},
+            ", ".join(f"{tau} ~ {_law(jags, tau)}" for _, tau in both) + "; shape and rate.",
         ),
     }
+
+
+def _law(jags: JagsModel, name: str) -> str:
+    node = rows(jags.nodes)[name]
+    return f"{node['law']}({', '.join(filter(None, (node['first'], node['second'])))})"

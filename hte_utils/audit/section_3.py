@@ -12,20 +12,7 @@ import pandas as pd
 from scipy.special import logit
 from scipy.stats import binom
 
-from hte_utils.audit.case import (
-    FLOAT_NOISE,
-    QUINTILES,
-    Case,
-    effects_are_the_model_s,
-    figure_without_numbers,
-    printed_metric,
-    rows,
-    strong_correlation,
-    table_7_compares,
-    table_8,
-    true_points,
-    truly_harmed,
-)
+from hte_utils.audit.case import FLOAT_NOISE, QUINTILES, Case, figure_without_numbers, rows, table_8
 from hte_utils.effects.cate import EffectScale, GroupEffects, cate_draws
 from hte_utils.effects.evaluation import point_metrics
 from hte_utils.ledger.entries import judge
@@ -33,11 +20,11 @@ from hte_utils.ledger.report import Finding
 from hte_utils.model.listing_2 import listing2_draws
 from hte_utils.paper import entries_of, printed_number, statement
 from hte_utils.reproduction.table_1 import COVARIATES
+from hte_utils.reproduction.table_4 import cate_of_table_4
 from hte_utils.reproduction.tables_5_6 import implied_ess, recorded_runs, table_5
 
 LOW, HIGH = ("Q1", "Q2"), ("Q4", "Q5")
-OLD_LIMIT, NEW_LIMIT = 1.1, 1.01
-"""Limits of the scale reduction factor: customary for long ("close to 1"), and of Vehtari et al. (2021)."""
+OLD_LIMIT, NEW_LIMIT = 1.1, 1.01  # of scale reduction: customary for long ("close to 1"), and of Vehtari et al. (2021)
 GEWEKE_LIMIT: Final = 2.0
 
 
@@ -49,7 +36,6 @@ def diagnostics(case: Case) -> dict[str, Finding]:
     )
     together = printed_number("table5.multivariate")
     worst = max(estimates, key=lambda name: estimates[name])
-    draws = implied_ess()
     scores = {(e.row, e.column): float(e.printed) for e in entries_of("Table 6")}
     largest = max(*estimates.values(), *uppers.values())
     beyond = {where: z for where, z in scores.items() if abs(z) > GEWEKE_LIMIT}
@@ -59,7 +45,8 @@ def diagnostics(case: Case) -> dict[str, Finding]:
         "statement.all-converged": Finding(
             {f"no scale reduction factor is above {NEW_LIMIT}": within == len(estimates)},
             f"{within} of {len(estimates)} are at most that. {worst}: {estimates[worst]:.3f}, and by Table 4 "
-            f"{draws[worst]:.0f} effective draws of 3000. By the older limit, {OLD_LIMIT}, all would have converged.",
+            f"{implied_ess()[worst]:.0f} effective draws of 3000. By the older limit, {OLD_LIMIT}, all would have "
+            "converged.",
         ),
         "statement.psrf-close-to-1": Finding(
             {
@@ -96,29 +83,26 @@ def _all_parameters(case: Case, table: str) -> Finding:
 
 def results(case: Case) -> dict[str, Finding]:
     """Findings on the effects and the risk groups."""
-    return _effects(case) | _groups(case) | _benefit(case)
+    return _effects(case) | _groups(case)
 
 
 def moving_covariates(case: Case) -> dict[str, bool]:
     """Whether a change of each covariate alone changes any patient's CATE, as the paper computed it."""
-    one_draw = case.posterior.isel(draw=slice(0, 1))
 
     def cate(trial: pd.DataFrame) -> np.ndarray:
-        patients = case.design.apply(trial)
-        how = GroupEffects.LEFT_OUT
-        return np.asarray(cate_draws(one_draw, patients, scale=EffectScale.LOG_ODDS_RATIO, group_effects=how))
+        return cate_of_table_4(case.design.apply(trial), gender_effects=False)
 
-    before = cate(case.trial)
-    changed = {name: case.trial.assign(**{name: _other(case.trial[name])}) for name in COVARIATES}
-    return {name: bool(np.abs(cate(trial) - before).max() > FLOAT_NOISE) for name, trial in changed.items()}
-
-
-def _other(column: pd.Series) -> pd.Series:
-    """Ten units more, or the other category."""
-    if column.dtype != "category":
-        return column + 10
-    first, second = column.cat.categories
-    return column.cat.rename_categories({first: second, second: first}).cat.set_categories([first, second])
+    moved = {}
+    for name in COVARIATES:
+        column = case.trial[name]
+        if column.dtype == "category":  # the other category, or ten units more
+            first, second = column.cat.categories
+            other = column.cat.rename_categories({first: second, second: first}).cat.set_categories([first, second])
+        else:
+            other = column + 10
+        change = cate(case.trial.assign(**{name: other})) - cate(case.trial)
+        moved[name] = bool(np.abs(change).max() > FLOAT_NOISE)
+    return moved
 
 
 def _effects(case: Case) -> dict[str, Finding]:
@@ -130,22 +114,22 @@ def _effects(case: Case) -> dict[str, Finding]:
     missed = logit(case.as_implied.risk) - logit(risk)
     explained = 1 - float(np.square(missed).mean() / logit(risk).var())
     return {
-        "statement.cate-for-each": effects_are_the_model_s(case),
-        "statement.compared-to-truth": table_7_compares(case),
-        "statement.caption-table-7": table_7_compares(case),
+        "statement.cate-for-each": case.effects_are_the_model_s(),
+        "statement.compared-to-truth": case.table_7_compares(),
+        "statement.caption-table-7": case.table_7_compares(),
         "statement.all-covariates": Finding(
             {"all covariates move a patient's effect": all(moved.values())},
             f"{sum(moved.values())} of {len(moved)} do: {', '.join(name for name, moves in moved.items() if moves)}.",
         ),
         "statement.caption-figure-2": figure_without_numbers("05-cate-evaluation"),
-        "statement.results-strong": strong_correlation(case),
-        "statement.results-correlation": printed_metric(case, "correlation", "0.78"),
+        "statement.results-strong": case.strong_correlation(),
+        "statement.results-correlation": case.printed_metric("correlation", "0.78"),
         "statement.results-low": Finding(
             {"that of the model's own effects is below that of one effect for all": own.rmse < same_for_all},
             f"RMSE {own.rmse:.2f}; of the true average effect for everybody {same_for_all:.2f}. {own.bias_share:.0%} "
             f"of the squared error is one and the same error for all, {own.bias:+.2f}.",
         ),
-        "statement.results-rmse": printed_metric(case, "rmse", "0.53"),
+        "statement.results-rmse": case.printed_metric("rmse", "0.53"),
         "statement.captures-baseline-risk": Finding(
             {"the model's risks explain most of the variance of the true ones (log odds)": explained > 0.5},
             f"{explained:.0%} of it. Mean predicted over mean true risk {implied:.2f}; as computed for Table 8 "
@@ -155,27 +139,28 @@ def _effects(case: Case) -> dict[str, Finding]:
 
 
 def _groups(case: Case) -> dict[str, Finding]:
+    computed, implied = case.as_computed, case.as_implied
     sizes, printed_risk, printed_te = table_8("n"), table_8("mean_risk"), table_8("mean_te")
-    reproduced = np.abs(case.as_computed.log_odds["mean_risk"].to_numpy() - printed_risk).max()
+    reproduced = np.abs(computed.log_odds["mean_risk"].to_numpy() - printed_risk).max()
     control = case.design.outcome[case.design.treatment == 0]
-    control_rate = float(control.mean())
-    ratio = float(printed_risk.mean()) / control_rate
+    ratio = float(printed_risk.mean() / control.mean())
+    false_alarm = chance_of_a_factor_of_two(control.size, float(case.truth.baseline_risk.mean()))
     how = GroupEffects.INCLUDED
     draws = cate_draws(case.posterior, case.design, scale=EffectScale.LOG_ODDS_RATIO, group_effects=how)
-    lowest, highest = (draws.isel(patient=case.as_implied.group == group).mean("patient") for group in (1, 5))
-    true = rows(case.as_computed.true)
-    falling = true["Q5"]["risk_difference"] < true["Q1"]["risk_difference"]
-    true_te, true_risk = (case.as_computed.true[name].to_numpy() for name in ("log_odds_ratio", "baseline_risk"))
+    lowest, highest = (draws.isel(patient=implied.group == group).mean("patient") for group in (1, 5))
+    true, predicted = rows(computed.true), rows(implied.points)
+    true_te, true_risk = (computed.true[name].to_numpy() for name in ("log_odds_ratio", "baseline_risk"))
     one_sd = case.truth.treatment_effect.std()
+    ends = [(100 * predicted[q]["average_lower"], 100 * predicted[q]["average_upper"]) for q in HIGH]
     return {
         "statement.five-equal-groups": Finding(
             {"they are": len(set(sizes)) == 1}, f"Table 8: {', '.join(f'{size:.0f}' for size in sizes)} patients."
         ),
         "statement.predicted-baseline-risk": Finding(
             {"Table 8's risks are this trial's within a factor of two": 0.5 < ratio < 2},
-            f"Table 8's risks average {printed_risk.mean():.1%}; in the control arm {control_rate:.1%} bled. Without "
+            f"Table 8's risks average {printed_risk.mean():.1%}; in the control arm {control.mean():.1%} bled. Without "
             f"the gender effects they are reproduced to {reproduced:.3f}. A right risk fails this with probability "
-            f"{chance_of_a_factor_of_two(control.size, float(case.truth.baseline_risk.mean())):.0e}.",
+            f"{false_alarm:.0e}.",
         ),
         "statement.caption-table-8": Finding(
             {"the true baseline risk rises from each group to the next": bool((np.diff(true_risk) > 0).all())},
@@ -189,15 +174,36 @@ def _groups(case: Case) -> dict[str, Finding]:
             f"average is above Q1's: {float((highest > lowest).mean()):.2f}.",
         ),
         "statement.efficacy-increases": Finding(
-            {"benefit does: treatment prevents more bleeds in Q5 than in Q1": falling},
-            f"True risk differences of Table 8's groups {true_points(case.as_computed, *QUINTILES)} percentage points: "
-            f"what increases is bleeding. Treatment harms {truly_harmed(case.as_computed, 'Q1')} of the patients in Q1 "
-            f"and {truly_harmed(case.as_computed, 'Q5')} in Q5.",
+            {
+                "benefit does: treatment prevents more bleeds in Q5 than in Q1": (
+                    true["Q5"]["risk_difference"] < true["Q1"]["risk_difference"]
+                )
+            },
+            f"True risk differences of Table 8's groups {computed.true_points(*QUINTILES)} percentage points: what "
+            f"increases is bleeding. Treatment harms {computed.truly_harmed('Q1')} of the patients in Q1 and "
+            f"{computed.truly_harmed('Q5')} in Q5.",
         ),
         "statement.caption-figure-3": figure_without_numbers("06-risk-stratification"),
         "statement.caption-figure-4": Finding(
             {"it names what is shown": statement("statement.caption-figure-4").quote.strip().lower() != "caption"},
             "The caption is one word, the placeholder of the template.",
+        ),
+        "statement.low-risk-no-benefit": Finding(
+            {f"treatment lowers the risk of fewer than half of {q}": true[q]["share_harmed"] > 0.5 for q in LOW},
+            f"It truly lowers the risk of {1 - true['Q1']['share_harmed']:.0%} of Table 8's Q1 and "
+            f"{1 - true['Q2']['share_harmed']:.0%} of its Q2.",
+        ),
+        "statement.low-risk-harmed": Finding(
+            {f"treatment raises the risk of some of {q}": true[q]["share_harmed"] > 0 for q in LOW},
+            f"Of {computed.truly_harmed(*LOW)} of Table 8's Q1 and Q2 (by the model with its gender effects "
+            f"{implied.truly_harmed(*LOW)}); on average it prevents bleeds: true risk differences "
+            f"{computed.true_points(*LOW)} percentage points.",
+        ),
+        "statement.high-risk-benefit": Finding(
+            {f"on average {q} does, in truth": true[q]["risk_difference"] < 0 for q in HIGH},
+            f"True risk differences {computed.true_points(*HIGH)} percentage points: more bleeds. 95 % credible "
+            "intervals of the model, in its own quintiles: "
+            f"{' and '.join(f'{lower:+.1f} to {upper:+.1f}' for lower, upper in ends)}.",
         ),
     }
 
@@ -206,27 +212,3 @@ def chance_of_a_factor_of_two(patients: int, risk: float) -> float:
     """Return the probability that the share of bleeders is not within a factor of two of their true risk."""
     bleeders = binom(patients, risk)
     return float(bleeders.cdf(np.floor(patients * risk / 2)) + bleeders.sf(np.ceil(patients * risk * 2) - 1))
-
-
-def _benefit(case: Case) -> dict[str, Finding]:
-    true, predicted = rows(case.as_computed.true), rows(case.as_implied.points)
-    ends = [(100 * predicted[q]["average_lower"], 100 * predicted[q]["average_upper"]) for q in HIGH]
-    intervals = " and ".join(f"{lower:+.1f} to {upper:+.1f}" for lower, upper in ends)
-    return {
-        "statement.low-risk-no-benefit": Finding(
-            {f"treatment lowers the risk of fewer than half of {q}": true[q]["share_harmed"] > 0.5 for q in LOW},
-            f"It truly lowers the risk of {1 - true['Q1']['share_harmed']:.0%} of Table 8's Q1 and "
-            f"{1 - true['Q2']['share_harmed']:.0%} of its Q2.",
-        ),
-        "statement.low-risk-harmed": Finding(
-            {f"treatment raises the risk of some of {q}": true[q]["share_harmed"] > 0 for q in LOW},
-            f"Of {truly_harmed(case.as_computed, *LOW)} of Table 8's Q1 and Q2 (by the model with its gender effects "
-            f"{truly_harmed(case.as_implied, *LOW)}); on average it prevents bleeds: true risk differences "
-            f"{true_points(case.as_computed, *LOW)} percentage points.",
-        ),
-        "statement.high-risk-benefit": Finding(
-            {f"on average {q} does, in truth": true[q]["risk_difference"] < 0 for q in HIGH},
-            f"True risk differences {true_points(case.as_computed, *HIGH)} percentage points: more bleeds. 95 % "
-            f"credible intervals of the model, in its own quintiles: {intervals}.",
-        ),
-    }
