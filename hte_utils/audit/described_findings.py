@@ -238,10 +238,7 @@ LIKELIHOOD_DROP: Final = float(stats.chi2.ppf(0.95, 1) / 2.0)
 def identification_figure(
     profile: pd.DataFrame, posteriors: Mapping[str, xr.DataTree], priors: DescribedPriors
 ) -> Figure:
-    """Draw what the data say about sigma_eta: the profile likelihood, and the prior beside the posteriors.
-
-    `posteriors`: of `fit_described`, by label, in the order of the profile's first columns.
-    """
+    """Draw the profile likelihood of sigma_eta, and its prior beside the posteriors (in the order of the profile)."""
     with canvas(2, height=3.6) as drawn:
         likelihood, density = drawn.axes
         for (label, column), colour, line in zip(profile.items(), _COLOURS, _LINES, strict=False):
@@ -268,10 +265,9 @@ def identification_figure(
 def effects_by_age_figure(
     trial: pd.DataFrame, actual: FloatArray, described: xr.DataArray, listing: xr.DataArray
 ) -> Figure:
-    """Draw true effects against age, with what the described model and Listing 2 make of them.
+    """Draw true log odds ratios, (patients,), against age, with what the described model and Listing 2 make of them.
 
-    `actual`: true log odds ratios, shape (patients,); `described`, `listing`: draws of the patients' effects, dims
-    (chain, draw, patient), the first of them constant in each subgroup.
+    `described`, `listing`: draws of the patients' effects, the first of them constant in each subgroup.
     """
     age, drug = trial["age"].to_numpy(), trial["anticoagulant"].to_numpy()
     patients = pd.DataFrame({"age": age, "mean": listing.mean(["chain", "draw"]).to_numpy()})
