@@ -6,7 +6,7 @@ posterior means, by computation: as the paper computed, and as its model implies
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -40,8 +40,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 KEY_PARAMETERS: Final = ("b_intercept", "b_trt", "b_trt_age", "b_trt_anticoag", "te_gender[1]", "te_gender[2]")
-SHOWN_DRAWS: Final = 1000
-"""Draws per chain in a trace: as many as the paper kept."""
+SHOWN_DRAWS: Final = 1000  # per chain in a trace: as many as the paper kept
 SHOWN_PATIENTS: Final = 80
 _CHAINS: Final = ((BLUE, "-"), (VERMILION, "--"), (GREEN, ":"), (ORANGE, "-."))
 _COMPUTATIONS: Final = ((ORANGE, "--"), (BLUE, "-"))
@@ -53,9 +52,8 @@ def traces(draws: xr.Dataset) -> Figure:
     """Figure 5 of the paper: trace of each key parameter, with the paper's posterior mean."""
     with canvas(2, 3, height=5.2, sharex=True) as drawn:
         for axis, name in zip(drawn.axes, KEY_PARAMETERS, strict=True):
-            for chain, (colour, _) in zip(draws["chain"].to_numpy(), _CHAINS, strict=False):
-                values = draws[name].sel(chain=chain)[:SHOWN_DRAWS]
-                axis.plot(values, color=colour, linewidth=0.4, alpha=0.7, label=f"chain {chain + 1}")
+            for values, colour, _, label in _chains_of(draws[name]):
+                axis.plot(values[:SHOWN_DRAWS], color=colour, linewidth=0.4, alpha=0.7, label=label)
             axis.axhline(printed_number(f"table4.{name}.Mean"), color=PAPER_COLOUR, linewidth=1.2, label=_MEAN)
             axis.set(ylabel=name)
         for axis in drawn.axes[-2:]:
@@ -68,9 +66,8 @@ def densities(draws: xr.Dataset) -> Figure:
     """Figure 6 of the paper: posterior density of each key parameter by chain, with the paper's posterior mean."""
     with canvas(3, 2, height=4.2) as drawn:
         for axis, name in zip(drawn.axes, KEY_PARAMETERS, strict=True):
-            for chain, (colour, line) in zip(draws["chain"].to_numpy(), _CHAINS, strict=False):
-                values = draws[name].sel(chain=chain)
-                sns.kdeplot(x=values, ax=axis, color=colour, linestyle=line, label=f"chain {chain + 1}")
+            for values, colour, line, label in _chains_of(draws[name]):
+                sns.kdeplot(x=values, ax=axis, color=colour, linestyle=line, label=label)
             axis.axvline(printed_number(f"table4.{name}.Mean"), color=PAPER_COLOUR, linewidth=1.2, label=_MEAN)
             axis.set(xlabel=f"{name} (log odds)", ylabel="Density")
         _legend_above(drawn.figure, drawn.axis, 5)
@@ -81,12 +78,11 @@ def ranks(draws: xr.Dataset, bins: int = 20) -> Figure:
     """Rank histograms by chain (Vehtari et al. 2021): flat, within the band, when all chains have one distribution."""
     with canvas(3, 2, height=3.8, sharey=True) as drawn:
         for axis, name in zip(drawn.axes, KEY_PARAMETERS, strict=True):
-            values = draws[name].transpose("chain", "draw").to_numpy()
-            places = stats.rankdata(values).reshape(values.shape) / values.size
-            for chain, (own, (colour, line)) in enumerate(zip(places, _CHAINS, strict=False), 1):
+            places = draws[name].copy(data=stats.rankdata(draws[name]).reshape(draws[name].shape) / draws[name].size)
+            for own, colour, line, label in _chains_of(places):
                 counts, edges = np.histogram(own, bins=bins, range=(0, 1))
-                axis.stairs(counts / own.size * bins, edges, color=colour, linestyle=line, label=f"chain {chain}")
-            noise = 1.96 * np.sqrt((bins - 1) / values.shape[1])
+                axis.stairs(counts / own.size * bins, edges, color=colour, linestyle=line, label=label)
+            noise = 1.96 * np.sqrt((bins - 1) / draws.sizes["draw"])
             axis.axhspan(1 - noise, 1 + noise, color=GREY, alpha=0.15)
             axis.set(xlabel=name, ylim=(0, 2))
         for axis in drawn.axes[::3]:
@@ -95,16 +91,20 @@ def ranks(draws: xr.Dataset, bins: int = 20) -> Figure:
     return drawn.figure
 
 
+def _chains_of(variable: xr.DataArray) -> Iterator[tuple[FloatArray, str, str, str]]:
+    """Each chain's draws with its colour, line and label."""
+    values = variable.transpose("chain", "draw").to_numpy()
+    for number, (own, (colour, line)) in enumerate(zip(values, _CHAINS, strict=False), start=1):
+        yield own, colour, line, f"chain {number}"
+
+
 def sampler_settings(comparison: pd.DataFrame) -> Figure:
     """How far Table 4's time-series SEs lie from runs of each sampler and thinning, beside the runs' own spread."""
     with canvas(height=3.0) as drawn:
         axis = drawn.axis
-        for sampler, label, colour, marker in (
-            ("slice", "JAGS, default samplers", BLUE, "o"),
-            ("glm", "JAGS, glm module", VERMILION, "s"),
-        ):
-            distance = comparison.loc[sampler]["distance"]
-            axis.plot(distance.index, distance, marker=marker, color=colour, label=label)
+        slices, glm = (comparison.loc[sampler]["distance"] for sampler in ("slice", "glm"))
+        axis.plot(slices.index, slices, marker="o", color=BLUE, label="JAGS, default samplers")
+        axis.plot(glm.index, glm, marker="s", color=VERMILION, label="JAGS, glm module")
         own = comparison["typical"].groupby("thinning").mean()
         axis.plot(own.index, own, color=GREY, linestyle=":", label="distance of such runs from one another")
         axis.set(yscale="log", xlabel="Thinning: one draw kept of every ...")
@@ -181,11 +181,9 @@ def intervals(actual: FloatArray, summaries: Mapping[str, xr.Dataset]) -> Figure
             lower, upper = (summary[end].to_numpy()[shown] for end in ("lower", "upper"))
             holds = (lower <= true) & (true <= upper)
             axis.axhline(0, color="black", linewidth=0.6, linestyle=":")
-            for own, name, colour, width in (
-                (holds, "interval holds the truth", to_rgba(BLUE, 0.55), 1.5),
-                (~holds, "interval misses it", to_rgba(VERMILION), 2.0),
-            ):
-                axis.vlines(place[own], lower[own], upper[own], color=colour, linewidth=width, label=name)
+            hits, misses = ((place[own], lower[own], upper[own]) for own in (holds, ~holds))
+            axis.vlines(*hits, color=to_rgba(BLUE, 0.55), linewidth=1.5, label="interval holds the truth")
+            axis.vlines(*misses, color=to_rgba(VERMILION), linewidth=2.0, label="interval misses it")
             axis.plot(place, true, ".", color="black", markersize=4, label="actual CATE")
             axis.set_xticks([])
             axis.set_title(f"{label}\nmean width {float((summary['upper'] - summary['lower']).mean()):.2f}")
@@ -246,44 +244,37 @@ def effects_by_stratum(actual: FloatArray, predicted: Mapping[str, tuple[RiskStr
     """Figure 3 of the paper: distribution of the CATE over the patients of each quintile, predicted and actual."""
     box: dict[str, Any] = {"flierprops": {"markersize": 1.5}, "medianprops": {"color": "black"}}
     with canvas(len(predicted), height=3.6, sharey=True) as drawn:
-        for axis, (label, (strata, values)), (colour, _) in zip(
-            drawn.axes, predicted.items(), _COMPUTATIONS, strict=False
-        ):
+        panels = zip(drawn.axes, predicted.items(), _COMPUTATIONS, strict=False)
+        for axis, (label, (strata, values)), (colour, _) in panels:
             axis.axhline(0, color="black", linewidth=0.7, linestyle=":")
             place = np.arange(len(strata.table))
             for shift, each, face, name in ((-0.2, values, colour, "predicted"), (0.2, actual, "lightgrey", "actual")):
                 groups = [each[strata.group == group] for group in place + 1]
-                boxes = axis.boxplot(groups, positions=place + shift, widths=0.36, patch_artist=True, **box)
-                for drawn_box in boxes["boxes"]:
-                    drawn_box.set(facecolor=face)
-                boxes["boxes"][0].set_label(name)
+                look = {**box, "boxprops": {"facecolor": face}, "label": name}
+                axis.boxplot(groups, positions=place + shift, widths=0.36, patch_artist=True, **look)
             axis.set_xticks(place, strata.table.index)
-            axis.set_title(label)
-            axis.set(xlabel=_QUINTILE)
+            axis.set(title=label, xlabel=_QUINTILE)
             axis.legend(loc="upper left")
         drawn.axis.set(ylabel=f"CATE, log odds ratio\n{DIRECTION}")
     return drawn.figure
 
 
 def risk_differences_by_stratum(predicted: pd.DataFrame, observed: pd.DataFrame, true: pd.Series) -> Figure:
-    """Predicted, observed and true risk difference in each quintile, in percentage points.
+    """Risk difference in each quintile, in percentage points: predicted, observed, and true group means.
 
-    `predicted`: table of `hte_utils.effects.strata.RiskStrata` made from risk differences, the posterior of each
-    group's average. `observed`: of `observed_by_stratum`, for the same groups. `true`: mean true risk difference by
-    group.
+    `predicted`: table of a `hte_utils.effects.strata.RiskStrata` of risk differences; `observed`: of
+    `observed_by_stratum`, for the same groups.
     """
     place = np.arange(len(predicted))
-    of_average = ("mean_te", "average_lower", "average_upper")
-    of_arms = ("rate_difference", "difference_lower", "difference_upper")
+    of_average = (100 * predicted[name] for name in ("mean_te", "average_lower", "average_upper"))
+    of_arms = (100 * observed[name] for name in ("rate_difference", "difference_lower", "difference_upper"))
     with canvas(height=3.4) as drawn:
         axis = drawn.axis
         axis.axhline(0, color="black", linewidth=0.7, linestyle=":")
-        for shift, table, columns, marker, colour, label in (
-            (-0.15, predicted, of_average, "D", BLUE, "predicted, 95 % credible interval"),
-            (0.15, observed, of_arms, "o", GREY, "observed, 95 % confidence interval"),
-        ):
-            points = (100 * table[name] for name in columns)
-            dots_with_intervals(axis, place + shift, points, {"fmt": marker, "color": colour, "label": label})
+        look = {"fmt": "D", "color": BLUE, "label": "predicted, 95 % credible interval"}
+        dots_with_intervals(axis, place - 0.15, of_average, look)
+        look = {"fmt": "o", "color": GREY, "label": "observed, 95 % confidence interval"}
+        dots_with_intervals(axis, place + 0.15, of_arms, look)
         axis.hlines(100 * true, place - 0.32, place + 0.32, color=VERMILION, linewidth=2.5, label="true")
         axis.set_xticks(place, predicted.index)
         axis.set(xlabel=_QUINTILE, ylabel=f"Risk difference (percentage points)\n{DIRECTION}")

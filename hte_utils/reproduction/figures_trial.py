@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import seaborn as sns
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Ellipse
 from scipy import stats
@@ -20,25 +19,23 @@ _INSIDE_ELLIPSE = 0.95
 
 def clamped_covariates(patients: Covariates) -> Figure:
     """Age and BMI as drawn, beside the normal law; what lay beyond a limit was moved onto it."""
+    panels = (
+        (patients.age, stats.norm(55, 12), (25, 85), "Age (years)"),
+        (patients.bmi, stats.norm(28, 5), (16, 50), "BMI (kg/m²)"),
+    )
     with canvas(2, height=2.8) as drawn:
-        _clamped(drawn.axes[0], patients.age, (55, 12), (25, 85), "Age (years)")
-        _clamped(drawn.axes[1], patients.bmi, (28, 5), (16, 50), "BMI (kg/m²)")
-        drawn.figure.legend(*drawn.axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=4)
+        for axis, (values, law, (low, high), label) in zip(drawn.axes, panels, strict=True):
+            edges, grid = np.linspace(low, high, 31), np.linspace(low, high, 200)
+            width, inside = edges[1] - edges[0], values[(values > low) & (values < high)]
+            axis.hist(inside, edges.tolist(), color=BLUE, alpha=0.45, edgecolor="white", label="drawn")
+            axis.plot(grid, len(values) * width * law.pdf(grid), color=BLUE, label="normal law")
+            at_limits = [np.sum(values == limit) for limit in (low, high)]
+            axis.bar((low, high), at_limits, width=width * 0.6, color=VERMILION, label="moved onto a limit")
+            expected = len(values) * np.array([law.cdf(low), law.sf(high)])
+            axis.plot((low, high), expected, "_", color="black", markersize=14, label="expected there")
+            axis.set(xlabel=label, ylabel="Patients")
+        drawn.figure.legend(*drawn.axis.get_legend_handles_labels(), loc="outside upper center", ncols=4)
     return drawn.figure
-
-
-def _clamped(axis: Axes, values: FloatArray, law: tuple[float, float], limits: tuple[float, float], label: str) -> None:
-    (low, high), normal = limits, stats.norm(*law)
-    edges = np.linspace(low, high, 31)
-    width = edges[1] - edges[0]
-    inside = values[(values > low) & (values < high)]
-    axis.hist(inside, edges.tolist(), color=BLUE, alpha=0.45, edgecolor="white", label="drawn")
-    grid = np.linspace(low, high, 200)
-    axis.plot(grid, len(values) * width * normal.pdf(grid), color=BLUE, label="normal law")
-    at_limits, expected = [np.sum(values == limit) for limit in limits], [normal.cdf(low), normal.sf(high)]
-    axis.bar(limits, at_limits, width=width * 0.6, color=VERMILION, label="moved onto a limit")
-    axis.plot(limits, len(values) * np.array(expected), "_", color="black", markersize=14, label="expected there")
-    axis.set(xlabel=label, ylabel="Patients")
 
 
 def blood_pressure(patients: Covariates) -> Figure:
@@ -107,11 +104,8 @@ def propensity_by_arm(fitted: Propensity) -> Figure:
 
 
 def balance(differences: pd.Series, n_control: int, n_treatment: int) -> Figure:
-    """Standardised mean differences by row of Table 1, and the band that chance fills in 95 % of randomised trials.
-
-    The standard error of a standardised difference under randomisation is about ``sqrt(1/n_control + 1/n_treatment)``.
-    """
-    half_width = 1.96 * np.sqrt(1 / n_control + 1 / n_treatment)
+    """Standardised mean differences by row of Table 1, and the band that chance fills in 95 % of randomised trials."""
+    half_width = 1.96 * np.sqrt(1 / n_control + 1 / n_treatment)  # 1.96 standard errors under randomisation, about
     place = np.arange(len(differences))
     with canvas(height=3.0) as drawn:
         drawn.axis.axvspan(0, half_width, color=BLUE, alpha=0.12, label="95 % of randomised trials, each variable")
