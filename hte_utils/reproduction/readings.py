@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -38,12 +39,11 @@ _COMBINATIONS: Final = {  # of the gender effects in the CATE and in the risk
 
 
 def table_7_candidates(posterior: xr.DataTree, design: TrialDesign, truth: FloatArray) -> pd.DataFrame:
-    """Correlation, RMSE, MAE and coverage of Table 7 in every way they could have been computed.
+    """Correlation, RMSE, MAE and coverage of Table 7 in every way (the index) they could have been computed.
 
-    Index (`CATE`, `estimate`, `interval`); columns `correlation`, `rmse`, `mae`, `coverage`. `truth`: true effects (log
-    odds ratios), shape (patients,).
+    `truth`: true effects (log odds ratios), shape (patients,).
     """
-    rows: dict[tuple[str, str, str], dict[str, float]] = {}
+    rows: dict[tuple[str, str, str], list[float]] = {}
     for how, label in LABELS.items():
         cate = _cate(posterior, design, how)
         mean, reach = cate.mean(axis=0), 1.96 * cate.std(axis=0, ddof=1)
@@ -55,16 +55,13 @@ def table_7_candidates(posterior: xr.DataTree, design: TrialDesign, truth: Float
             found = point_metrics(predicted, truth)
             for interval, (lower, upper) in ends.items():
                 coverage = float(((lower <= truth) & (truth <= upper)).mean())
-                rows[label, estimate, interval] = found._asdict() | {"coverage": coverage}
-    index = pd.MultiIndex.from_tuples(rows, names=["CATE", "estimate", "interval"])
-    return pd.DataFrame(list(rows.values()), index)[["correlation", "rmse", "mae", "coverage"]]
+                rows[label, estimate, interval] = [found.correlation, found.rmse, found.mae, coverage]
+    table = pd.DataFrame(rows, ["correlation", "rmse", "mae", "coverage"]).T
+    return table.rename_axis(["CATE", "estimate", "interval"])
 
 
 def table_7_alternatives(candidates: pd.DataFrame, given: Mapping[str, Reproduced]) -> pd.DataFrame:
-    """Show the candidates of Table 7 as text, with how many of its four numbers each one gives.
-
-    `given`: Table 7 from :func:`hte_utils.reproduction.tables_7_8.given_table_4`, whose tolerances count.
-    """
+    """Show the candidates of Table 7 as text, with how many of its numbers each gives within `given`'s tolerances."""
     agreeing = [
         sum(_passes(f"table7.{name}", value, given) for name, value in row.items()) for _, row in candidates.iterrows()
     ]
@@ -73,10 +70,10 @@ def table_7_alternatives(candidates: pd.DataFrame, given: Mapping[str, Reproduce
 
 
 def table_8_candidates(posterior: xr.DataTree, design: TrialDesign) -> pd.DataFrame:
-    """Every column of Table 8 in every way its name could be meant.
+    """Every column of Table 8 in every way its name could be meant; columns are the quintiles.
 
     Index: `column` of Table 8, `effect` and `risk` (whether the gender effects are in the CATE and in the risk that
-    ranks the patients; members of `GroupEffects`), and the `computation` in words. Columns: quintiles Q1 to Q5.
+    ranks the patients; members of `GroupEffects`), and the `computation` in words.
     """
     rows: dict[tuple[str, str, str, str], FloatArray] = {}
     for effect in GroupEffects:
@@ -85,8 +82,7 @@ def table_8_candidates(posterior: xr.DataTree, design: TrialDesign) -> pd.DataFr
             draws = baseline_risk_draws(posterior, design, group_effects=risk).to_numpy()
             found = _candidates(cate, draws.reshape(-1, design.n_patients), design.treatment)
             rows |= {(column, effect.name, risk.name, words): values for (column, words), values in found.items()}
-    index = pd.MultiIndex.from_tuples(rows, names=["column", "effect", "risk", "computation"])
-    return pd.DataFrame(list(rows.values()), index=index, columns=list(_QUINTILES))
+    return pd.DataFrame(rows, list(_QUINTILES)).T.rename_axis(["column", "effect", "risk", "computation"])
 
 
 def _candidates(cate: FloatArray, risk: FloatArray, treatment: FloatArray) -> dict[tuple[str, str], FloatArray]:
@@ -116,10 +112,11 @@ def _candidates(cate: FloatArray, risk: FloatArray, treatment: FloatArray) -> di
         return np.array([summary(values[..., own], *arguments) for own in members])
 
     average = np.stack([cate[:, own].mean(axis=1) for own in members], axis=1)
-    found["te_sd", "SD over patients of the posterior mean"] = over_groups(_sd, mean)
+    sample_sd = partial(np.std, ddof=1)
+    found["te_sd", "SD over patients of the posterior mean"] = over_groups(sample_sd, mean)
     found["te_sd", "posterior SD of the group's average"] = average.std(axis=0, ddof=1)
     found["te_sd", "mean over patients of the posterior SD"] = over_groups(np.mean, sd)
-    found["te_sd", "SD over patients and draws"] = over_groups(_sd, cate)
+    found["te_sd", "SD over patients and draws"] = over_groups(sample_sd, cate)
     for column, probability, z in (("te_lower", _LOWER, -1.96), ("te_upper", _UPPER, 1.96)):
         end = np.quantile(cate, probability, axis=0)
         found |= {
@@ -134,21 +131,16 @@ def _candidates(cate: FloatArray, risk: FloatArray, treatment: FloatArray) -> di
 
 
 def table_8_alternatives(candidates: pd.DataFrame) -> pd.DataFrame:
-    """How far every candidate computation of a column of Table 8 is from the printed column.
+    """Largest absolute difference of every candidate (the index) from the five printed numbers of its column.
 
-    Index: column of Table 8 and computation in words. Columns: where the gender effects are (in the effect, in the risk
-    that ranks the patients). Cells: the largest absolute difference from the five printed numbers.
+    Columns: where the gender effects are (in the effect, in the risk that ranks the patients).
     """
     paper = [[printed_number(f"table8.{row}.{column}") for row in _QUINTILES] for column, *_ in candidates.index]
     return _by_combination((candidates - np.array(paper)).abs().max(axis=1), ascending=True)
 
 
 def table_8_rivals(candidates: pd.DataFrame, given: Mapping[str, Reproduced]) -> pd.DataFrame:
-    """For every candidate computation of a column of Table 8, how many of its five numbers the ledger lets pass.
-
-    `given`: Table 8 from :func:`hte_utils.reproduction.tables_7_8.given_table_4`, whose tolerances count. Index and
-    columns as in :func:`table_8_alternatives`.
-    """
+    """How many of its five numbers pass within the tolerances of `given`; laid out as `table_8_alternatives`."""
     passing = [
         sum(_passes(f"table8.{quintile}.{key[0]}", value, given) for quintile, value in row.items())
         for key, row in zip(candidates.index, candidates.to_dict("records"), strict=True)
@@ -170,7 +162,3 @@ def _passes(entry_id: str, value: float, given: Mapping[str, Reproduced]) -> boo
 def _cate(posterior: xr.DataTree, design: TrialDesign, group_effects: GroupEffects) -> FloatArray:
     draws = cate_draws(posterior, design, scale=EffectScale.LOG_ODDS_RATIO, group_effects=group_effects)
     return draws.to_numpy().reshape(-1, design.n_patients)
-
-
-def _sd(values: FloatArray) -> float:
-    return float(values.std(ddof=1))

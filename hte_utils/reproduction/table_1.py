@@ -23,23 +23,18 @@ COVARIATES = (
     *("hypertension", "diabetes", "smoking", "anticoagulant", "prior_bleeding"),
 )
 """What is known before randomisation: the covariates of the propensity score."""
-TABLE_1_ROWS = (*COVARIATES, "event", "true_te")
-"""Order of the rows in Table 1. ``event`` and ``true_te`` stand there too, though neither is a baseline variable."""
+TABLE_1_ROWS = (*COVARIATES, "event", "true_te")  # in this order, though the last two are no baseline variables
 CATEGORICAL = tuple(name for name in TABLE_1_ROWS if name not in CONTINUOUS)
 ARMS = ("Control", "Treatment")
 
 
 def table_one(trial: pd.DataFrame) -> TableOne:
-    """Table 1: baseline characteristics by arm, with p-values and standardised mean differences.
+    """Table 1: baseline characteristics by arm of a trial with the columns of Listing 1, p-values and SMDs.
 
     Each row describes the patients who have a value there; `missing_values` counts the others. Means are compared by
     the pooled t-test and proportions by the chi-squared test with continuity correction, the defaults of the R package
-    ``tableone`` whose layout Table 1 has. `trial`: one row per patient, with the columns of Listing 1.
-
-    Raises
-    ------
-    ValueError
-        If a column is missing, or the treatment is incomplete or has other arms than Control and Treatment.
+    ``tableone`` whose layout Table 1 has. ``ValueError`` if a column is missing, or the treatment is incomplete or has
+    other arms than Control and Treatment.
     """
     _check_columns(trial)
     # A missing value turns whole numbers into floats, and the level "1" into "1.0".
@@ -69,16 +64,19 @@ def table_one(trial: pd.DataFrame) -> TableOne:
 
 
 def table_one_values(table: TableOne) -> dict[str, float]:
-    """Return the 90 numbers of Table 1 at full precision, under the ids of the ledger.
+    """Return the 90 numbers of Table 1 at full precision, under the ids of the ledger; SDs divide by n - 1.
 
-    Counts, means, standard deviations (n - 1), percentages and p-values. NaN where there is none: the percentages of an
-    arm without values, the test of a row in which everybody is alike.
+    NaN where there is none: the percentages of an arm without values, the test of a row in which everybody is alike.
     """
     found = {}
     for entry in entries_of("Table 1"):
         name, _, level = entry.row.partition(": ")
         if entry.quantity == "p-value":
-            value = _p_value(table, name)
+            value = table.htest_table["P-Value"][name]
+            if name not in CONTINUOUS:
+                cells = _counts(table, name)
+                if not (cells.sum() > 0.0).all() or (cells.sum(axis=1) > 0.0).sum() < 2:
+                    value = np.nan  # nothing to test; tableone says 1
         elif name == "n":
             value = _arm_sizes(table)[entry.column]
         elif name in CONTINUOUS:
@@ -93,12 +91,11 @@ def table_one_values(table: TableOne) -> dict[str, float]:
 
 def missing_values(table: TableOne) -> pd.DataFrame:
     """Return how many patients lack a value in each row of Table 1: index row, columns `ARMS`."""
-    sizes = _arm_sizes(table)
     present = {
         name: table.cont_describe.loc[name]["count"] if name in CONTINUOUS else _counts(table, name).sum()
         for name in TABLE_1_ROWS
     }
-    return pd.DataFrame({name: (sizes - present[name]).astype(int) for name in TABLE_1_ROWS}).T[list(ARMS)]
+    return (_arm_sizes(table) - pd.DataFrame(present).T).astype(int)[list(ARMS)]
 
 
 def _arm_sizes(table: TableOne) -> pd.Series:
@@ -112,22 +109,11 @@ def _counts(table: TableOne, name: str) -> pd.DataFrame:
     return counts.set_axis([str(level).lower() for level in counts.index])
 
 
-def _p_value(table: TableOne, name: str) -> float:
-    """NaN where there is nothing to test: tableone says 1."""
-    p_value = float(table.htest_table["P-Value"][name])
-    if name in CONTINUOUS:
-        return p_value
-    counts = _counts(table, name)
-    return p_value if (counts.sum() > 0.0).all() and (counts.sum(axis=1) > 0.0).sum() > 1 else np.nan
-
-
 def standardised_differences(table: TableOne) -> pd.Series:
-    """Return the standardised mean difference of each row of Table 1.
+    """Return the standardised mean difference of each row of Table 1, without sign as R's tableone prints it.
 
-    A size without sign, as R's tableone prints it. For a mean: the difference between the arms in units of the root
-    mean square of their two standard deviations (Austin 2009, *Stat Med* 28:3083). For a categorical variable: the size
-    of the difference between the two multinomial distributions (Yang and Dalton 2012, SAS Global Forum 335). NaN if an
-    arm has no value.
+    Of means in units of the root mean square of the arms' standard deviations (Austin 2009, *Stat Med* 28:3083), of
+    categories as multinomial distance (Yang and Dalton 2012, SAS Global Forum 335). NaN if an arm has no value.
     """
     differences: pd.Series = table.smd_table.iloc[:, 0].astype(float).abs()
     # As in R's tableone: two constants that are equal differ by 0, not by 0/0.
@@ -177,25 +163,20 @@ def propensity(trial: pd.DataFrame) -> Propensity:
     """Estimate the propensity score from the ten baseline covariates, entered as they stand.
 
     The paper names neither the covariates nor the link of its "logistic regression formula": this is the plain reading.
-
-    Raises
-    ------
-    ValueError
-        If a column is missing or an arm is, a covariate is incomplete or constant, or covariates tell some patients'
-        arms with certainty (separation), so that there is no estimate.
+    ``ValueError`` if a column or an arm is missing, a covariate is incomplete or constant, or covariates tell some
+    patients' arms with certainty (separation), so that there is no estimate.
     """
     _check_columns(trial)
     treated = (trial["treatment"] == "Treatment").astype(int)
     _check_estimable(covariate_table(trial), treated)
     fitted = smf.logit("treated ~ " + " + ".join(COVARIATES), trial.assign(treated=treated)).fit(disp=False)
     limits = fitted.conf_int()
+    columns = {"log odds ratio": fitted.params, "SE": fitted.bse, "lower": limits[0], "upper": limits[1]}
     return Propensity(
         scores=fitted.predict(),
         treated=treated.astype(bool),
         auc=float(roc_auc_score(treated, fitted.predict())),
-        coefficients=pd.DataFrame(
-            {"log odds ratio": fitted.params, "SE": fitted.bse, "lower": limits[0], "upper": limits[1]}
-        ),
+        coefficients=pd.DataFrame(columns),
         likelihood_ratio=float(fitted.llr),
         degrees_of_freedom=int(fitted.df_model),
         p_value=float(fitted.llr_pvalue),
@@ -205,14 +186,12 @@ def propensity(trial: pd.DataFrame) -> Propensity:
 def auc_under_rerandomisation(trial: pd.DataFrame, repetitions: int, rng: np.random.Generator) -> FloatArray:
     """In-sample AUC of the propensity model when the same patients are randomised again and again, (repetitions,).
 
-    A fitted score always finds some difference between two arms, so an AUC above 1/2 is no sign of imbalance by itself.
-    This is the distribution to hold it against: arms of the same sizes, dealt by chance alone.
+    A fitted score always finds some difference between two arms; this is the distribution to hold its AUC against.
     """
     _check_columns(trial)
     if repetitions < 1:
         raise ValueError(f"repetitions is {repetitions}: it must be at least 1")
-    covariates = _standardised(covariate_table(trial)).to_numpy()
-    terms = np.column_stack([np.ones(len(trial)), covariates])
+    terms = np.column_stack([np.ones(len(trial)), _standardised(covariate_table(trial))])
     treated = (trial["treatment"] == "Treatment").to_numpy(dtype=np.float64)
     dealt = np.array([rng.permutation(treated) for _ in range(repetitions)])
     scores = fit_replicates(terms, dealt) @ terms.T
@@ -222,10 +201,7 @@ def auc_under_rerandomisation(trial: pd.DataFrame, repetitions: int, rng: np.ran
 def covariate_table(trial: pd.DataFrame) -> pd.DataFrame:
     """Return the covariates of the propensity score as numbers: measurements as they are, the others as 0/1.
 
-    Raises
-    ------
-    ValueError
-        If a covariate has missing values, or is the same for everybody.
+    ``ValueError`` if a covariate has missing values, or is the same for everybody.
     """
     for name in COVARIATES:
         column = complete_column(trial, name)

@@ -24,7 +24,7 @@ def table_three_values(trial: pd.DataFrame) -> dict[str, float | str]:
 def reproduce_table_three(analysed: pd.DataFrame, variant: pd.DataFrame) -> dict[str, Reproduced]:
     """Return the cells of Table 3 from the variant of the trial whose first records it shows.
 
-    Each is marked that only the variant, and not the trial that Tables 1 and 4 to 8 analyse, gives.
+    Those are marked that the trial which Tables 1 and 4 to 8 analyse does not give.
     """
     also = table_three_values(analysed)
     return {
@@ -34,41 +34,28 @@ def reproduce_table_three(analysed: pd.DataFrame, variant: pd.DataFrame) -> dict
 
 
 def agreement_by_variant(n_subjects: int = 2000, seed: int = 123) -> pd.DataFrame:
-    """Count the cells of Table 3 that each variant of Listing 1 reproduces.
+    """Count what each variant of Listing 1 (a row) reproduces: cells of Table 3 (of 60), treatments (of 5).
 
-    One row per variant; columns: cells that agree (of 60), treatments that agree (of 5), the five treatments, and the
-    events of the whole trial by arm, which Table 1 prints.
+    Beside them the five treatments, and the events of the whole trial by arm, which Table 1 prints.
     """
     cells = entries_of("Table 3")
-    rows = {
-        "paper (Tables 3 and 1)": {
-            "cells": len(cells),
-            "treatments": 5,
-            "first five treatments": " ".join(entry.printed[0] for entry in cells if entry.column == "treatment"),
-            "events, control": printed("table1.event.1.count.control"),
-            "events, treatment": printed("table1.event.1.count.treatment"),
-        }
-    }
+    treatments = " ".join(entry.printed[0] for entry in cells if entry.column == "treatment")
+    events = [printed(f"table1.event.1.count.{arm}") for arm in ("control", "treatment")]
+    rows = {"paper (Tables 3 and 1)": [len(cells), 5, treatments, *events]}
     for variant in TrialVariant:
         trial = simulate_trial(n_subjects, seed, variant=variant)
         values = table_three_values(trial)
         agrees = [entry for entry in cells if _as_printed(values[entry.id]) == entry.printed]
+        right = sum(entry.column == "treatment" for entry in agrees)
+        treatments = " ".join(str(arm)[0] for arm in trial["treatment"].iloc[:5])
         by_arm = trial.groupby("treatment", observed=True)["event"].sum()
-        rows[str(variant)] = {
-            "cells": len(agrees),
-            "treatments": sum(entry.column == "treatment" for entry in agrees),
-            "first five treatments": " ".join(str(arm)[0] for arm in trial["treatment"].iloc[:5]),
-            "events, control": int(by_arm["Control"]),
-            "events, treatment": int(by_arm["Treatment"]),
-        }
-    return pd.DataFrame.from_dict(rows, orient="index")
+        rows[str(variant)] = [len(agrees), right, treatments, int(by_arm["Control"]), int(by_arm["Treatment"])]
+    columns = ["cells", "treatments", "first five treatments", "events, control", "events, treatment"]
+    return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
 
 
 def beside_the_paper(trial: pd.DataFrame) -> pd.DataFrame:
-    """Lay the first five records of a trial beside Table 3, with the paper's value wherever the two differ.
-
-    One row per column of Table 3, one column per subject, as text.
-    """
+    """Lay the first five records of a trial (columns) beside Table 3, with the paper's value where the two differ."""
     values = table_three_values(trial)
     table: dict[str, dict[str, str]] = {}
     for entry in entries_of("Table 3"):

@@ -1,12 +1,11 @@
 """Tables 5 and 6 and the time-series SEs of Table 4 among runs of JAGS as long as the paper's.
 
 They describe a *run* of a sampler: another seed prints other numbers, so they can be reproduced only in distribution.
-The recorded runs (``tests/reference/jags_runs_*.csv.gz``, with the scripts that made them) are three chains of 1000
-kept draws each, by JAGS's default samplers (``slice``) and with its glm module (``glm``), at several thinnings.
-
-A printed number is held against the independent ones among them by its own t-statistic, (printed - mean) / (SD √(1 +
-1/n)) with n - 1 degrees of freedom, on the scale on which such values are nearly normal. It is consistent with such
-runs where its p-value is at least `LEVEL`; and all numbers of a table are judged together by the sum of their squares.
+The recorded runs (``tests/reference/jags_runs_*.csv.gz``) are three chains of 1000 kept draws each, by JAGS's default
+samplers (``slice``) and with its glm module (``glm``), at several thinnings. A printed number is held against the
+independent ones among them by its t-statistic, (printed - mean) / (SD √(1 + 1/n)) with n - 1 degrees of freedom, on the
+scale on which such values are nearly normal, and is consistent with them where its p-value is at least `LEVEL`; all
+numbers of a table are judged together by the sum of their squares.
 """
 
 from __future__ import annotations
@@ -29,28 +28,24 @@ type JagsSampler = Literal["slice", "glm"]
 PAPER_THINNING: Final = 10
 """The thinning at which JAGS's default samplers give the paper's time-series SEs. It was chosen by them
 (:func:`compare_settings`), so that they cannot confirm it; Tables 5 and 6 can."""
-
 LEVEL: Final = 0.002
 """Of a single number. With 73 such numbers, most of them dependent, a faithful run has one outside its range now and
 then: :func:`family_wise_rate` says how often."""
-
 TABLES: Final = ("Table 5", "Table 6")
 _CHAINS: Final = 3
 # A scale reduction factor cannot fall below sqrt((n - 1) / n), just under 1; its excess over this is positive.
 _PSRF_FLOOR: Final = 0.999
-_PRINTED_ONE: Final = 0.9995
-"""What was printed as 1.000 may have been this."""
+_PRINTED_ONE: Final = 0.9995  # what was printed as 1.000 may have been this
 _FEWEST_INDEPENDENT: Final = 3
 
 
 def recorded_runs(sampler: JagsSampler = "slice", thinning: int | None = PAPER_THINNING) -> pd.DataFrame:
-    """Read the recorded runs of one sampler at one thinning (at all of them for None).
+    """Read the recorded runs of one sampler at one thinning (at all of them for None), a row per run and parameter.
 
-    One row per run and parameter: ``thin``, ``run``, ``independent_runs`` (how many of the runs at this thinning have
-    no draw in common), ``independent`` (whether this one is of a set of such), ``parameter``, ``mean``, ``sd``,
-    ``ts_se``, ``ess``, ``psrf``, ``upper``, ``mpsrf``, ``geweke_1`` to ``geweke_3``.
+    ``independent_runs`` says how many of the runs at this thinning have no draw in common, ``independent`` whether this
+    one is of a set of such; the rest are coda's statistics.
     """
-    runs = pd.read_csv(Project.find().root / "tests" / "reference" / f"jags_runs_{sampler}.csv.gz", comment="#")
+    runs = _recorded(f"jags_runs_{sampler}")
     chosen = runs if thinning is None else runs[runs["thin"] == thinning]
     if chosen.empty:
         raise ValueError(f"no runs at thinning {thinning}; recorded are {sorted(runs['thin'].unique().tolist())}")
@@ -62,30 +57,29 @@ def recorded_chains() -> xr.Dataset:
 
     The 18 quantities of Listing 2 by their names, dims (chain, draw).
     """
-    table = pd.read_csv(Project.find().root / "tests" / "reference" / "jags_paper_run.csv.gz", comment="#")
-    chains = {name: table[name].to_numpy().reshape(_CHAINS, -1) for name in table.columns.drop("chain")}
-    draws = {name: (("chain", "draw"), values) for name, values in chains.items()}
+    table = _recorded("jags_paper_run")
+    draws = {
+        name: (("chain", "draw"), table[name].to_numpy().reshape(_CHAINS, -1)) for name in table.columns.drop("chain")
+    }
     return xr.Dataset(draws, coords={"chain": range(_CHAINS)})
 
 
-def printed_time_series_se() -> pd.Series[float]:
-    """Return the time-series SEs that Table 4 prints, by parameter."""
-    entries = [entry for entry in entries_of("Table 4") if entry.quantity == "Time.series.SE"]
-    return pd.Series({entry.row: float(entry.printed) for entry in entries}, name="printed")
+def _recorded(name: str) -> pd.DataFrame:
+    return pd.read_csv(Project.find().root / "tests" / "reference" / f"{name}.csv.gz", comment="#")
+
+
+def _of_table_4(quantity: str) -> pd.Series[float]:
+    entries = [entry for entry in entries_of("Table 4") if entry.quantity == quantity]
+    return pd.Series({entry.row: float(entry.printed) for entry in entries})
 
 
 def implied_ess() -> pd.Series[float]:
     """Effective sample size that Table 4 implies: (SD / time-series SE) squared, by parameter."""
-    errors = printed_time_series_se()
-    sds = pd.Series({name: printed_number(f"table4.{name}.SD") for name in errors.index})
-    return ((sds / errors) ** 2).rename("implied by Table 4")
+    return ((_of_table_4("SD") / _of_table_4("Time.series.SE")) ** 2).rename("implied by Table 4")
 
 
 def normal_exceedance(n_scores: int, threshold: float, at_least: int = 1) -> tuple[float, float]:
-    """What independent standard normal z-scores do beyond an absolute threshold: the null law of Table 6.
-
-    The expected number beyond, and the probability that there are ``at_least`` so many (1: that the largest is).
-    """
+    """Expected number of independent z-scores beyond an absolute threshold, and probability of ``at_least`` so many."""
     beyond = 2 * stats.norm.sf(threshold)
     return float(n_scores * beyond), float(stats.binom.sf(at_least - 1, n_scores, beyond))
 
@@ -93,9 +87,8 @@ def normal_exceedance(n_scores: int, threshold: float, at_least: int = 1) -> tup
 def joint_distance(observed: pd.Series[float], simulated: pd.DataFrame, *, decimals: int) -> tuple[float, float]:
     """How far an observed run is from simulated ones (a row a run, a column a quantity), and these from one another.
 
-    The sum over quantities of the squared distances from the runs' mean in their SDs: a chi-squared with as many
-    degrees of freedom as quantities, were they independent and normal. The SDs hold what rounding to so many decimals
-    adds. Then its median over the simulated runs, rounded likewise.
+    The sum over quantities of the squared distances from the runs' mean in their SDs, which hold what rounding to so
+    many decimals adds; then its median over the simulated runs, rounded likewise.
     """
     runs = simulated[list(observed.index)]
     centre, variance = runs.mean(), runs.var() + 10.0 ** (-2 * decimals) / 12  # a rounding error is uniform
@@ -106,39 +99,34 @@ def joint_distance(observed: pd.Series[float], simulated: pd.DataFrame, *, decim
 def compare_settings() -> pd.DataFrame:
     """Hold the twelve time-series SEs of Table 4 against runs of each sampler and thinning.
 
-    Indexed by sampler and thinning: number of runs, how many are independent, the ``distance`` of the printed values
-    and the ``typical`` one of the runs themselves (:func:`joint_distance`), and the median effective sizes of
-    ``b_intercept`` and ``b_trt``. Settings with too few independent runs to judge their spread are left out.
+    Indexed by sampler and thinning: ``distance`` of the printed values, ``typical`` one of the runs themselves
+    (:func:`joint_distance`), median effective sizes. Settings with too few independent runs to judge their spread are
+    left out.
     """
-    rows = {}
     recorded = pd.concat([recorded_runs("slice", thinning=None), recorded_runs("glm", thinning=None)])
     judged = recorded[recorded["independent_runs"] >= _FEWEST_INDEPENDENT]
-    for setting, runs in judged.groupby(["sampler", "thin"], sort=False):
+    by_setting = judged.groupby(["sampler", "thin"], sort=False)
+    table = by_setting.agg(runs=("run", "nunique"), independent=("independent_runs", "first"))
+    printed, distances = _of_table_4("Time.series.SE"), {}
+    for setting, runs in by_setting:
         simulated = runs.pivot_table(index="run", columns="parameter", values="ts_se")
-        distance, typical = joint_distance(printed_time_series_se(), simulated, decimals=3)
-        sizes = runs.groupby("parameter")["ess"].median()
-        rows[setting] = {
-            "runs": runs["run"].nunique(),
-            "independent": int(runs["independent_runs"].iloc[0]),
-            "distance": distance,
-            "typical": typical,
-            "ESS b_intercept": sizes["b_intercept"],
-            "ESS b_trt": sizes["b_trt"],
-        }
-    index = pd.MultiIndex.from_tuples(rows, names=["sampler", "thinning"])
-    return pd.DataFrame(list(rows.values()), index=index)
+        distances[setting] = joint_distance(printed, simulated, decimals=3)
+    table[["distance", "typical"]] = [distances[setting] for setting in table.index]
+    sizes = judged.pivot_table(index=["sampler", "thin"], columns="parameter", values="ess", aggfunc="median")
+    table = table.join(sizes[["b_intercept", "b_trt"]].add_prefix("ESS "))
+    return table.rename_axis(["sampler", "thinning"])
 
 
 def time_series_se(runs: pd.DataFrame) -> dict[str, Reproduced]:
     """Return the median time-series SE over runs by parameter, with the range of such values (log scale)."""
-    printed = printed_time_series_se()
+    printed = _of_table_4("Time.series.SE")
     return {name: _placed(own["ts_se"], float(printed[name]), 3, floor=0.0) for name, own in _independent(runs)}
 
 
 def table_5(runs: pd.DataFrame) -> dict[str, Reproduced]:
     """Return the 25 numbers of Table 5 as medians over runs, with the range of such values.
 
-    A scale reduction factor is skewed, and bounded below just under 1: its law is taken on the log scale of its excess,
+    A scale reduction factor is skewed and bounded below just under 1: its law is taken on the log scale of its excess,
     and only the upper end is in doubt.
     """
     found = {}
@@ -171,8 +159,7 @@ def joint_test(table: str, runs: pd.DataFrame, values: Mapping[str, float] | Non
 
     The p-value of the sum of the squared deviations (Table 5: of those upwards). Its law is that of each independent
     run among the others, as a gamma distribution with their mean and variance, since there are too few runs to count a
-    small tail. Chains have nothing to do with one another, so that for Table 6 the law of one chain's twelve scores
-    says that of three. (The time-series SEs of Table 4 chose the thinning: there is nothing to test in them.)
+    small tail. Chains are independent, so that for Table 6 the law of one chain's scores says that of three.
     """
     own = _near_normal(table, _numbers_of(table, runs))
     judged = values or {entry.id: float(entry.printed) for entry in entries_of(table)}
@@ -203,7 +190,6 @@ def family_wise_rate(runs: pd.DataFrame) -> tuple[float, float]:
 
 
 def _independent(runs: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
-    """The independent runs, by parameter."""
     for name, own in runs[runs["independent"]].groupby("parameter"):
         yield str(name), own.set_index("run")
 
@@ -232,14 +218,11 @@ def _placed(values: pd.Series, printed: float, decimals: int, *, floor: float, o
     low, high = (np.log(max(printed + end - floor, 1e-9)) for end in (-half, half))
     away = max(low - centre, 0.0) if one_sided else max(low - centre, centre - high, 0.0)
     p = float(stats.t.sf(away / unit, n - 1)) * (1.0 if one_sided else 2.0)
-    lower = floor if one_sided else floor + float(np.exp(centre - reach))
-    return Reproduced(
-        float(values.median()), lower=lower, upper=floor + float(np.exp(centre + reach)), note=f"p = {p:.2g}"
-    )
+    lower, upper = (floor + float(np.exp(centre + end)) for end in (-reach, reach))
+    return Reproduced(float(values.median()), lower=floor if one_sided else lower, upper=upper, note=f"p = {p:.2g}")
 
 
 def _near_normal(table: str, numbers: pd.DataFrame) -> pd.DataFrame:
-    """Put numbers on the scale on which they are nearly normal."""
     return pd.DataFrame(np.log(np.maximum(numbers, _PRINTED_ONE) - _PSRF_FLOOR)) if table == "Table 5" else numbers
 
 

@@ -1,16 +1,11 @@
 """Tables 7 and 8 of the paper, given its Table 4: every printed number with its tolerance, and tables for the reader.
 
-The three tables come from one run, and Table 4 prints the mean and SD of every coefficient of it. So nothing is left to
-the luck of that run but what means and SDs do not fix: our draws are shifted and stretched until each coefficient has
-the margins of Table 4 (`hte_utils.reproduction.table_4`), and the tables are computed from them. What may differ:
-
-- the rounding of Table 4, carried through (every margin is moved by half a unit of its last digit);
-- the Monte Carlo error of what the margins do not fix (the shape of the posterior, the correlation of coefficients),
-  found from batches of our draws, each with the margins of Table 4, and scaled to the length of the paper's run:
-  Table 4 prints SD and time-series SE, and (SD / time-series SE)**2 is the effective sample size (ESS) of a mean.
-
-Correlation, RMSE and MAE of Table 7 are functions of means alone: they have no Monte Carlo error at all. A number that
-is made of several coefficients is given the ESS of the slowest of them (`MADE_OF`).
+The three tables come from one run, and Table 4 prints the mean and SD of every coefficient of it. So our draws are
+shifted and stretched until each coefficient has these margins (`hte_utils.reproduction.table_4`), and the tables are
+computed from them. What may differ: the rounding of Table 4, carried through; and the Monte Carlo error of what the
+margins do not fix, found from batches of our draws and scaled to the length of the paper's run: (SD / time-series
+SE)**2 of Table 4 is the effective sample size (ESS) of a mean, for a number the least of its coefficients (`MADE_OF`).
+Correlation, RMSE and MAE of Table 7 are functions of means alone, without Monte Carlo error.
 """
 
 from __future__ import annotations
@@ -44,8 +39,7 @@ from hte_utils.trial import TrialTruth
 if TYPE_CHECKING:
     import xarray as xr
 
-PAPER_ERROR: Final = "gender effects left out of the effect and the baseline risk"
-"""What a reader must do wrong to get the numbers of Tables 7 and 8."""
+PAPER_ERROR: Final = "gender effects left out of the effect and the baseline risk"  # gives Tables 7 and 8
 LABELS: Final = {GroupEffects.LEFT_OUT: "gender effects left out", GroupEffects.INCLUDED: "gender effects in"}
 """How tables and figures name the paper's computation, and the one that its model implies."""
 
@@ -59,10 +53,8 @@ MADE_OF: Final[Mapping[str, tuple[str, ...]]] = {
 """The coefficients on whose Monte Carlo error a number depends."""
 _OF_MEANS_ALONE: Final = ("correlation", "rmse", "mae")
 _N_GROUPS: Final = 5
-_BATCHES, _SHARE = 10, 2
-"""Batches of draws, and one in how many draws is used at all: at the margins of Table 4 half of them will do."""
-# Draws of which every hundredth is kept tell how far a rounded margin moves a number just as well.
-_THINNING: Final = 100
+_BATCHES, _SHARE = 10, 2  # batches of draws; one in how many draws is used: at the margins of Table 4 half will do
+_THINNING: Final = 100  # of the draws that tell how far a rounded margin moves a number
 _METRICS: Final = {
     "correlation": "correlation",
     "rmse": "root mean squared error (RMSE)",
@@ -76,10 +68,7 @@ _METRICS: Final = {
 
 
 def relative_length(posterior: xr.DataTree, number: str) -> float:
-    """Effective length of the paper's run in units of ours, by the slowest coefficient of a number of `MADE_OF`.
-
-    Multiply an MCSE of ours by its ``-1/2``-th power to have that of the printed number.
-    """
+    """Effective length of the paper's run in units of ours, by the slowest coefficient of a number of `MADE_OF`."""
     coefficients = MADE_OF[number]
     draws = table4_draws(posterior)[list(coefficients)]
     ours = (summary_statistics(draws)["sd"] / modern_diagnostics(draws)["mcse_mean"]) ** 2
@@ -87,10 +76,9 @@ def relative_length(posterior: xr.DataTree, number: str) -> float:
 
 
 def given_table_4(posterior: xr.DataTree, design: TrialDesign, truth: FloatArray) -> dict[str, dict[str, Reproduced]]:
-    """Compute Tables 7 and 8 from our draws of Listing 2 at the margins of Table 4.
+    """Compute "Table 7" and "Table 8", for `hte_utils.ledger.record`, from our draws at the margins of Table 4.
 
-    Under "Table 7" and "Table 8" what :func:`hte_utils.ledger.record` takes. `truth`: true effects (log odds ratios) of
-    the patients of `design`, shape (patients,).
+    `truth`: true effects (log odds ratios) of the patients of `design`, shape (patients,).
     """
     margins = table_4_margins(design)
     batches = [posterior.isel(draw=slice(start, None, _BATCHES * _SHARE)) for start in range(_BATCHES)]
@@ -135,25 +123,17 @@ def _carried_rounding(
     posterior: xr.DataTree, design: TrialDesign, truth: FloatArray, margins: Margins
 ) -> pd.Series[float]:
     """How far the rounding of Table 4 can move each number: half a unit of every mean and SD, added up."""
-    half = print_rounding(3)
-
-    def computed(changed: Margins) -> pd.Series[float]:
-        return pd.Series(_numbers(match_margins(posterior, {**margins, **changed}), design, truth))
-
-    base = computed({})
-    moved = [
-        (computed({place: changed}) - base).abs()
-        for place, (mean, sd) in margins.items()
-        for changed in ((mean + half, sd), (mean, sd + half))
-    ]
-    total: pd.Series[float] = pd.DataFrame(moved).sum()
-    return total
+    half, changed = print_rounding(3), [margins]
+    for place, (mean, sd) in margins.items():
+        changed += [{**margins, place: (mean + half, sd)}, {**margins, place: (mean, sd + half)}]
+    found = pd.DataFrame([_numbers(match_margins(posterior, each), design, truth) for each in changed])
+    return pd.Series((found.iloc[1:] - found.iloc[0]).abs().sum())
 
 
 def table_7_beside_the_paper(left_out: pd.DataFrame, included: pd.DataFrame) -> pd.DataFrame:
-    """Lay evaluations of the CATE (log odds ratio) without and with the gender effects beside Table 7, as text.
+    """Lay evaluations of the CATE (`hte_utils.effects.truth.evaluate`) without and with the gender effects beside it.
 
-    Both from `hte_utils.effects.truth.evaluate`. Below Table 7's rows stand the measures that the paper does not give.
+    As text; below Table 7's rows stand the measures that the paper does not give.
     """
     in_paper = {entry.id.removeprefix("table7."): entry.printed for entry in entries_of("Table 7")}
     ours = dict(zip(LABELS.values(), (left_out, included), strict=True))
@@ -166,10 +146,7 @@ def table_7_beside_the_paper(left_out: pd.DataFrame, included: pd.DataFrame) -> 
 
 
 def table_7_from_table_4(design: TrialDesign, truth: FloatArray) -> pd.DataFrame:
-    """Compute correlation, RMSE and MAE from the printed means of Table 4 alone: no draws, no Monte Carlo error.
-
-    A row each for the paper's Table 7, and for Table 4 without and with the gender effects, as text.
-    """
+    """Compute correlation, RMSE and MAE from the printed means of Table 4 alone (no draws), beside Table 7, as text."""
     rows = {"Table 7 of the paper": [printed(f"table7.{name}") for name in _OF_MEANS_ALONE]}
     for how, label in LABELS.items():
         predicted = cate_of_table_4(design, gender_effects=how is GroupEffects.INCLUDED)
@@ -181,40 +158,34 @@ def table_7_from_table_4(design: TrialDesign, truth: FloatArray) -> pd.DataFrame
 def error_by_component(design: TrialDesign, truth: FloatArray) -> pd.DataFrame:
     """Set the parts of Table 4's effects right, one at a time: which of them costs what.
 
-    A row for each change to the effects computed from Table 4 without the gender effects. Columns: correlation with the
-    truth; RMSE; RMSE once the mean error is taken off (log odds ratios); slope of the truth on the prediction.
+    Columns: correlation with the truth; RMSE; RMSE once the mean error is taken off (log odds ratios); slope of the
+    truth on the prediction.
     """
     [age] = (coding for coding in design.coding.covariates if coding.covariate.label == "age")
-    true = {label: float(implied_coefficients(age.sd)[f"b_trt_{label}"]) for label in design.modifier_labels}
-    effects = {
-        "as in Table 4": cate_of_table_4(design, gender_effects=False),
-        "with the gender effects": cate_of_table_4(design, gender_effects=True),
-    }
-    for words, labels in {
-        "true slope of age": ["age"],
-        "true effect of anticoagulants": ["anticoag"],
-        "true effect of diabetes": ["diabetes"],
-        "true age and diabetes": ["age", "diabetes"],
-        "all three true": ["age", "anticoag", "diabetes"],
-    }.items():
-        instead = {label: true[label] for label in labels}
-        effects[words] = cate_of_table_4(design, gender_effects=False, instead=instead)
-    found = pd.DataFrame([point_metrics(predicted, truth) for predicted in effects.values()], index=list(effects))
-    return pd.DataFrame(
-        {
-            "correlation": found["correlation"],
-            "RMSE": found["rmse"],
-            "without mean error": found["rmse"] * np.sqrt(1 - found["bias_share"]),
-            "slope": found["calibration_slope"],
-        }
-    )
+    true = implied_coefficients(age.sd)
+    found = {}
+    for words, gender_effects, labels in (
+        ("as in Table 4", False, []),
+        ("with the gender effects", True, []),
+        ("true slope of age", False, ["age"]),
+        ("true effect of anticoagulants", False, ["anticoag"]),
+        ("true effect of diabetes", False, ["diabetes"]),
+        ("true age and diabetes", False, ["age", "diabetes"]),
+        ("all three true", False, ["age", "anticoag", "diabetes"]),
+    ):
+        instead = {label: float(true[f"b_trt_{label}"]) for label in labels}
+        metrics = point_metrics(cate_of_table_4(design, gender_effects=gender_effects, instead=instead), truth)
+        without_mean_error = metrics.rmse * sqrt(1 - metrics.bias_share)
+        found[words] = [metrics.correlation, metrics.rmse, without_mean_error, metrics.calibration_slope]
+    columns = ["correlation", "RMSE", "without mean error", "slope"]
+    return pd.DataFrame.from_dict(found, orient="index", columns=columns)
 
 
 def slope_within_bands(design: TrialDesign, truth: TrialTruth) -> float:
-    """Slope of the true on Table 4's effects among patients who differ in age alone.
+    """Slope of the true on Table 4's effects among patients who differ in age alone: above 1 if age's is too small.
 
-    A band holds those who agree in all that modifies the true effect but age: anticoagulants, diabetes, prior bleeding,
-    BMI above 30. 1 where the effect of age has the right size; above 1 where it is too small.
+    A band holds those who agree in all else that modifies the true effect: anticoagulants, diabetes, prior bleeding,
+    BMI above 30.
     """
     patients, predicted = truth.covariates, cate_of_table_4(design, gender_effects=False)
     columns = (patients.anticoagulant, patients.diabetes, patients.prior_bleeding, patients.bmi > 30.0)
