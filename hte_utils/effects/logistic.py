@@ -39,6 +39,7 @@ _SUSPICIOUS_ERROR = 5.0
 """A log odds ratio with a standard error above this (per SD, or yes against no) makes the test for separation run."""
 _STEPS, _LARGEST_STEP, _SMALL_STEP = 40, 4.0, 1e-8
 _LARGEST_LOG_ODDS = 500.0  # where exp() is still finite
+_MOST_PRODUCTS = 2**24  # of patients' terms that are kept (128 MiB); beyond it each replicate is a product of its own
 
 
 def expit_in_place(log_odds: FloatArray) -> FloatArray:
@@ -196,7 +197,9 @@ def fit_replicates(
     weights = np.ones((1, outcome.shape[-1])) if weights is None else weights
     n_replicates = max(weights.shape[0], outcome.shape[0] if outcome.ndim == 2 else 1)
     n_terms = terms.shape[1]
-    squares = (terms[:, :, None] * terms[:, None, :]).reshape(len(terms), -1)
+    squares = None
+    if terms.size * n_terms <= _MOST_PRODUCTS:
+        squares = (terms[:, :, None] * terms[:, None, :]).reshape(len(terms), -1)
     start = np.zeros(n_terms)
     if n_replicates > 1:  # they differ little from all data taken once: that fit is where they start
         once = outcome if outcome.ndim == 1 else np.asarray(outcome.mean(axis=0))
@@ -208,7 +211,11 @@ def fit_replicates(
     for _ in range(_STEPS):
         probability = expit_in_place(np.clip(beta @ terms.T + known, -_LARGEST_LOG_ODDS, _LARGEST_LOG_ODDS))
         gradient = (weights * (outcome - probability)) @ terms - penalty * beta
-        information = ((weights * probability * (1.0 - probability)) @ squares).reshape(-1, n_terms, n_terms)
+        spread = weights * probability * (1.0 - probability)
+        if squares is not None:
+            information = (spread @ squares).reshape(-1, n_terms, n_terms)
+        else:
+            information = np.stack([(terms.T * each) @ terms for each in spread])
         information += np.diag(penalty)
         step = _newton_steps(information, gradient)
         settled = np.abs(step).max(axis=1) < _SMALL_STEP
