@@ -1,0 +1,254 @@
+"""All numbers of a report. Risk differences are probabilities: rate of the treated minus rate of the controls.
+
+Whether a positive difference is harm or benefit depends on the event (`Question.benefit`); the numbers do not turn
+round, the words do.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+
+import numpy as np
+import pandas as pd
+from scipy.special import expit
+from threadpoolctl import threadpool_limits
+
+from hte_utils.corrected.subgroups import standardised_effects, unadjusted_effects
+from hte_utils.effects.averages import EVERYBODY, Measure, everybody
+from hte_utils.effects.logistic import Z, fit_replicates
+from hte_utils.model.checks import FloatArray
+from hte_utils.model.fit import library_versions
+from hte_utils.report.columns import OwnTrial, own_trial
+from hte_utils.report.heterogeneity import (
+    Heterogeneity,
+    Quintiles,
+    RiskModel,
+    heterogeneity,
+    risk_quintiles,
+)
+from hte_utils.report.question import Question
+from hte_utils.report.reading import Table
+
+if TYPE_CHECKING:
+    from hte_utils.model.spec import TrialDesign
+
+_WEAK_PRECISION = 0.16  # Normal(0, 2.5): where the likelihood alone has no maximum
+
+
+class Report(NamedTuple):
+    """What was found. Tables of effects have the columns `estimate`, `lower`, `upper` (95 % intervals).
+
+    `crude`, `standardised`: index measure (names of `Measure`), of all patients. `quintiles`: index Q1 to Q5, counts by
+    arm, `risk` (mean predicted risk without treatment), the risk difference and `ratio`, `ratio_lower`, `ratio_upper`.
+    """
+
+    trial: OwnTrial
+    crude: pd.DataFrame
+    standardised: pd.DataFrame
+    ranking: Quintiles
+    quintiles: pd.DataFrame
+    tests: Heterogeneity
+    data_digest: str
+    warnings: list[str]
+
+    def numbers(self) -> dict[str, Any]:
+        """Every number, ready for JSON; NaN is null."""
+        trial, question = self.trial, self.trial.question
+        arms = trial.arm_counts()
+        rows = [
+            {"group": name, "n": int(row["n"]), "events": int(row["events"]), "risk": row["risk"]}
+            | {f"{what}_{arm}": int(row[f"{what}_{arm}"]) for arm in ("control", "treated") for what in ("n", "events")}
+            | {"risk_difference": _interval(row)}
+            | {"risk_ratio": {key: row[f"ratio{end}"] for key, end in _ENDS.items()}}
+            for name, row in self.quintiles.iterrows()
+        ]
+        tests = [{"test": name} | row.to_dict() for name, row in self.tests.tests.iterrows()]
+        single = [{"modifier": name} | row.to_dict() for name, row in self.tests.single.iterrows()]
+        found = {
+            "title": question.title,
+            "n": trial.n,
+            "events": int(trial.outcome.sum()),
+            "outcome": {"column": question.outcome, "event": trial.event, "good": question.benefit},
+            "arms": {
+                "column": question.treatment,
+                "treated": trial.arms[1],
+                "control": trial.arms[0],
+                "counts": {role: {"n": arm.n, "events": arm.events} for role, arm in arms.items()},
+            },
+            "average": _measures(self.crude)
+            | {"method": "rates of the arms", "standardised": _measures(self.standardised)},
+            "quintiles": rows,
+            "heterogeneity": (tests[0] if tests else {"test": None, "p": None, "null_rate": None})
+            | {"tests": tests, "modifiers": single, "simulated": self.tests.simulated}
+            | {"quintile_interval_coverage": self.tests.coverage},
+            "flow": [{"what": what, "n": count} for what, count in trial.flow],
+            "missing": trial.missing,
+            "notes": trial.notes,
+            "warnings": self.warnings,
+            "seed": question.seed,
+            "plan_digest": question.plan_digest,
+            "data_digest": self.data_digest,
+            "versions": library_versions("hte-utils", "pandas", "statsmodels", "scikit-learn"),
+        }
+        return {key: _plain(value) for key, value in found.items()}
+
+
+_ENDS = {"estimate": "", "lower": "_lower", "upper": "_upper"}
+
+
+def _interval(row: Any) -> dict[str, float]:
+    return {key: row[key] for key in _ENDS}
+
+
+def _measures(table: pd.DataFrame) -> dict[str, Any]:
+    return {str(name).lower(): _interval(row) for name, row in table.iterrows()}
+
+
+def _plain(value: Any) -> Any:
+    """Plain Python numbers; what is not finite is None."""
+    if isinstance(value, dict):
+        return {str(key): _plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    if isinstance(value, bool | np.bool_):
+        return bool(value)
+    if isinstance(value, int | np.integer):
+        return int(value)
+    if isinstance(value, float | np.floating):
+        return float(value) if math.isfinite(value) else None
+    return value
+
+
+def analyse(
+    table: Table | pd.DataFrame, question: Question, *, progress: Callable[[str], None] | None = None
+) -> Report:
+    """Make all numbers of a report from a trial's table; DataError if the table does not allow it.
+
+    `progress` is called with a sentence now and then.
+    """
+    say = progress or _silent
+    trial = own_trial(table, question)
+    warnings = list(trial.warnings)
+    say(f"read {trial.n} patients, {int(trial.outcome.sum())} events")
+    # One thread: faster for products of this size, and sums that are shared out may round differently.
+    with threadpool_limits(limits=1, user_api="blas"):
+        crude = cast("pd.DataFrame", _crude(trial, everybody(trial.n)).xs(EVERYBODY))
+        standardised = _standardised(trial, warnings)
+        ranking = risk_quintiles(trial)
+        quintiles = _by_quintile(trial, ranking, warnings)
+        say("effects by cross-fitted risk are there")
+        modifiers, names = _modifier_columns(trial)
+        tests = heterogeneity(trial, ranking, modifiers, names, say)
+    if tests.simulated < question.simulations:
+        warnings.append(
+            f"Only {tests.simulated} of {question.simulations} trials without heterogeneity could be analysed."
+        )
+    return Report(trial, crude, standardised, ranking, quintiles, tests, _digest(trial), warnings)
+
+
+def _silent(_: str) -> None:
+    return None
+
+
+def _crude(trial: OwnTrial, members: pd.DataFrame) -> pd.DataFrame:
+    """As `unadjusted_effects`, which asks a design for no more than arm and outcome."""
+    return unadjusted_effects(cast("TrialDesign", trial), members)
+
+
+def _standardised(trial: OwnTrial, warnings: list[str]) -> pd.DataFrame:
+    """Standardised average effects of a logistic regression on arm, covariates and group, pooled over imputations.
+
+    Maximum likelihood, but for the group, whose effects are shrunken (Normal(0, 1)).
+    """
+    tables = []
+    n_groups = len(trial.group_labels) - 1
+    for number in range(len(trial.imputed)):
+        model = RiskModel.of(trial, number)
+        precision = np.append(np.zeros(model.terms.shape[1] - n_groups), np.ones(n_groups))
+        coefficients = fit_replicates(model.terms, trial.outcome, precision=precision)[0]
+        if np.isnan(coefficients).any():
+            precision[2:] = np.maximum(precision[2:], _WEAK_PRECISION)
+            coefficients = fit_replicates(model.terms, trial.outcome, precision=precision)[0]
+            warning = (
+                "The covariates separate the events, or repeat each other: the standardised effect is from a "
+                "regression with weak Normal(0, 2.5) priors, not from maximum likelihood."
+            )
+            warnings.extend([warning] if warning not in warnings else [])
+        p = expit(model.terms @ coefficients)
+        information = (model.terms.T * (p * (1.0 - p))) @ model.terms + np.diag(precision)
+        if not np.isfinite(coefficients).all():
+            warnings.append("One arm has no event or no non-event: there is no standardised effect.")
+            names = [measure.name for measure in Measure]
+            return pd.DataFrame(np.nan, index=names, columns=["estimate", "lower", "upper", "se"])
+        untreated, treated = model.terms.copy(), model.terms.copy()
+        untreated[:, 1], treated[:, 1] = 0.0, 1.0
+        covariance = np.linalg.inv(information)
+        found = standardised_effects(coefficients, covariance, untreated, treated, everybody(trial.n))
+        tables.append(cast("pd.DataFrame", found.xs(EVERYBODY)))
+    return pooled(tables)
+
+
+def pooled(tables: list[pd.DataFrame]) -> pd.DataFrame:
+    """Rubin's rules: mean of the estimates, variance within plus (1 + 1/m) times that between; ratios on the log scale.
+
+    Tables with columns `estimate`, `se` and the index measure, one for each imputation; one is returned as it is.
+    """
+    if len(tables) == 1:
+        return tables[0]
+    ratio = np.asarray(tables[0].index == Measure.RISK_RATIO.name)
+    estimates = np.stack(
+        [np.where(ratio, np.log(np.where(ratio, each["estimate"], 1.0)), each["estimate"]) for each in tables]
+    )
+    within = np.mean([each["se"] ** 2 for each in tables], axis=0)
+    se = np.sqrt(within + (1.0 + 1.0 / len(tables)) * estimates.var(axis=0, ddof=1))
+    centre = estimates.mean(axis=0)
+    ends = [np.where(ratio, np.exp(each), each) for each in (centre, centre - Z * se, centre + Z * se)]
+    return pd.DataFrame(dict(zip(_ENDS, ends, strict=True)) | {"se": se}, index=tables[0].index)
+
+
+def _by_quintile(trial: OwnTrial, ranking: Quintiles, warnings: list[str]) -> pd.DataFrame:
+    members = ranking.members()
+    populations = [str(name) for name in members]
+    both = {name: bool(np.unique(trial.treatment[members[name]]).size == 2) for name in populations}
+    if empty := [name for name, there in both.items() if not there]:
+        warnings.append(f"Risk groups without patients of both arms cannot be compared: {', '.join(empty)}.")
+    effects = _crude(trial, members[[name for name, there in both.items() if there]])
+    rows = {}
+    for name in populations:
+        inside = members[name].to_numpy()
+        row: dict[str, float] = {
+            "n": inside.sum(),
+            "events": trial.outcome[inside].sum(),
+            "risk": ranking.risk[inside].mean() if inside.any() else np.nan,
+        }
+        for value, arm in enumerate(("control", "treated")):
+            outcomes = trial.outcome[inside & (trial.treatment == value)]
+            row |= {f"n_{arm}": outcomes.size, f"events_{arm}": outcomes.sum()}
+        difference, ratio = (
+            cast(
+                "Mapping[str, float]", effects.loc[(name, measure.name)] if both[name] else dict.fromkeys(_ENDS, np.nan)
+            )
+            for measure in (Measure.RISK_DIFFERENCE, Measure.RISK_RATIO)
+        )
+        row |= {key: difference[key] for key in _ENDS} | {f"ratio{end}": ratio[key] for key, end in _ENDS.items()}
+        rows[name] = row
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def _modifier_columns(trial: OwnTrial) -> tuple[FloatArray, list[str]]:
+    """Design columns of the covariates that may modify the effect, shape (patients, columns), and their names."""
+    parts = [each.columns() for each in trial.covariates if each.name in trial.question.effect_modifiers]
+    if not parts:
+        return np.empty((trial.n, 0)), []
+    return np.hstack([columns for columns, _ in parts]), [name for _, names in parts for name in names]
+
+
+def _digest(trial: OwnTrial) -> str:
+    """SHA-256 of what was analysed: arm, outcome, covariates as read, group."""
+    content = hashlib.sha256()
+    for values in (trial.treatment, trial.outcome, trial.group, *(each.numbers for each in trial.covariates)):
+        content.update(np.ascontiguousarray(np.asarray(values, dtype="<f8")).tobytes())
+    return content.hexdigest()

@@ -1,0 +1,386 @@
+"""The trial as the analyses see it: who is treated, who had the event, covariates as numbers, what became of the rows.
+
+Which value is the event and which arm is treated is never left to the order of categories: it is named by the question,
+or it is 0/1 (or false/true), and the report says it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from hte_utils.model.checks import FloatArray, IntArray
+from hte_utils.report.question import Question
+from hte_utils.report.reading import (
+    DataError,
+    Labels,
+    Table,
+    has_decimal_comma,
+    labels_of,
+    missing_in,
+    numbers_of,
+    require_columns,
+    rows_shown,
+    values_shown,
+)
+
+MOST_LEVELS = 30
+"""Levels of a factor beyond which its dummy variables say little: such a column is a group."""
+IMPUTATIONS, _CYCLES, _DONORS = 5, 5, 5
+_FALSE_TRUE = ({"0": "1"}, {"0.0": "1.0"}, {"False": "True"}, {"FALSE": "TRUE"}, {"false": "true"})
+
+
+class Arm(NamedTuple):
+    """One arm: its value in the table, patients, and events."""
+
+    label: str
+    n: int
+    events: int
+
+    @property
+    def rate(self) -> float:
+        """Share of the patients with the event."""
+        return self.events / self.n
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Codes:
+    """A covariate of all patients: numbers, or places in `levels` (the first is the reference)."""
+
+    name: str
+    numbers: FloatArray
+    levels: tuple[str, ...] = ()
+
+    def columns(self) -> tuple[FloatArray, list[str]]:
+        """Design columns, shape (patients, columns), and their names: numbers in SD from the mean, factors 0/1."""
+        if not self.levels:
+            return ((self.numbers - self.numbers.mean()) / self.numbers.std(ddof=1))[:, None], [self.name]
+        dummies = np.eye(len(self.levels))[self.numbers.astype(np.int64)][:, 1:]
+        return dummies, [f"{self.name}: {level}" for level in self.levels[1:]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OwnTrial:
+    """A reader's trial, checked.
+
+    `treatment` and `outcome`: float 0/1, shape (patients,). `imputed`: the covariates, in as many versions as there are
+    imputations, one if nothing is missing. `group`: place in `group_labels`, all 0 if there is no group. `flow`: what
+    became of the rows, in words, with their number.
+    """
+
+    question: Question
+    name: str
+    treatment: FloatArray
+    outcome: FloatArray
+    arms: tuple[str, str]
+    event: str
+    imputed: tuple[tuple[Codes, ...], ...]
+    group: IntArray
+    group_labels: tuple[str, ...]
+    flow: list[tuple[str, int]]
+    missing: dict[str, int]
+    notes: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def n(self) -> int:
+        """Number of patients analysed."""
+        return self.outcome.size
+
+    @property
+    def has_group(self) -> bool:
+        """Whether a grouping factor was named."""
+        return len(self.group_labels) > 1
+
+    @property
+    def covariates(self) -> tuple[Codes, ...]:
+        """The covariates, in the first of their imputed versions."""
+        return self.imputed[0]
+
+    def matrix(self, number: int = 0) -> FloatArray:
+        """Design columns of the covariates in one imputed version, shape (patients, columns)."""
+        return np.hstack([codes.columns()[0] for codes in self.imputed[number]])
+
+    def group_dummies(self) -> FloatArray:
+        """A column for each group but the first, shape (patients, groups - 1)."""
+        return np.eye(len(self.group_labels))[self.group][:, 1:]
+
+    def arm_counts(self) -> dict[str, Arm]:
+        """By role, control first."""
+        outcomes = [self.outcome[self.treatment == value] for value in (0.0, 1.0)]
+        arms = [Arm(label, each.size, int(each.sum())) for label, each in zip(self.arms, outcomes, strict=True)]
+        return dict(zip(("control", "treated"), arms, strict=True))
+
+
+def own_trial(table: Table | pd.DataFrame, question: Question) -> OwnTrial:
+    """Check a table against a question; DataError if it does not allow the report."""
+    if isinstance(table, pd.DataFrame):
+        table = Table(table, "a pandas DataFrame", [])
+    frame, notes = table.frame, list(table.notes)
+    require_columns(list(frame.columns), question.columns)
+    if frame.empty:
+        raise DataError("the table has no rows: it needs one row per patient")
+    flow, warnings = [("rows in the file", len(frame))], []
+    if question.identifier is not None:
+        _require_unique(frame, question.identifier)
+    arm = _complete_labels(frame, question.treatment, "arm")
+    control, treated = _arms(arm, question)
+    kept = np.isin(arm.codes, [arm.levels.index(control), arm.levels.index(treated)])
+    if not kept.all():
+        flow.append((f"in another arm than {treated!r} and {control!r}, left out", int((~kept).sum())))
+        frame, arm = frame.loc[kept], Labels(arm.codes[kept], arm.levels)
+    outcome = _complete_labels(frame, question.outcome, "outcome")
+    event = _event(outcome, question)
+    used = [*question.covariates, *question.group]
+    missing = {name: int(missing_in(frame[name]).sum()) for name in used}
+    missing = {name: count for name, count in missing.items() if count}
+    keep = np.ones(len(frame), dtype=bool)
+    if missing and question.missing == "refuse":
+        counts = ", ".join(f"{name!r} in {count}" for name, count in list(missing.items())[:6])
+        more = f" and {len(missing) - 6} more columns" if len(missing) > 6 else ""
+        raise DataError(
+            f"values are missing (of {len(frame)} patients): {counts}{more}. Choose --missing complete (patients with "
+            "all values) or --missing impute"
+        )
+    if missing and question.missing == "complete":
+        keep = ~np.any([missing_in(frame[name]) for name in used], axis=0)
+        flow.append(("with a missing covariate, left out (complete cases)", int((~keep).sum())))
+        warnings.append(
+            f"{int((~keep).sum())} of {len(frame)} patients with missing covariates were left out: the result is about "
+            "the others, and unbiased for all only if values are missing at random."
+        )
+        if not keep.any():
+            raise DataError("no patient has all values: choose --missing impute, or name fewer covariates")
+    frame = frame.loc[keep]
+    treatment = (arm.codes[keep] == arm.levels.index(treated)).astype(np.float64)
+    events = (outcome.codes[keep] == outcome.levels.index(event)).astype(np.float64)
+    _require_both(
+        treatment, question.treatment, f"all patients are in one arm, {(control, treated)[int(treatment[0])]!r}"
+    )
+    _require_both(events, question.outcome, f"{'every' if events[0] else 'no'} patient has the event {event!r}")
+    flow.append(("analysed", len(frame)))
+    codes = [_codes(frame, name, question, notes) for name in question.covariates]
+    group, group_labels = _group(frame, question, warnings)
+    imputed: tuple[tuple[Codes, ...], ...] = (tuple(codes),)
+    if any(np.isnan(each.numbers).any() for each in codes):
+        imputed = _impute(codes, question.seed)
+        warnings.append(
+            f"Missing covariates were imputed {IMPUTATIONS} times, from the other covariates alone and not from arm or "
+            "outcome; estimates are pooled over the imputations."
+        )
+    for version in imputed:
+        for each in version:
+            _require_spread(each)
+    if min(events.sum(), (1 - events).sum()) < 20:
+        warnings.append(
+            f"There are only {int(min(events.sum(), (1 - events).sum()))} events or non-events: differences between "
+            "groups of patients cannot be told from chance."
+        )
+    return OwnTrial(
+        question, table.name, treatment, events, (control, treated), event, imputed, group, group_labels, flow,
+        missing, notes, warnings,
+    )  # fmt: skip
+
+
+def _require_unique(frame: pd.DataFrame, name: str) -> None:
+    repeated = frame[name].duplicated(keep=False).to_numpy()
+    if repeated.any():
+        raise DataError(
+            f"identifiers in column {name!r} are not unique: {str(frame[name][repeated].iloc[0])!r} is repeated in "
+            f"{rows_shown(repeated, frame.index)}. Keep one row per patient"
+        )
+
+
+def _complete_labels(frame: pd.DataFrame, name: str, what: str) -> Labels:
+    bad = missing_in(frame[name])
+    if bad.any():
+        raise DataError(
+            f"the {what} (column {name!r}) is missing in {rows_shown(bad, frame.index)}: a report needs it for every "
+            "patient. Complete these rows, or take them out and say so"
+        )
+    return labels_of(frame[name])
+
+
+def _found(levels: list[str], wanted: str, name: str, what: str, option: str) -> str:
+    """The level that reads as the wanted text, or is the same number."""
+    for level in levels:
+        if level == wanted.strip():
+            return level
+    for level in levels:
+        try:
+            if float(level) == float(wanted):
+                return level
+        except ValueError:
+            continue
+    raise DataError(
+        f"no patient has the {what} {wanted!r} in column {name!r}, which holds {values_shown(levels)}: name one of "
+        f"these by --{option}"
+    )
+
+
+def _two_coded(levels: list[str]) -> tuple[str, str] | None:
+    """The levels of 0/1 or false/true, the first the one that means no."""
+    for pair in _FALSE_TRUE:
+        [(no, yes)] = pair.items()
+        if set(levels) <= {no, yes}:
+            return no, yes
+    return None
+
+
+def _arms(arm: Labels, question: Question) -> tuple[str, str]:
+    name, levels = question.treatment, arm.levels
+    control, treated = (
+        None if wanted is None else _found(levels, wanted, name, "arm", option)
+        for wanted, option in ((question.control, "control"), (question.treated, "treated"))
+    )
+    if len(levels) < 2:
+        raise DataError(f"the treatment (column {name!r}) holds one arm only, {values_shown(levels)}: two are needed")
+    if control is not None and control == treated:
+        raise DataError(f"control and treated arm are both {control!r}: name two arms of column {name!r}")
+    coded = _two_coded(levels)
+    if control is None and treated is None:
+        if coded is None:
+            raise DataError(
+                f"which arm is the control is not said: column {name!r} holds {values_shown(levels)}. Name it by "
+                "--control" + (" and the other by --treated" if len(levels) > 2 else "")
+            )
+        return coded
+    if len(levels) > 2 and (control is None or treated is None):
+        raise DataError(
+            f"column {name!r} has {len(levels)} arms, {values_shown(levels)}: name the two that are compared, by "
+            "--control and --treated"
+        )
+    [other] = [level for level in levels if level not in (control, treated)] if len(levels) == 2 and None in (
+        control, treated) else [None]  # fmt: skip
+    return control or str(other), treated or str(other)
+
+
+def _event(outcome: Labels, question: Question) -> str:
+    name, levels = question.outcome, outcome.levels
+    if len(levels) > 2:
+        raise DataError(
+            f"the outcome (column {name!r}) holds {len(levels)} values, {values_shown(levels)}: it must hold two, the "
+            "event and its absence. Recode it"
+        )
+    if question.event is not None:
+        return _found(levels, question.event, name, "outcome", "event")
+    coded = _two_coded(levels)
+    if coded is None:
+        raise DataError(
+            f"which value is the event is not said: column {name!r} holds {values_shown(levels)}. Name it by --event"
+        )
+    if coded[1] not in levels:
+        raise DataError(
+            f"no patient has the event: column {name!r} is {levels[0]!r} for all patients. There is nothing to compare"
+        )
+    return coded[1]
+
+
+def _require_both(values: FloatArray, name: str, found: str) -> None:
+    if values.min() == values.max():
+        raise DataError(f"column {name!r}: {found}. Both values must occur, or there is nothing to compare")
+
+
+def _codes(frame: pd.DataFrame, name: str, question: Question, notes: list[str]) -> Codes:
+    column = frame[name]
+    numbers = None if name in question.factors else numbers_of(column)
+    if numbers is not None:
+        if np.isinf(numbers).any():
+            raise DataError(
+                f"covariate {name!r} is infinite in {rows_shown(np.isinf(numbers), frame.index)}: correct these values"
+            )
+        known = np.unique(numbers[np.isfinite(numbers)])
+        if known.size > 2:
+            if has_decimal_comma(column):
+                notes.append(f"Numbers in column {name!r} were read with a decimal comma.")
+            return Codes(name, numbers)
+    labels = labels_of(column)
+    if len(labels.levels) > MOST_LEVELS:
+        raise DataError(
+            f"covariate {name!r} is text with {len(labels.levels)} values, {values_shown(labels.levels[:4])}, …: a "
+            f"factor may have {MOST_LEVELS}. Correct it to numbers, or name it as --group"
+        )
+    if len(labels.levels) < 2:
+        raise DataError(
+            f"covariate {name!r} is constant (always {values_shown(labels.levels)}): it has no effect to estimate. "
+            "Leave it out"
+        )
+    return Codes(name, np.where(labels.codes < 0, np.nan, labels.codes), tuple(labels.levels))
+
+
+def _require_spread(codes: Codes) -> None:
+    if np.unique(codes.numbers).size < 2:
+        raise DataError(f"covariate {codes.name!r} is constant among the patients analysed: leave it out")
+    if not codes.levels and not np.isfinite(codes.columns()[0]).all():
+        raise DataError(f"covariate {codes.name!r} cannot be standardised: its values are too large. Change its unit")
+
+
+def _group(frame: pd.DataFrame, question: Question, warnings: list[str]) -> tuple[IntArray, tuple[str, ...]]:
+    if not question.group:
+        return np.zeros(len(frame), dtype=np.int64), ("all patients",)
+    parts = []
+    for name in question.group:
+        labels = labels_of(frame[name])
+        texts = np.array([*labels.levels, "missing"], dtype=object)
+        parts.append(texts[labels.codes])
+    joined = pd.Series([" / ".join(each) for each in zip(*parts, strict=True)], index=frame.index)
+    labels = labels_of(joined)
+    title = " × ".join(question.group)
+    if len(labels.levels) < 2:
+        raise DataError(f"group {title!r} has one level only, {values_shown(labels.levels)}: leave it out")
+    if len(labels.levels) > len(frame) / 2:
+        raise DataError(
+            f"group {title!r} has {len(labels.levels)} levels for {len(frame)} patients: groups must have several "
+            "members. Name an identifier as --id, measurements as --covariates"
+        )
+    single = int((np.bincount(labels.codes) == 1).sum())
+    if single:
+        warnings.append(f"{single} levels of {title!r} have one patient: their effects follow the other levels.")
+    return labels.codes, tuple(labels.levels)
+
+
+def _impute(codes: list[Codes], seed: int) -> tuple[tuple[Codes, ...], ...]:
+    """Multiple imputation by predictive mean matching, for numbers and categories alike.
+
+    statsmodels' MICE does not take categories. Each incomplete covariate in turn is regressed on the others (ridge, on
+    a bootstrap sample), and a missing value is taken from one of the five patients with the nearest predictions.
+    """
+    from sklearn.linear_model import Ridge
+    from sklearn.neighbors import NearestNeighbors
+
+    gaps = [np.isnan(each.numbers) for each in codes]
+    versions = []
+    for stream in np.random.SeedSequence((seed, 7)).spawn(IMPUTATIONS):
+        rng = np.random.default_rng(stream)
+        filled = [
+            np.where(gap, rng.choice(each.numbers[~gap], gap.size), each.numbers)
+            for each, gap in zip(codes, gaps, strict=True)
+        ]
+        for _ in range(_CYCLES):
+            for place, gap in enumerate(gaps):
+                if not gap.any():
+                    continue
+                now = [Codes(each.name, values, each.levels) for each, values in zip(codes, filled, strict=True)]
+                others = [np.ones((gap.size, 1)), *(each.columns()[0] for k, each in enumerate(now) if k != place)]
+                X, target = np.hstack(others), now[place].columns()[0]
+                known = np.flatnonzero(~gap)
+                sample = rng.choice(known, known.size)
+                predicted = Ridge(1.0, fit_intercept=False).fit(X[sample], target[sample]).predict(X)
+                predicted = predicted.reshape(gap.size, -1)
+                donors = NearestNeighbors(n_neighbors=min(_DONORS, known.size)).fit(predicted[known])
+                near = donors.kneighbors(predicted[gap], return_distance=False)
+                chosen = near[np.arange(len(near)), rng.integers(0, near.shape[1], len(near))]
+                filled[place][gap] = codes[place].numbers[known[chosen]]
+        versions.append(
+            tuple(Codes(each.name, values, each.levels) for each, values in zip(codes, filled, strict=True))
+        )
+    return tuple(versions)
+
+
+def group_sizes(trial: OwnTrial) -> npt.NDArray[np.int64]:
+    """Patients of each level of the group."""
+    return np.bincount(trial.group, minlength=len(trial.group_labels))

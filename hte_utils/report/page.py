@@ -1,0 +1,280 @@
+"""The report as one HTML file that loads nothing: a first page for the clinician, then the statistician's part.
+
+The order is that of the PATH statement (Kent et al. 2020) and CONSORT 2025, items 21 and 26. Whatever comes from the
+reader's table or plan is text and goes through `html.escape`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Sequence
+from html import escape
+from pathlib import Path
+
+from hte_utils.report.analysis import Report
+from hte_utils.report.figures import Scale, arm_pictures
+from hte_utils.report.words import Sentences, needed, p_value, points, ratio, short, table_one
+from hte_utils.style import BLUE
+
+_CSS = """
+:root{color-scheme:light}
+*{box-sizing:border-box}
+body{font:16px/1.5 system-ui,sans-serif;color:#1b1b1b;background:#fff;max-width:62rem;margin:0 auto;padding:1.2rem}
+h1{font-size:1.7rem;line-height:1.2;margin:.2rem 0;overflow-wrap:anywhere}
+h2{border-top:2px solid #1b1b1b;padding-top:.5rem;margin-top:2.2rem;font-size:1.3rem}
+h3{font-size:1.05rem;margin-top:1.6rem}
+p,li{max-width:46rem;overflow-wrap:anywhere}
+.lead{font-size:1.15rem}.warning{background:#fff4d6;border-left:4px solid #e69f00;padding:.5rem .8rem}
+.quintiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(17rem,1fr));gap:1rem}
+.card{border:1px solid #cfcfcf;border-radius:6px;padding:.7rem}.card h3{margin:0 0 .4rem}
+.arms{display:flex;gap:1rem}.arms figure{margin:0;flex:1;min-width:0}.icons{width:100%;max-width:131px}
+figcaption{font-size:.85rem;overflow-wrap:anywhere}
+.scroll{overflow-x:auto}table{border-collapse:collapse;font-size:.88rem;margin:.5rem 0}
+caption{text-align:left;font-weight:600;padding:.3rem 0}
+th,td{text-align:left;padding:.22rem .6rem .22rem 0;border-bottom:1px solid #e3e3e3;vertical-align:middle}
+td{white-space:nowrap}td:first-child{white-space:normal;min-width:7rem;max-width:20rem;overflow-wrap:anywhere}
+.interval{width:260px;height:22px;display:block}.interval text{font-size:11px;fill:#444}
+.small{font-size:.85rem;color:#444}
+@media print{h2{break-after:avoid}.card,tr{break-inside:avoid}}
+"""
+
+
+def table(caption: str, header: Sequence[str], rows: Iterable[Sequence[str]], raw: Sequence[int] = ()) -> str:
+    """An HTML table of text; columns `raw` hold SVG made here and are not escaped."""
+    head = "".join(f'<th scope="col">{escape(each)}</th>' for each in header)
+    body = "".join(
+        "<tr>"
+        + "".join(f"<td>{each if place in raw else escape(each)}</td>" for place, each in enumerate(row))
+        + "</tr>"
+        for row in rows
+    )
+    caption = escape(caption)
+    return (
+        f'<div class="scroll"><table><caption>{caption}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody>'
+        "</table></div>"
+    )
+
+
+def paragraphs(texts: Iterable[str]) -> str:
+    """Each text as a paragraph, escaped."""
+    return "".join(f"<p>{escape(text)}</p>" for text in texts)
+
+
+def items(texts: Iterable[str]) -> str:
+    """A list of texts, escaped."""
+    return f"<ul>{''.join(f'<li>{escape(text)}</li>' for text in texts)}</ul>"
+
+
+def page(report: Report) -> str:
+    """The whole page."""
+    words = Sentences(report)
+    title = short(report.trial.question.title or f"Treatment effects in {report.trial.name}")
+    parts = [
+        f"<h1>{escape(title)}</h1>",
+        _first_page(report, words),
+        _question(report, words),
+        _patients(report),
+        _average(report),
+        _quintiles(report),
+        _heterogeneity(report, words),
+        _end(report, words),
+    ]
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width,initial-scale=1">'
+        f"<title>{escape(title)}</title><style>{_CSS}</style></head><body>{''.join(parts)}</body></html>\n"
+    )
+
+
+def _first_page(report: Report, words: Sentences) -> str:
+    control, treated = (arm.rate for arm in report.trial.arm_counts().values())
+    labels = (short(report.trial.arms[0]), short(report.trial.arms[1]))
+    cards = []
+    for name, row in report.quintiles.iterrows():
+        place = {"Q1": " (lowest risk)", "Q5": " (highest risk)"}.get(str(name), "")
+        picture = ""
+        if row["n_control"] and row["n_treated"]:
+            picture = arm_pictures(
+                row["events_control"] / row["n_control"], row["events_treated"] / row["n_treated"], labels
+            )
+        risk = f"predicted risk without treatment {100 * row['risk']:.1f} %"
+        cards.append(
+            f'<section class="card"><h3>Fifth {str(name)[1:]}{place}</h3><p class="small">{risk}</p>{picture}'
+            f"<p>{escape(words.quintile(str(name)))}</p></section>"
+        )
+    return (
+        paragraphs(words.who_is_who())
+        + f'<p class="lead">{escape(words.headline())}</p>'
+        + arm_pictures(control, treated, labels)
+        + "<h3>By risk: the patients in five groups, from those least to those most at risk</h3>"
+        + f'<div class="quintiles">{"".join(cards)}</div>'
+        + paragraphs([words.heterogeneity()])
+        + "<h3>What cannot be said</h3>"
+        + items(words.cannot_be_said())
+        + "".join(f'<p class="warning">{escape(each)}</p>' for each in report.warnings)
+    )
+
+
+def _question(report: Report, words: Sentences) -> str:
+    question, trial = report.trial.question, report.trial
+    rows = [
+        ("outcome and event", words.event, question.status("outcome")),
+        ("arms", f"{words.treated} against {words.control}", question.status("treatment")),
+        ("covariates", ", ".join(short(each) for each in question.covariates), question.status("covariates")),
+        (
+            "modifiers",
+            ", ".join(short(each) for each in question.effect_modifiers) or "none",
+            question.status("modifiers"),
+        ),
+        ("group", ", ".join(short(each) for each in question.group) or "none", question.status("group")),
+    ]
+    coded = [
+        (
+            short(each.name),
+            f"reference {short(each.levels[0])}, a dummy for each other level" if each.levels else "per SD",
+        )
+        for each in trial.covariates
+    ]
+    if trial.has_group:
+        coded.append(
+            (" × ".join(short(each) for each in question.group), f"{len(trial.group_labels)} levels, shrunken")
+        )
+    return (
+        "<h2>For the statistician: what was asked, and of whom</h2>"
+        + table("The question", ["part", "what", "fixed"], rows)
+        + table("How covariates enter the models", ["column", "coding"], coded)
+    )
+
+
+def _patients(report: Report) -> str:
+    trial = report.trial
+    flow = [(what, str(count)) for what, count in trial.flow]
+    missing = [(short(name), str(count)) for name, count in trial.missing.items()]
+    arms = [
+        (role, short(arm.label), str(arm.n), str(arm.events), f"{100 * arm.rate:.1f} %")
+        for role, arm in trial.arm_counts().items()
+    ]
+    baseline = [tuple(short(str(each)) for each in row) for row in table_one(report).itertuples(index=False)]
+    return (
+        "<h2>Patients</h2>"
+        + table("Flow of the rows", ["rows", "number"], flow)
+        + table("Missing covariates", ["column", "patients"], missing or [("none", "0")])
+        + items(trial.notes)
+        + table("Arms", ["role", "arm", "patients", "events", "rate"], arms)
+        + table("Baseline (Table 1)", ["covariate", "value", "control", "treated", "difference (SD)"], baseline)
+    )
+
+
+def _average(report: Report) -> str:
+    benefit = report.trial.question.benefit
+    rows = []
+    for name, found in (("crude", report.crude), ("standardised", report.standardised)):
+        difference = found.loc["RISK_DIFFERENCE"]
+        odds = found.loc["MARGINAL_LOG_ODDS_RATIO"]
+        rows.append(
+            (name, points(difference), needed(difference, benefit), ratio(found.loc["RISK_RATIO"]), _log_odds(odds))
+        )
+    header = ["estimate", "risk difference (points)", "number needed", "risk ratio", "log odds ratio, marginal"]
+    return "<h2>Average effect</h2>" + table("Absolute and relative, with 95 % intervals", header, rows)
+
+
+def _log_odds(row: object) -> str:
+    value, lower, upper = (float(row[key]) for key in ("estimate", "lower", "upper"))  # type: ignore[index]
+    return "–" if value != value else f"{value:+.2f} ({lower:+.2f} to {upper:+.2f})".replace("-", "−")
+
+
+def _quintiles(report: Report) -> str:
+    frame, benefit = report.quintiles, report.trial.question.benefit
+    scale = Scale([100.0 * each for each in frame[["lower", "upper"]].to_numpy().ravel()])
+    rows = [
+        (
+            str(name),
+            f"{100 * row['risk']:.1f} %",
+            f"{int(row['events_treated'])}/{int(row['n_treated'])}",
+            f"{int(row['events_control'])}/{int(row['n_control'])}",
+            scale.interval((100 * row["estimate"], 100 * row["lower"], 100 * row["upper"], BLUE)),
+            points(row),
+            needed(row, benefit),
+            ratio(row.rename({"ratio": "ratio"}), "ratio"),
+        )
+        for name, row in frame.iterrows()
+    ]
+    rows.append(("", "", "", "", scale.axis(), "", "", ""))
+    header = [
+        "fifth",
+        "predicted risk",
+        "treated",
+        "control",
+        "risk difference (points)",
+        "",
+        "number needed",
+        "risk ratio",
+    ]
+    coverage = report.tests.coverage
+    share = f"{100 * coverage:.1f} %" if coverage == coverage else "an unknown share"
+    note = (
+        f"In {report.tests.simulated} trials simulated without heterogeneity these intervals held the true difference "
+        f"of their fifth in {share} of cases (nominal: 95 %)."
+    )
+    return "<h2>Effects by cross-fitted risk</h2>" + table("Fifths of risk", header, rows, raw=[4]) + paragraphs([note])
+
+
+def _heterogeneity(report: Report, words: Sentences) -> str:
+    tests = report.tests
+    rows = [
+        (
+            str(name),
+            f"{row['statistic']:.2f}",
+            p_value(row["nominal_p"]),
+            p_value(row["p"]),
+            f"{100 * row['null_rate']:.1f} %",
+        )
+        for name, row in tests.tests.iterrows()
+    ]
+    header = ["test", "statistic", "nominal p", "calibrated p (counts)", "null rate at nominal 5 %"]
+    single = [
+        (short(str(name)), f"{row['z']:+.2f}".replace("-", "−"), p_value(row["nominal_p"]), p_value(row["p"]))
+        for name, row in tests.single.iterrows()
+    ]
+    found = "<h2>Heterogeneity</h2>" + paragraphs([words.heterogeneity()]) + table("Tests", header, rows)
+    if single:
+        header = ["modifier", "z (+: more events with treatment)", "nominal p", "p, calibrated for all modifiers"]
+        found += table("Single modifiers", header, single)
+    return found
+
+
+def _end(report: Report, words: Sentences) -> str:
+    numbers = report.numbers()
+    rows = [
+        ("seed", str(numbers["seed"])),
+        ("data (SHA-256 of what was analysed)", report.data_digest),
+        ("plan (SHA-256)", report.trial.question.plan_digest or "no plan was given"),
+        ("libraries", ", ".join(f"{name} {version}" for name, version in numbers["versions"].items())),
+    ]
+    return "<h2>Methods</h2>" + paragraphs([words.methods()]) + table("Provenance", ["what", "value"], rows)
+
+
+def write_page(report: Report, path: str | Path) -> None:
+    """Write the page; an existing file is replaced whole or not at all."""
+    write_whole(page(report), path)
+
+
+def write_json(report: Report, path: str | Path) -> None:
+    """Write every number as JSON; an existing file is replaced whole or not at all."""
+    write_whole(json.dumps(report.numbers(), indent=1, ensure_ascii=False, allow_nan=False) + "\n", path)
+
+
+def write_whole(text: str, path: str | Path) -> None:
+    """Write a file under another name and move it; what cannot be UTF-8 is replaced by a question mark."""
+    target = Path(path)
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name[:40]}.", suffix=".part")
+    try:
+        with os.fdopen(handle, "wb") as out:
+            out.write(text.encode("utf-8", errors="replace"))
+        Path(name).chmod(0o644)
+        Path(name).replace(target)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,196 @@
+"""Sentences computed from the numbers of a report. Text only: the page escapes it."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pandas as pd
+
+from hte_utils.corrected.effects_report import number_needed, signed
+from hte_utils.report.analysis import Report
+from hte_utils.report.heterogeneity import LEVEL
+
+LONGEST = 60
+"""Characters of a name or level that are shown in a sentence."""
+
+
+def short(text: str) -> str:
+    """A name on one line, no longer than `LONGEST`."""
+    line = " ".join(text.split()) or "(blank)"
+    return line if len(line) <= LONGEST else f"{line[: LONGEST - 1]}…"
+
+
+def points(row: Any) -> str:
+    """A risk difference with its interval in percentage points: ``+1.5 (−0.6 to +3.5)``."""
+    if not math.isfinite(row["estimate"]):
+        return "–"
+    value, lower, upper = (signed(100.0 * row[key], "+.1f") for key in ("estimate", "lower", "upper"))
+    return f"{value} ({lower} to {upper})"
+
+
+def ratio(row: Any, prefix: str = "") -> str:
+    """A ratio with its interval."""
+    keys = ("estimate", "lower", "upper") if not prefix else (prefix, f"{prefix}_lower", f"{prefix}_upper")
+    value, lower, upper = (row[key] for key in keys)
+    return f"{value:.2f} ({lower:.2f} to {upper:.2f})" if math.isfinite(value) else "–"
+
+
+def needed(row: Any, benefit: bool) -> str:
+    """Number needed to treat for one more harm (NNH) or benefit (NNB), by what the event is."""
+    estimate, lower, upper = (float(row[key]) for key in ("estimate", "lower", "upper"))
+    if not math.isfinite(estimate):
+        return "–"
+    return number_needed(-estimate, -upper, -lower) if benefit else number_needed(estimate, lower, upper)
+
+
+def p_value(p: float) -> str:
+    """A p-value as it is printed."""
+    if not math.isfinite(p):
+        return "–"
+    return "< 0.001" if p < 0.001 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
+
+
+def good_or_bad(difference: float, benefit: bool) -> str:
+    """Whether more (or fewer) events with treatment are better or worse."""
+    if difference == 0.0:
+        return "no difference"
+    return "better" if (difference > 0.0) == benefit else "worse"
+
+
+class Sentences:
+    """What may be said about one report, and what may not."""
+
+    def __init__(self, report: Report) -> None:
+        self.report = report
+        self.question = report.trial.question
+        self.control, self.treated = (f"“{short(label)}”" for label in report.trial.arms)
+        self.event = f"“{short(self.question.outcome)}” = “{short(report.trial.event)}”"
+
+    def who_is_who(self) -> list[str]:
+        """Which value is the event, which arm is treated, and which way is good."""
+        kind = "good: more events are benefit" if self.question.benefit else "bad: more events are harm"
+        return [
+            f"The event is {self.event}. It is taken to be {kind}.",
+            f"“Treated” means {self.treated} in column “{short(self.question.treatment)}”, “control” means "
+            f"{self.control}. Differences are {self.treated} minus {self.control}.",
+        ]
+
+    def headline(self) -> str:
+        """The average effect, for the clinician."""
+        row = self.report.crude.loc["RISK_DIFFERENCE"]
+        control, treated = (100.0 * arm.rate for arm in self.report.trial.arm_counts().values())
+        return (
+            f"Of 100 patients like these, {control:.1f} have the event with {self.control} and {treated:.1f} with "
+            f"{self.treated}: {self._more(row)}. {self._certainty(row)}"
+        )
+
+    def quintile(self, name: str) -> str:
+        """One sentence for one risk group."""
+        row: Any = self.report.quintiles.loc[name]
+        if not math.isfinite(row["estimate"]):
+            return f"{name}: one arm has no patients here, so nothing can be said."
+        control, treated = (100.0 * row[f"events_{arm}"] / row[f"n_{arm}"] for arm in ("control", "treated"))
+        return (
+            f"Of 100 such patients {control:.1f} have the event with {self.control} and {treated:.1f} with "
+            f"{self.treated}: {self._more(row)}."
+        )
+
+    def heterogeneity(self) -> str:
+        """Whether the effect differs with risk, by the calibrated test."""
+        tests = self.report.tests
+        first = tests.tests.iloc[0]
+        p = float(first["p"])
+        if not math.isfinite(p):
+            return "Whether the effect differs between patients cannot be tested here: there are too few events."
+        found = f"calibrated p = {p_value(p)}; at a nominal 5 % this test errs in {100 * first['null_rate']:.1f} % of "
+        found += f"{tests.simulated} simulated trials without such differences"
+        if p < LEVEL:
+            return f"There is evidence that the odds ratio of treatment differs with a patient's risk ({found})."
+        return (
+            f"There is no evidence that the odds ratio of treatment differs with a patient's risk ({found}). This is "
+            "not evidence that it is the same for all: most trials are too small for such a test."
+        )
+
+    def cannot_be_said(self) -> list[str]:
+        """Limits that hold for every trial, and for this one."""
+        said = [
+            "What treatment does to a single patient: nobody is seen under both treatments. Groups of patients are "
+            "compared, and each interval is about a group.",
+            "A difference between two groups is not shown by one interval excluding zero and the other not. The test "
+            "above is about that difference.",
+            "With one odds ratio for all patients, risk differences still grow with risk. That is arithmetic and no "
+            "sign of patients who respond differently, but it matters for decisions.",
+        ]
+        if not self.question.prespecified:
+            said.append("Nothing was prespecified (no plan was given): every subgroup and modifier is post hoc.")
+        return said
+
+    def methods(self) -> str:
+        """A methods paragraph to be copied."""
+        question, trial = self.question, self.report.trial
+        handling = {
+            "refuse": "No covariate was missing.",
+            "complete": "Patients with a missing covariate were left out.",
+            "impute": "Missing covariates were imputed five times from the others, by predictive mean matching.",
+        }
+        group = (
+            f" Levels of {' × '.join(short(name) for name in question.group)} had shrunken effects, Normal(0, 1)."
+            if trial.has_group
+            else ""
+        )
+        return (
+            "The average effect is the difference of the arms' event rates with Newcombe's interval; beside it stands "
+            "the standardised effect of a logistic regression on arm and covariates, with the delta method's interval. "
+            "Patients were ranked by their risk without treatment, as predicted by a logistic regression without "
+            "interactions that was fitted to the other of five folds, and cut into fifths within folds; arms were "
+            "compared within fifths. Tests of heterogeneity were calibrated by "
+            f"{question.simulations} trials with outcomes simulated from the fitted model without interactions.{group} "
+            f"{handling[question.missing if trial.missing else 'refuse']} Random numbers: seed {question.seed}. "
+            "Made by hte_utils.report."
+        )
+
+    def _more(self, row: Any) -> str:
+        """The difference per 100 patients with its interval, in words."""
+        value = 100.0 * float(row["estimate"])
+        if round(abs(value), 1) == 0.0:
+            size = "no difference to the first decimal"
+        else:
+            direction = "more" if value > 0.0 else "fewer"
+            size = f"{abs(value):.1f} {direction}"
+            if not row["lower"] <= 0.0 <= row["upper"]:
+                size += f", which is {good_or_bad(value, self.question.benefit)}"
+        lower, upper = (signed(100.0 * float(row[key]), "+.1f") for key in ("lower", "upper"))
+        return f"{size} (95 % interval {lower} to {upper})"
+
+    def _certainty(self, row: Any) -> str:
+        if row["lower"] <= 0.0 <= row["upper"]:
+            return "The interval contains 0: the trial does not show on average whether treatment helps or harms."
+        better = good_or_bad(float(row["estimate"]), self.question.benefit)
+        return f"The interval excludes 0: on average {self.treated} is {better} than {self.control}."
+
+
+def table_one(report: Report) -> pd.DataFrame:
+    """Baseline covariates by arm: mean (SD) of numbers, n (%) of categories; columns control, treated, difference.
+
+    The difference is standardised (in SD); tests of baseline differences are left out on purpose, as CONSORT advises.
+    """
+    trial = report.trial
+    arms = [trial.treatment == 0.0, trial.treatment == 1.0]
+    rows = []
+    for codes in trial.covariates:
+        if not codes.levels:
+            parts = [codes.numbers[arm] for arm in arms]
+            cells = [f"{part.mean():.4g} ({part.std(ddof=1) if part.size > 1 else math.nan:.3g})" for part in parts]
+            spread = math.sqrt(sum(part.var() for part in parts) / 2.0)
+            gap = (parts[1].mean() - parts[0].mean()) / spread if spread else math.nan
+            rows.append((codes.name, "mean (SD)", *cells, signed(gap, "+.2f") if spread else "–"))
+            continue
+        for place, level in enumerate(codes.levels):
+            inside = [(codes.numbers[arm] == place) for arm in arms]
+            shares = [part.mean() for part in inside]
+            cells = [f"{int(part.sum())} ({100 * share:.1f} %)" for part, share in zip(inside, shares, strict=True)]
+            spread = math.sqrt(sum(share * (1 - share) for share in shares) / 2.0)
+            gap = (shares[1] - shares[0]) / spread if spread else math.nan
+            rows.append((codes.name, level, *cells, signed(gap, "+.2f") if spread else "–"))
+    return pd.DataFrame(rows, columns=["covariate", "value", "control", "treated", "difference (SD)"])
