@@ -325,17 +325,25 @@ def independence_chains(
 
 
 def _nuts(design: TrialDesign, priors: Priors, settings: NutsSettings, cores: int, progress: bool) -> xr.DataTree:
-    # Imported here: half of the start-up time of a process that only needs the other sampler.
-    import nutpie
-
     from hte_utils.model.listing_2 import listing_model, sums_model
 
     build = sums_model if settings.form == Form.SUMS else listing_model
+    draws, stats, rng = nuts_chains(build(design, priors), settings, cores, progress)
+    return posterior_tree(split_sums(draws, priors, rng) if settings.form == Form.SUMS else draws, stats, design)
+
+
+def nuts_chains(
+    model: Any, settings: NutsSettings, cores: int, progress: bool
+) -> tuple[dict[str, FloatArray], xr.Dataset, np.random.Generator]:
+    """Run nutpie on a PyMC model: draws by name, what the sampler says, and numbers to take sums apart with."""
+    # Imported here: half of the start-up time of a process that only needs the other sampler.
+    import nutpie
+
     nuts_seed, split_seed = np.random.SeedSequence(settings.seed).spawn(2)
     # One BLAS thread a chain: the products are small, and the chains already fill the cores.
     with threadpool_limits(limits=1, user_api="blas"):
         trace = nutpie.sample(
-            nutpie.compile_pymc_model(build(design, priors)),
+            nutpie.compile_pymc_model(model),
             draws=settings.draws,
             tune=settings.tune,
             chains=settings.chains,
@@ -348,10 +356,9 @@ def _nuts(design: TrialDesign, priors: Priors, settings: NutsSettings, cores: in
         )
     draws = {str(name): variable.to_numpy() for name, variable in trace["posterior"].data_vars.items()}
     draws.pop("standard_interaction", None)
-    if settings.form == Form.SUMS:
-        draws = split_sums(draws, priors, np.random.default_rng(split_seed))
     stats = trace["sample_stats"].to_dataset()[["diverging", "energy", "n_steps", "step_size"]]
-    return posterior_tree(draws, stats.drop_attrs().drop_vars(("chain", "draw"), errors="ignore"), design)
+    stats = stats.drop_attrs().drop_vars(("chain", "draw"), errors="ignore")
+    return draws, stats, np.random.default_rng(split_seed)
 
 
 def available_cores() -> int:

@@ -118,12 +118,12 @@ def listing_model(design: TrialDesign, priors: Priors | None = None) -> pm.Model
 
     priors = priors or Priors()
     shape, rate = priors.precision_shape, priors.precision_rate
-    with pm.Model(coords=_coords(design)) as model:
+    with pm.Model(coords=model_coords(design)) as model:
         # Priors for fixed effects and interaction effects, lines 23-35. JAGS writes normals with a precision.
         b_intercept = pm.Normal("b_intercept", priors.shared_intercept.mean, priors.shared_intercept.sd)
         b_trt = pm.Normal("b_trt", priors.shared_effect.mean, priors.shared_effect.sd)
         b_prognostic = pm.Normal("b_prognostic", 0.0, priors.fixed_sd, dims="prognostic")
-        b_interaction = _interactions(priors)
+        b_interaction = interaction_variable(priors)
 
         # Hyperpriors and random effects, lines 37-45
         tau_re = pm.Gamma("tau_re", shape, rate)
@@ -157,14 +157,14 @@ def sums_model(design: TrialDesign, priors: Priors | None = None) -> pm.Model:
 
     priors = priors or Priors()
     shape, rate = priors.precision_shape, priors.precision_rate
-    with pm.Model(coords=_coords(design)) as model:
+    with pm.Model(coords=model_coords(design)) as model:
         b_prognostic = pm.Normal("b_prognostic", 0.0, priors.fixed_sd, dims="prognostic")
-        b_interaction = _interactions(priors)
+        b_interaction = interaction_variable(priors)
 
         tau_re = pm.Gamma("tau_re", shape, rate)
         tau_re_trt = pm.Gamma("tau_re_trt", shape, rate)
-        alpha = _sums("alpha", priors.shared_intercept, tau_re, len(design.group_labels))
-        delta = _sums("delta", priors.shared_effect, tau_re_trt, len(design.group_labels))
+        alpha = sums_variable("alpha", priors.shared_intercept, tau_re, len(design.group_labels))
+        delta = sums_variable("delta", priors.shared_effect, tau_re_trt, len(design.group_labels))
 
         logit_p = (
             alpha[design.group]
@@ -177,7 +177,8 @@ def sums_model(design: TrialDesign, priors: Priors | None = None) -> pm.Model:
 
 
 # PyMC's variables: its functions have no return types.
-def _interactions(priors: Priors) -> Any:
+def interaction_variable(priors: Priors) -> Any:
+    """``b_interaction`` of the model that is being built, and what governs it."""
     import pymc as pm
 
     if priors.interaction_scale is None:
@@ -188,14 +189,16 @@ def _interactions(priors: Priors) -> Any:
     return pm.Deterministic("b_interaction", sd_interaction * standard, dims="modifier")
 
 
-def _sums(name: str, shared: NormalPrior, precision: Any, n_groups: int) -> Any:
+def sums_variable(name: str, shared: NormalPrior, precision: Any, n_groups: int) -> Any:
+    """Group intercepts or effects of the model that is being built: shared part and deviations in one."""
     import pymc as pm
 
     covariance = np.full((n_groups, n_groups), shared.sd**2) + np.eye(n_groups) / precision
     return pm.MvNormal(name, np.full(n_groups, shared.mean), cov=covariance, dims="group")
 
 
-def _coords(design: TrialDesign) -> dict[str, tuple[str, ...] | range]:
+def model_coords(design: TrialDesign) -> dict[str, tuple[str, ...] | range]:
+    """Coordinates of the models' dimensions."""
     return {
         "prognostic": design.prognostic_labels,
         "modifier": design.modifier_labels,
@@ -213,6 +216,8 @@ _OWN_DIM = {
     "re": "group",
     "re_trt": "group",
     "te_group": "group",
+    "log_hazard": "interval",  # of `hte_utils.model.survival`
+    "log_hazard_ratio": "interval",
 }
 
 
