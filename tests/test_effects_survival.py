@@ -47,14 +47,16 @@ def test_one_patient_by_hand(changing):
 
     for arm, name in enumerate(("untreated", "treated")):
         assert float(found[name]) == pytest.approx(1.0 - survival(arm, HORIZON), rel=1e-9)
-        area = integrate.quad(lambda day, arm=arm: survival(arm, day), 0.0, HORIZON, points=ends[:3], limit=200)[0]
+        area = integrate.quad(
+            lambda day, arm=arm: survival(arm, day), 0.0, HORIZON, points=ends[ends < HORIZON], limit=200
+        )[0]
         assert float(found[f"{name}_time"]) == pytest.approx(area, rel=1e-6)
     if not changing:
         assert float(found["mean_log_hazard_ratio"]) == pytest.approx(float(draw["b_trt"]) + log_ratio, rel=1e-9)
 
 
 def test_curves_lie_beside_kaplan_and_meier():
-    """Within each arm of the real trial by prior therapy, once the first interval is over, in which the hazard rises."""
+    """Within each arm of the real trial by prior therapy, once the hazard has risen from next to nothing."""
     trial, design = real_trial(), real_times().trial
     members = pd.DataFrame({name: trial["prior_therapy"] == name for name in ("Naive", "Experienced")})
     days = [400.0, 600.0, 800.0, 1000.0]

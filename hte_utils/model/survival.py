@@ -81,7 +81,7 @@ class TimesDesign:
 
 
 def times_design(
-    trial: TrialDesign, time: npt.ArrayLike, *, ends: Sequence[float] | None = None, intervals: int = 4
+    trial: TrialDesign, time: npt.ArrayLike, *, ends: Sequence[float] | None = None, intervals: int | None = None
 ) -> TimesDesign:
     """Add times to a trial whose outcome says whether the event was seen.
 
@@ -93,7 +93,9 @@ def times_design(
         Time from randomisation to event or censoring, positive, one for each patient in their order.
     ends
         Ends of the intervals of constant hazard, increasing; the last is the end of follow-up that is looked at. If
-        None, `intervals` with equally many events, up to the largest time.
+        None, `intervals` with equally many events, up to the largest time; where the hazard changes fast, say ends.
+    intervals
+        If None, one for every ten events, but at most eight.
 
     Raises
     ------
@@ -111,6 +113,8 @@ def times_design(
         )
     if ends is None:
         at_events = found[trial.outcome == 1.0]
+        if intervals is None:
+            intervals = min(8, max(1, at_events.size // 10))
         if isinstance(intervals, bool) or not isinstance(intervals, int) or not 1 <= intervals <= at_events.size:
             raise ValueError(
                 f"intervals must be a whole number from 1 to the {at_events.size} events, not {intervals!r}"
