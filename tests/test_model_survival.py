@@ -37,7 +37,7 @@ def test_default_intervals_have_equally_many_events() -> None:
     events = real_times().events.sum(axis=0)
     assert events.size == 8
     assert events.sum() == real_trial()["event"].sum()
-    assert np.ptp(events) <= 3
+    assert np.ptp(events) <= 5  # many fall on the same day
     assert small_times().ends.size == 2  # 20 events
     assert real_times().ends[-1] == real_trial()["days"].max()
 
