@@ -77,7 +77,7 @@ def test_a_file_of_another_kind_is_refused(tmp_path) -> None:
 
 def test_a_column_there_twice_is_refused(tmp_path) -> None:
     (tmp_path / "t.csv").write_text("a,a,b\n1,2,3\n")
-    with pytest.raises(DataError, match="2 columns named 'a'"):
+    with pytest.raises(DataError, match=r"2 columns named 'a'"):
         read_table(tmp_path / "t.csv", ["a"])
     with pytest.raises(DataError, match="did you mean"):
         read_table(tmp_path / "t.csv", ["bb"])
@@ -139,7 +139,7 @@ def test_a_missing_outcome_or_arm_is_refused_by_its_row(tmp_path, column: str) -
 def test_two_of_three_arms_must_be_named_and_the_others_are_left_out() -> None:
     frame = own_trial_frame(90)
     frame.loc[::3, "arm"] = "Third"
-    with pytest.raises(DataError, match="3 arms.*--treated"):
+    with pytest.raises(DataError, match=r"3 arms.*--treated"):
         own_trial(frame, own_question())
     trial = own_trial(frame, own_question(treated="Third"))
     assert trial.arms == ("Placebo", "Third")
