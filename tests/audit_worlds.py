@@ -19,7 +19,7 @@ from paper_fits import paper_design, paper_posterior
 from reference_values import REFERENCE
 
 from hte_utils import paper
-from hte_utils.audit import section_2_1, section_2_2, section_3, section_4
+from hte_utils.audit import section_2_1, section_2_2, sections_3_4
 from hte_utils.audit.case import Case, gather_case, read_posterior
 from hte_utils.audit.experiments import BY_COIN, BY_HIDDEN_FACTOR, CONFOUNDING, SEEN, bleeds_by_rule
 from hte_utils.audit.listings import listing_2_model
@@ -208,7 +208,7 @@ def paper_with_other_numbers(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     ]
     changed.append(replace(of["Table 7"], id="table7.other", column="ridge"))
     with _printing(monkeypatch, changed) as patched:
-        for module in (section_2_1, section_4):
+        for module in (section_2_1, sections_3_4):
             patched.setattr(module, "UNCOVERED_ITEMS", ())
         yield
 
@@ -228,9 +228,9 @@ def paper_without_gender(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         for entry in paper.paper_entries()
     ]
     with _printing(monkeypatch, changed) as patched:
-        for module in (section_2_2, section_3):
+        for module in (section_2_2, sections_3_4):
             patched.setattr(module, "COVARIATES", ("age", "anticoagulant", "diabetes"))
-        patched.setattr(section_3, "statement", lambda name: replace(statement(name), quote="Calibration"))
+        patched.setattr(sections_3_4, "statement", lambda name: replace(statement(name), quote="Calibration"))
         yield
 
 

@@ -9,7 +9,7 @@ import pytest
 from audit_worlds import paper_case, paper_with_other_numbers, paper_without_gender, reversed_case, with_effects, worlds
 from reference_values import REFERENCE
 
-from hte_utils.audit import findings_by_part, section_2_1, section_2_2, section_3, section_4
+from hte_utils.audit import findings_by_part, section_2_1, section_2_2, sections_3_4
 from hte_utils.audit.case import Case, rows
 from hte_utils.audit.experiments import TABLE_1
 from hte_utils.audit.listings import listing_2_model
@@ -160,15 +160,15 @@ def test_a_right_risk_is_seldom_off_by_a_factor_of_two():
     patients, risk, rng = 200, 0.05, np.random.default_rng(5)
     rates = rng.binomial(patients, risk, 200_000) / patients
     outside = np.mean(~((risk / rates.clip(1e-9) > 0.5) & (risk / rates.clip(1e-9) < 2)))
-    expected = section_3.chance_of_a_factor_of_two(patients, risk)
+    expected = sections_3_4.chance_of_a_factor_of_two(patients, risk)
     assert outside == pytest.approx(expected, abs=4 * np.sqrt(expected / 200_000))
-    assert section_3.chance_of_a_factor_of_two(1016, float(paper_case().truth.baseline_risk.mean())) < 1e-3
+    assert sections_3_4.chance_of_a_factor_of_two(1016, float(paper_case().truth.baseline_risk.mean())) < 1e-3
 
 
 def test_a_number_of_table_1_that_is_lost_is_noticed():
     variants = paper_case().variants.copy()
     variants.loc[TrialVariant.AS_PRINTED, TABLE_1] = 89
-    found = section_4.limitations(replace(paper_case(), variants=variants))
+    found = sections_3_4.limitations(replace(paper_case(), variants=variants))
     assert found["statement.solely-simulated"].verdict == Verdict.DOES_NOT_HOLD
 
 
@@ -181,7 +181,7 @@ def test_a_prior_that_is_another_is_noticed():
 
 
 def test_only_the_modifiers_of_listing_2_move_an_effect():
-    moved = section_3.moving_covariates(paper_case())
+    moved = sections_3_4.moving_covariates(paper_case())
     assert {name for name, moves in moved.items() if moves} == {"age", "anticoagulant", "diabetes"}
     assert len(moved) == 10
 

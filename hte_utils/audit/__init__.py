@@ -1,7 +1,7 @@
 """The paper's statements against its own code, tables and truth, each by computation (chapters 7 and 8).
 
 `case` gathers what the statements are about, `experiments` and `listings` compute the proofs, and `section_1` to
-`section_4` turn them into findings, one for each statement of ``hte_utils/paper/statements.csv``. `ablation` undoes
+`sections_3_4` turn them into findings, one for each statement of ``hte_utils/paper/statements.csv``. `ablation` undoes
 the paper's choices one at a time; `described_model` and `described_findings` fit the model that the text describes.
 The event is bleeding: a positive effect is harm.
 
@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hte_utils.audit import section_1, section_2_1, section_2_2, section_3, section_4
+from hte_utils.audit import section_1, section_2_1, section_2_2, sections_3_4
 
 if TYPE_CHECKING:
     from hte_utils.audit.case import Case
@@ -30,11 +30,11 @@ def findings_by_part(case: Case) -> dict[str, dict[str, Finding]]:
         "Section 2.1, text and tables": section_2_1.data(case),
         "Section 2.1, equations": section_2_1.equations(case),
         "Section 2.2": section_2_2.model(case),
-        "Section 3, diagnostics": section_3.diagnostics(case),
-        "Section 3, effects and risk groups": section_3.results(case),
-        "Section 4.1": section_4.discussion(case),
-        "Section 4.2": section_4.limitations(case),
+        "Section 3, diagnostics": sections_3_4.diagnostics(case),
+        "Section 3, effects and risk groups": sections_3_4.results(case),
+        "Section 4.1": sections_3_4.discussion(case),
+        "Section 4.2": sections_3_4.limitations(case),
         "Appendix A": section_2_1.listing_1(case),
         "Appendix B": section_2_2.listing_2(case),
-        "Appendix C": section_4.traces_and_densities(),
+        "Appendix C": sections_3_4.traces_and_densities(),
     }
