@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -49,8 +48,7 @@ _STYLE: dict[Any, Any] = {
 type Shared = bool | Literal["row", "col"]
 
 
-@dataclass(frozen=True, slots=True)
-class Canvas:
+class Canvas(NamedTuple):
     """A new figure and its axes, in reading order."""
 
     figure: Figure
@@ -72,20 +70,9 @@ def canvas(
     sharey: Shared = False,
     sharex: Shared = False,
 ) -> Iterator[Canvas]:
-    """Open a figure in the book's style and hand it over finished.
+    """Open a figure in the book's style (size in inches) and hand it over finished.
 
-    Parameters
-    ----------
-    columns, rows
-        Grid of axes.
-    width, height
-        Size of the whole figure in inches.
-    sharex, sharey
-        Whether the axes share their scales: all of them, those in a row or column, or none.
-
-    Notes
-    -----
-    The figure is closed for pyplot at the end, so that a notebook shows it once: as the value of its cell.
+    It is closed for pyplot at the end, so that a notebook shows it once: as the value of its cell.
     """
     with rc_context(_STYLE):
         figure, axes = plt.subplots(

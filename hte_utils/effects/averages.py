@@ -92,14 +92,11 @@ def standardised_risks(
 
 
 def bootstrapped_risks(posterior: xr.DataTree, patients: Patients, rng: np.random.Generator) -> xr.Dataset:
-    """As `standardised_risks`, for the population that all the patients were drawn from (Bayesian bootstrap).
-
-    Every draw weights the patients anew by a flat Dirichlet, so that intervals also cover who was recruited.
-    """
+    """As `standardised_risks`, for the population that all the patients were drawn from: by the Bayesian bootstrap."""
     effects = PatientEffects.of(posterior, patients, GroupEffects.INCLUDED)
     sums = np.zeros((4, 1, effects.n_draws))
     for rows in blocks(effects.n_patients, effects.n_draws):
-        # Independent exponentials divided by their sum are a flat Dirichlet.
+        # Independent exponentials divided by their sum are a flat Dirichlet, by which each draw weights the patients.
         weights = rng.standard_exponential((rows.stop - rows.start, effects.n_draws))
         sums[0] += weights.sum(axis=0)
         for place, each in enumerate(effects.risks(rows), start=1):
@@ -118,9 +115,8 @@ def true_risks(truth: TrialTruth, members: pd.DataFrame) -> xr.Dataset:
 def effect_measures(risks: xr.Dataset) -> xr.Dataset:
     """Compare treated with untreated risks (`standardised_risks`, ...) on every scale, a variable per `Measure`'s name.
 
-    The *marginal* log odds ratio compares the odds of the average risks; the *mean conditional* one averages the
-    patients' own log odds ratios. They differ even if all patients have the same log odds ratio: odds ratios are not
-    collapsible (Greenland, Robins & Pearl 1999; Daniel, Zhang & Farewell 2021).
+    The *marginal* log odds ratio compares the odds of the average risks, the *mean conditional* one averages patients'
+    own. They differ even if all have the same: odds ratios are not collapsible (Greenland, Robins & Pearl 1999).
     """
     untreated, treated = risks["untreated"], risks["treated"]
     return xr.Dataset(
@@ -162,7 +158,7 @@ def draws_of(effects: xr.DataArray) -> FloatArray:
 
 
 def _log_odds(risk: Any) -> Any:
-    """Logit of an array of any kind, labelled or not, which scipy's would strip of its labels."""
+    """Logit of an array that may be labelled, which scipy's would strip of its labels."""
     return np.log(risk) - np.log1p(-risk)
 
 

@@ -52,9 +52,6 @@ class _LinearPredictor(NamedTuple):
     def values(self, rows: slice) -> FloatArray:
         return self.terms[rows] @ self.coefficients
 
-    def largest(self) -> float:
-        return float(np.abs(self.terms).max(axis=0) @ np.abs(self.coefficients).max(axis=1))
-
 
 class PatientEffects(NamedTuple):
     """Baseline log odds and CATE (log odds ratio) of given patients in every draw of a posterior."""
@@ -86,7 +83,7 @@ class PatientEffects(NamedTuple):
         prognostic, modifiers = patients.prognostic_labels, patients.modifier_labels
         baseline = predictor("b_intercept", "b_prognostic", "prognostic", prognostic, patients.prognostic, "re")
         ratio = predictor("b_trt", "b_interaction", "modifier", modifiers, patients.modifiers, "re_trt")
-        reach = baseline.largest() + ratio.largest()
+        reach = sum(np.abs(x).max(axis=0) @ np.abs(b).max(axis=1) for x, b in (baseline, ratio))
         if not reach < _LARGEST_LOG_ODDS:
             raise ValueError(
                 f"log odds may reach {reach:.3g} for these patients (limit {_LARGEST_LOG_ODDS:g}): a covariate is not "
@@ -185,7 +182,8 @@ def cate(
     """Posterior summary of every patient's treatment effect, in memory that grows with the patients alone.
 
     Dim patient: `mean`, `sd`, `lower`, `upper`, and `p_harm`, the share of draws above no effect. `posterior` and
-    `patients` are as for `PatientEffects.of`; `interval` is the probability of the equal-tailed credible interval.
+    `patients` are as for `PatientEffects.of`; `interval` is the probability of the equal-tailed credible interval;
+    `threads` all processors if None.
 
     Examples
     --------

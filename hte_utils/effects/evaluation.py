@@ -26,9 +26,9 @@ class Metric(NamedTuple):
 class PointMetrics(NamedTuple):
     """Agreement of predicted with true effects, without regard to uncertainty; NaN is what is not defined.
 
-    Errors are on the scale of the effects; `bias` is the mean of predicted minus true (positive = harm is overstated),
-    `bias_share` the share of the mean squared error that is squared bias. Calibration is the least squares line of true
-    on predicted effects: slope 1 and intercept 0 if calibrated, a slope below 1 if effects are predicted too far apart.
+    `bias` is the mean of predicted minus true, `bias_share` the share of the mean squared error that is squared bias.
+    Calibration is the least squares line of true on predicted effects: slope 1 and intercept 0 if calibrated, a slope
+    below 1 if effects are predicted too far apart.
     """
 
     correlation: float
@@ -73,8 +73,7 @@ def evaluate_cate(
 ) -> CateEvaluation:
     """Compare posterior draws of the CATE, shape (chain, draw, patient), with the true CATE, shape (patient,).
 
-    `interval` is the probability of the central credible interval whose coverage is counted; `n_replicates` and `seed`
-    decide the Monte Carlo errors (`monte_carlo.standard_multipliers`) and nothing else.
+    `interval`: probability of the credible interval; `n_replicates` and `seed` decide the Monte Carlo errors alone.
     """
     require_probability("interval", interval)
     matrix, edges = draws_matrix(draws)

@@ -43,10 +43,9 @@ _MOST_PRODUCTS = 2**24  # of patients' terms that are kept (128 MiB); beyond it 
 
 
 def expit_in_place(log_odds: FloatArray) -> FloatArray:
-    """Turn log odds into probabilities, in the array that is given, and return it.
+    """Turn log odds into probabilities, in the array that is given, several times faster than `scipy.special.expit`.
 
-    In place because memory traffic costs more than the arithmetic; by `numpy.exp` because it is vectorised and several
-    times faster than `scipy.special.expit`. Log odds below -709 overflow: callers see to it that there are none.
+    Log odds below -709 overflow: callers see to it that there are none.
     """
     np.negative(log_odds, out=log_odds)
     np.exp(log_odds, out=log_odds)
@@ -112,8 +111,7 @@ class LogisticFit(NamedTuple):
 def fit_logistic(terms: FloatArray, outcome: FloatArray, offset: FloatArray | None = None) -> LogisticFit:
     """Fit a logistic regression by maximum likelihood; ValueError if terms are linearly dependent in these patients.
 
-    `terms`: the intercept among them, shape (patients, terms). `outcome`: 0/1, and `offset`: the known part of the log
-    odds, shape (patients,).
+    `terms`: the intercept among them, (patients, terms). `outcome`, 0/1; `offset`, known log odds: (patients,).
     """
     import statsmodels.api as sm
     from statsmodels.tools.sm_exceptions import PerfectSeparationWarning

@@ -1,14 +1,13 @@
 """Monte Carlo standard errors (MCSE) of numbers computed from autocorrelated posterior draws.
 
-1. *Batches.* The chains are cut into about forty batches, long against the autocorrelation. Leaving out one batch at a
-   time (the grouped jackknife; Efron 1982, ch. 3) gives how much each batch moves a patient's posterior mean or
-   quantile; the root of the sum of squares of these influences is the patient's MCSE. For a mean this is the method of
-   batch means (Flegal & Jones 2010).
-2. *Multipliers.* The influences, multiplied by independent standard normal numbers and added up, give replicates of
-   all patients' summaries with the very covariance that the jackknife found. A number made of them (a correlation, a
-   coverage, an entry of Table 8) is recomputed for each replicate, patients are ranked anew; its standard deviation is
-   its MCSE. Unlike a plain jackknife, this moves the summaries as far as a new run would, so it also holds for counts
-   and ranks.
+1. *Batches.* The chains are cut into about forty batches, long against the autocorrelation. Leaving out one at a time
+   (the grouped jackknife; Efron 1982, ch. 3) gives how much each batch moves a patient's posterior mean or quantile;
+   the root of the sum of squares of these influences is the patient's MCSE. For a mean these are batch means (Flegal &
+   Jones 2010).
+2. *Multipliers.* The influences, multiplied by standard normal numbers and added up, give replicates of all patients'
+   summaries with the covariance that the jackknife found. A number made of them (a correlation, an entry of Table 8) is
+   recomputed for each replicate, patients are ranked anew; its standard deviation is its MCSE. Unlike a plain
+   jackknife, this moves the summaries as far as a new run would, so it also holds for counts and ranks.
 
 With 40 batches an MCSE is itself known to about one part in nine (1 / sqrt(2 * 39)); that of a 2.5 % quantile is some
 15 % too large, the safe side. Chains that hardly mix (JAGS without its glm module) tell too small an error.
@@ -46,9 +45,9 @@ class Jackknifed(NamedTuple):
 
 
 def batch_edges(n_chains: int, n_draws: int) -> IntArray:
-    """Where batches begin and end in draws that are laid chain after chain, shape (batches + 1,).
+    """Where about forty batches begin and end in draws laid chain after chain, shape (batches + 1,).
 
-    About forty batches, none across two chains, each at least as long as the square root of the chain.
+    None is across two chains, each is at least as long as the square root of its chain.
     """
     per_chain = min(math.ceil(_BATCHES_WANTED / n_chains), math.isqrt(n_draws))
     if n_chains * per_chain < 2:

@@ -24,9 +24,8 @@ from hte_utils.model.spec import Patients, TrialDesign
 
 _REPLICATES = 200
 _DRAWS_FOR_MEMBERS = 2000
+# Predictions that differ by less, relative to the largest, are equal: blocks of a matrix product change last bits.
 _SAME = 1e-12
-"""Predictions that differ by less, relative to the largest, are equal: how an array is cut into blocks for a matrix
-product may change the last bits of equal patients' predictions."""
 
 
 class RiskStrata(NamedTuple):
@@ -104,7 +103,7 @@ def risk_strata(
 ) -> RiskStrata:
     """Group patients by the baseline risk that a posterior predicts, and summarise the effect within each group.
 
-    Parameters are those of `hte_utils.effects.cate.cate_draws` and `stratify_by_risk`.
+    Parameters are those of `cate.cate_draws` and `stratify_by_risk`.
 
     Examples
     --------

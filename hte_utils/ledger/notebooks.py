@@ -1,9 +1,8 @@
 """The notebooks and their recorded runs: where they are, the ledger that is read from them, how a run is recorded.
 
-``python -m hte_utils.ledger --record`` runs the text notebooks and keeps the run; :func:`violations` notices recordings
-that check nothing. nbval (0.11) is silent where a reader would expect red: a recorded cell without an execution count
-is never compared, a marker that is not spelt exactly is ignored, and a recording that has drifted away from its text
-notebook is replayed as if nothing had happened.
+:func:`violations` notices recordings that check nothing. nbval (0.11) is silent where a reader would expect red: a
+recorded cell without an execution count is never compared, a misspelt marker is ignored, and a recording that has
+drifted away from its text notebook is replayed as if nothing had happened.
 """
 
 from __future__ import annotations
@@ -128,7 +127,7 @@ def located_entries(project: Project) -> list[tuple[str, LedgerEntry]]:
 
 
 def recorded_entries(project: Project) -> list[LedgerEntry]:
-    """Return all entries of the recorded run, of the paper and our own, in reading order."""
+    """Return the entries of `located_entries` without their notebooks."""
     return [entry for _, entry in located_entries(project)]
 
 

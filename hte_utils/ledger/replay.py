@@ -1,13 +1,11 @@
 """Hold what a fresh run of a notebook shows against the recorded run: entries by tolerance, the rest as displayed.
 
-nbval runs the recorded notebooks under pytest; ``tests/conftest.py`` puts :func:`differences` and
-:func:`display_differences` in the place of its comparison of text.
+``tests/conftest.py`` puts :func:`differences` and :func:`display_differences` in the place of nbval's comparison.
 
 A display is whatever no ledger entry holds: values in the text, tables, printed lines. Its words must be equal, and
-each number must lie within one unit of its last displayed digit, or a relative 1e-6. Where that comes from: the
-arithmetic of another machine moves a value by some 1e-9 of itself, so a displayed number moves only if it lies that
-close to where rounding turns over (or to zero, where its sign turns), and then by one unit. A whole number without "%"
-is a count and must be equal. Pictures are not compared.
+each number must lie within one unit of its last displayed digit, or a relative 1e-6: the arithmetic of another machine
+moves a value by some 1e-9 of itself, so a displayed number moves only if it lies that close to where rounding turns
+over (or to zero, where its sign turns). A whole number without "%" is a count and must be equal.
 """
 
 from __future__ import annotations

@@ -122,17 +122,15 @@ def accuracy(comparison: Comparison) -> pd.DataFrame:
 
 def profile_effects(comparison: Comparison) -> pd.DataFrame:
     """Risk difference of each profile (percentage points): first row the truth, then a row a method."""
-    rows = {TRUTH: comparison.profile_truth.risk_difference} | {
-        name: comparison.of_profiles(name).risk_difference.value for name in comparison.results
-    }
+    found = {name: comparison.of_profiles(name).risk_difference.value for name in comparison.results}
+    rows = {TRUTH: comparison.profile_truth.risk_difference} | found
     return POINTS * pd.DataFrame.from_dict(rows, orient="index", columns=list(comparison.profile_names))
 
 
 def quintile_effects(comparison: Comparison) -> pd.DataFrame:
     """Mean risk difference (points), true and by each method, by quintile of the *true* risk, Q1 (lowest) to Q5."""
-    columns = {TRUTH: comparison.truth.risk_difference} | {
-        name: comparison.of_trial(name).risk_difference.value for name in comparison.results
-    }
+    found = {name: comparison.of_trial(name).risk_difference.value for name in comparison.results}
+    columns = {TRUTH: comparison.truth.risk_difference} | found
     group = quantile_groups(comparison.truth.baseline_risk, 5)
     return POINTS * pd.DataFrame(columns).groupby(group).mean().rename("Q{}".format).T
 

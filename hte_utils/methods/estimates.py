@@ -79,8 +79,7 @@ class Method(Protocol):
     def __call__(
         self, trial: pd.DataFrame, populations: Sequence[pd.DataFrame], rng: np.random.Generator
     ) -> MethodResult:
-        """Learn from `trial` (as `simulate_trial` makes it), and estimate the effects of each population's patients.
+        """Learn from `trial` (without its ``true_te``), and estimate the effects of each population's patients.
 
-        ``true_te`` is not looked at. `rng` is the source of all randomness. A trial that cannot support the method is a
-        ValueError, whose message says why.
+        `rng` is the source of all randomness. A trial that cannot support the method is a ValueError that says why.
         """
