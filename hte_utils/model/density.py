@@ -7,7 +7,6 @@ this density against PyMC's own.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, override
 
@@ -18,7 +17,7 @@ from scipy.special import expit
 from hte_utils.model.checks import FloatArray, IntArray
 
 if TYPE_CHECKING:
-    from hte_utils.model.listing_2 import NormalPrior, Priors
+    from hte_utils.model.listing_2 import Priors
     from hte_utils.model.spec import TrialDesign
 
 # A block of patients times a block of points is half a MiB of doubles: it stays in a core's cache.
@@ -42,75 +41,30 @@ def log_likelihood(signed: FloatArray, coefficients: FloatArray) -> FloatArray:
                 terms = signed[patient : patient + _PATIENT_BLOCK] @ columns
                 np.exp(terms, out=terms)
                 terms += 1.0
-                total[some] -= _sum_of_logs(terms)
+                n_rest = len(terms) % _FOLD
+                folded = np.multiply.reduce(terms[n_rest:].reshape(_FOLD, -1, terms.shape[1]), axis=0)
+                total[some] -= np.log(folded).sum(axis=0) + np.log(np.multiply.reduce(terms[:n_rest], axis=0))
     return total
 
 
-def _sum_of_logs(terms: FloatArray) -> FloatArray:
-    n_rest = len(terms) % _FOLD
-    folded = np.multiply.reduce(terms[n_rest:].reshape(_FOLD, -1, terms.shape[1]), axis=0)
-    sums: FloatArray = np.log(folded).sum(axis=0)
-    if n_rest:
-        sums += np.log(np.multiply.reduce(terms[:n_rest], axis=0))
-    return sums
-
-
-@dataclass(frozen=True, slots=True)
 class Coordinates:
     """Where each quantity stands in a point of the sums form.
 
-    The order is alpha, delta, fixed effects, two log precisions, and log ω if the interactions have a scale ω.
+    Slices are `alpha` and `delta` (the groups' intercepts and treatment effects), `prognostic` (main effects),
+    `interaction`, and `linear` (all of these, the coefficients of the linear predictor); places are `log_tau`, the
+    logarithms of tau_re and tau_re_trt, and `log_scale`, that of the interactions' SD ω, there only if `has_scale`.
     """
 
-    n_groups: int
-    n_prognostic: int
-    n_modifiers: int
-    has_scale: bool = False
-
-    @property
-    def alpha(self) -> slice:
-        """Group intercepts."""
-        return slice(0, self.n_groups)
-
-    @property
-    def delta(self) -> slice:
-        """Group treatment effects."""
-        return slice(self.n_groups, 2 * self.n_groups)
-
-    @property
-    def prognostic(self) -> slice:
-        """Main effects of the covariates."""
-        return slice(2 * self.n_groups, 2 * self.n_groups + self.n_prognostic)
-
-    @property
-    def interaction(self) -> slice:
-        """Effects of the modifiers on the treatment effect."""
-        return slice(self.prognostic.stop, self.prognostic.stop + self.n_modifiers)
-
-    @property
-    def n_coefficients(self) -> int:
-        """Number of coefficients of the linear predictor."""
-        return 2 * self.n_groups + self.n_prognostic + self.n_modifiers
-
-    @property
-    def linear(self) -> slice:
-        """All coefficients of the linear predictor."""
-        return slice(0, self.n_coefficients)
-
-    @property
-    def log_tau(self) -> tuple[int, int]:
-        """Logarithms of tau_re and tau_re_trt."""
-        return self.n_coefficients, self.n_coefficients + 1
-
-    @property
-    def log_scale(self) -> int:
-        """Logarithm of ω, the interactions' SD; there only if `has_scale`."""
-        return self.n_coefficients + 2
-
-    @property
-    def size(self) -> int:
-        """Number of coordinates."""
-        return self.n_coefficients + 2 + self.has_scale
+    def __init__(self, n_groups: int, n_prognostic: int, n_modifiers: int, has_scale: bool = False) -> None:
+        self.n_groups, self.n_prognostic, self.n_modifiers = n_groups, n_prognostic, n_modifiers
+        self.has_scale = has_scale
+        self.alpha, self.delta = slice(0, n_groups), slice(n_groups, 2 * n_groups)
+        self.prognostic = slice(self.delta.stop, self.delta.stop + n_prognostic)
+        self.interaction = slice(self.prognostic.stop, self.prognostic.stop + n_modifiers)
+        last = self.interaction.stop
+        self.linear = slice(0, last)
+        self.log_tau, self.log_scale = (last, last + 1), last + 2
+        self.size = last + 2 + has_scale
 
 
 class HierarchicalDensity(ABC):
@@ -149,14 +103,11 @@ class HierarchicalDensity(ABC):
         """Add the log prior at the points to `total`, shape (points,), in place; constants are left out."""
         known = slice(self.at.prognostic.start, self.at.prognostic.stop if self.at.has_scale else self.at.linear.stop)
         total -= 0.5 * np.square(points[:, known]).sum(axis=1) / self.priors.fixed_sd**2
-        for sums, log_tau, prior in self._group_effects():
+        shared = self.priors.shared_intercept, self.priors.shared_effect
+        for sums, log_tau, prior in zip((self.at.alpha, self.at.delta), self.at.log_tau, shared, strict=True):
             total += self._log_prior_of_sums(points[:, sums] - prior.mean, points[:, log_tau], prior.sd**2)
         if self.priors.interaction_scale is not None:
             total += self._log_prior_of_interactions(points, self.priors.interaction_scale)
-
-    def _group_effects(self) -> Iterator[tuple[slice, int, NormalPrior]]:
-        yield self.at.alpha, self.at.log_tau[0], self.priors.shared_intercept
-        yield self.at.delta, self.at.log_tau[1], self.priors.shared_effect
 
     def _log_prior_of_interactions(self, points: FloatArray, scale: float) -> FloatArray:
         """Normal(0, ω²) for the interactions and half-normal for ω, with the Jacobian of log ω; no constants."""
@@ -168,8 +119,7 @@ class HierarchicalDensity(ABC):
 
     def _log_prior_of_sums(self, sums: FloatArray, log_tau: FloatArray, variance: float) -> FloatArray:
         """Normal(0, sd² 11' + I/τ) for the sums and Gamma for τ, with the Jacobian of log τ; constants left out."""
-        groups = sums.shape[1]
-        tau = np.exp(log_tau)
+        groups, tau = sums.shape[1], np.exp(log_tau)
         q = 1.0 + groups * variance * tau
         quadratic = tau * (np.square(sums).sum(axis=1) - variance * tau / q * np.square(sums.sum(axis=1)))
         gamma: FloatArray = self.priors.precision_shape * log_tau - self.priors.precision_rate * tau

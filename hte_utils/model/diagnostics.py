@@ -1,18 +1,16 @@
 """Diagnostics of a posterior: what R's coda prints (Tables 4 to 6), and what is used today (ArviZ's).
 
-The labelled functions take a posterior, an xarray DataTree with a group ``posterior`` or a Dataset, whose variables
-have the dims ``chain`` and ``draw``; further dims are spread out into scalars, as in ``te_group[Male]``. The results
-are labelled by parameter.
+The labelled functions take a DataTree with a group ``posterior``, or a Dataset, whose variables have the dims ``chain``
+and ``draw``; further dims are spread out into scalars, as in ``te_group[Male]``. Their tables have one row a parameter.
 
-coda's statistics take arrays of shape (..., chains, draws), or (..., draws) where chains are not compared; all axes
-before are a batch. The spectral density at frequency zero is that of an autoregressive model,
-``v / (1 - sum(phi))**2``, fitted by Yule-Walker with the order chosen by AIC (Heidelberger & Welch 1981; the defaults
-of R's ``ar``). statsmodels has no such fit for a batch. R's coda is the reference: `tests/reference/coda_values.R`.
+coda's statistics take arrays of shape (..., chains, draws), or (..., draws) where chains are not compared. Their
+reference is R's coda itself: `tests/reference/coda_values.R`.
 """
 
 from __future__ import annotations
 
 from importlib import import_module
+from itertools import product
 from math import ceil, floor, log10, prod
 from typing import Any, Final
 
@@ -41,17 +39,9 @@ _LIMIT_LEVEL: Final = 0.975
 
 
 def scalar_draws(posterior: Posterior) -> xr.DataArray:
-    """Spread a posterior out into scalar parameters.
+    """Spread a posterior out into scalars, dims (parameter, chain, draw), in the order of its variables.
 
-    Returns
-    -------
-    xarray.DataArray
-        Dims (parameter, chain, draw), float64; parameters in the order of the variables.
-
-    Raises
-    ------
-    ValueError
-        If a variable lacks ``chain`` or ``draw``, or a chain is too short, constant or not finite.
+    Raises ``ValueError`` if a variable lacks ``chain`` or ``draw``, or a chain is too short, constant or not finite.
     """
     dataset = posterior["posterior"].to_dataset() if isinstance(posterior, xr.DataTree) else posterior
     labels: list[str] = []
@@ -60,7 +50,8 @@ def scalar_draws(posterior: Posterior) -> xr.DataArray:
         if not set(_SAMPLE_DIMS) <= set(variable.dims):
             raise ValueError(f"variable {name!r} has the dims {variable.dims}, not 'chain' and 'draw': leave it out")
         other = [str(dim) for dim in variable.dims if dim not in _SAMPLE_DIMS]
-        labels += _scalar_labels(str(name), variable, other)
+        levels = product(*(variable[dim].to_numpy() for dim in other))  # without other dims, one empty level
+        labels += [f"{name}[{', '.join(map(str, level))}]" if level else str(name) for level in levels]
         ordered = variable.transpose(*other, *_SAMPLE_DIMS)
         arrays.append(ordered.to_numpy().astype(np.float64).reshape(prod(ordered.shape[:-2]), *ordered.shape[-2:]))
     values = np.concatenate(arrays)
@@ -72,13 +63,6 @@ def scalar_draws(posterior: Posterior) -> xr.DataArray:
         coords={PARAMETER: labels, "chain": chains, "draw": dataset["draw"].to_numpy()},
         name="draws",
     )
-
-
-def _scalar_labels(name: str, variable: xr.DataArray, dims: list[str]) -> list[str]:
-    if not dims:
-        return [name]
-    levels = [variable[dim].to_numpy() for dim in dims]
-    return [f"{name}[{', '.join(map(str, combination))}]" for combination in pd.MultiIndex.from_product(levels)]
 
 
 def _require_sound(values: FloatArray, labels: list[str], chains: NDArray[Any]) -> None:
@@ -108,49 +92,29 @@ def _require_sound(values: FloatArray, labels: list[str], chains: NDArray[Any]) 
 
 
 def summary_statistics(posterior: Posterior) -> pd.DataFrame:
-    """Mean, SD and the two standard errors of coda's ``summary``, Table 4.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row a parameter; columns ``mean``, ``sd`` (n-1), ``naive_se``, ``time_series_se``, in the parameter's unit.
-    """
+    """Table 4 as coda's ``summary``: columns ``mean``, ``sd`` (n-1), ``naive_se``, ``time_series_se``."""
     draws = scalar_draws(posterior)
     values = draws.to_numpy()
     pooled = values.reshape(len(values), -1)
-    sd = pooled.std(axis=-1, ddof=1)
-    return _table(
-        draws,
-        mean=pooled.mean(axis=-1),
-        sd=sd,
-        naive_se=sd / np.sqrt(pooled.shape[-1]),
-        time_series_se=time_series_se(values),
-    )
+    mean, sd = pooled.mean(axis=-1), pooled.std(axis=-1, ddof=1)
+    naive_se = sd / np.sqrt(pooled.shape[-1])
+    return _table(draws, mean=mean, sd=sd, naive_se=naive_se, time_series_se=time_series_se(values))
 
 
 def gelman_rubin(posterior: Posterior) -> pd.DataFrame:
-    """Gelman and Rubin's potential scale reduction factors as coda's ``gelman.diag`` on full chains, Table 5.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row a parameter; columns ``point`` and ``upper``.
-    """
+    """Table 5 as coda's ``gelman.diag`` on full chains: columns ``point`` and ``upper`` of `scale_reduction`."""
     draws = scalar_draws(posterior)
     point, upper = scale_reduction(draws.to_numpy())
     return _table(draws, point=point, upper=upper)
 
 
 def modern_diagnostics(posterior: Posterior) -> pd.DataFrame:
-    """Today's diagnostics of every parameter, computed by ArviZ (Vehtari et al. 2021).
+    """Today's diagnostics by ArviZ (Vehtari et al. 2021).
 
-    Returns
-    -------
-    pandas.DataFrame
-        One row a parameter; columns ``r_hat`` (rank-normalised, split, the larger of bulk and folded; NaN for one
-        chain), ``ess_bulk``, ``ess_tail`` (effective draws), ``mcse_mean`` and ``mcse_sd`` (in the parameter's unit).
+    Columns ``r_hat`` (rank-normalised, split, the larger of bulk and folded; NaN for one chain), ``ess_bulk``,
+    ``ess_tail`` (effective draws), ``mcse_mean`` and ``mcse_sd`` (in the parameter's unit).
     """
-    arviz_stats = _arviz_stats()
+    arviz_stats: Any = import_module("arviz_stats")  # takes seconds, and coda's statistics do not need it
     draws = scalar_draws(posterior)
     dataset = draws.to_dataset()
     columns = {
@@ -164,34 +128,19 @@ def modern_diagnostics(posterior: Posterior) -> pd.DataFrame:
 
 
 def energy_diagnostics(posterior: xr.DataTree) -> pd.DataFrame:
-    """E-BFMI of every chain of a Hamiltonian sampler, by ArviZ (Betancourt 2016); below 0.3 is a warning.
+    """E-BFMI of every chain by ArviZ (Betancourt 2016); below 0.3 is a warning.
 
-    Returns
-    -------
-    pandas.DataFrame
-        One row a chain; columns ``e_bfmi`` and its Monte Carlo standard error ``mcse``, from batches of the chain.
-
-    Raises
-    ------
-    ValueError
-        If the tree holds no energies: the draws do not come from a Hamiltonian sampler.
+    One row a chain; columns ``e_bfmi`` and its Monte Carlo standard error ``mcse``, from batches of the chain. Raises
+    ``ValueError`` if the tree holds no energies: the draws do not come from a Hamiltonian sampler.
     """
     if "sample_stats" not in posterior.children or "energy" not in posterior["sample_stats"].data_vars:
         raise ValueError("no 'energy' in the group 'sample_stats': E-BFMI exists for Hamiltonian samplers only")
     energy = posterior["sample_stats"]["energy"].transpose("chain", "draw")
-    bfmi, size = _arviz_stats().bfmi, energy.sizes["draw"] // _BATCHES
+    bfmi, size = import_module("arviz_stats").bfmi, energy.sizes["draw"] // _BATCHES
     batches = energy[:, : size * _BATCHES].to_numpy().reshape(-1, size)
-    in_batches = np.asarray(bfmi(batches)).reshape(-1, _BATCHES)
-    found = {
-        "e_bfmi": np.asarray(bfmi(energy.to_numpy())),
-        "mcse": in_batches.std(axis=1, ddof=1) / np.sqrt(_BATCHES),
-    }
+    mcse = np.asarray(bfmi(batches)).reshape(-1, _BATCHES).std(axis=1, ddof=1) / np.sqrt(_BATCHES)
+    found = {"e_bfmi": np.asarray(bfmi(energy.to_numpy())), "mcse": mcse}
     return pd.DataFrame(found, index=pd.Index(energy["chain"].to_numpy(), name="chain"))
-
-
-def _arviz_stats() -> Any:
-    """ArviZ's statistics, imported when they are used: that takes seconds, and coda's statistics do not need it."""
-    return import_module("arviz_stats")
 
 
 def _table(draws: xr.DataArray, **columns: FloatArray) -> pd.DataFrame:
@@ -209,13 +158,13 @@ def is_constant(series: FloatArray) -> NDArray[np.bool_]:
 
 
 def spectrum_at_zero(series: FloatArray) -> tuple[FloatArray, IntArray]:
-    """Spectral density at frequency zero and the order that AIC chose, as coda's ``spectrum0.ar``.
+    """Spectral density at frequency zero and the order of the autoregression, as coda's ``spectrum0.ar``.
 
-    Notes
-    -----
-    Orders up to ``floor(10 * log10(n))`` are tried. The autocovariances divide by ``n``; the innovation variance of
-    order ``k`` is multiplied by ``n / (n - k - 1)``. A constant or straight-line series gets density 0 and order 0,
-    as in coda, which however judges by an absolute residual SD of 1.5e-8: here the unit of a parameter plays no part.
+    That of an autoregressive model, ``v / (1 - sum(phi))**2``, by Yule-Walker with the order that AIC chooses up to
+    ``floor(10 * log10(n))`` (Heidelberger & Welch 1981; statsmodels has no such fit for a batch). The autocovariances
+    divide by ``n``; the innovation variance of order ``k`` is multiplied by ``n / (n - k - 1)``, as in R's ``ar``. A
+    constant or straight-line series gets density 0 and order 0, as in coda, which however judges by an absolute
+    residual SD of 1.5e-8: here the unit of a parameter plays no part.
     """
     n = series.shape[-1]
     largest_order = min(n - 1, floor(10 * log10(n)))
@@ -223,7 +172,10 @@ def spectrum_at_zero(series: FloatArray) -> tuple[FloatArray, IntArray]:
     autocovariance = np.stack(
         [np.vecdot(centred[..., : n - lag], centred[..., lag:]) / n for lag in range(largest_order + 1)], axis=-1
     )
-    degenerate = _is_straight_line(series, centred)
+    time = np.arange(n) - (n - 1) / 2
+    slope = np.vecdot(centred, time) / np.vecdot(time, time)
+    off_the_line = np.abs(centred - slope[..., np.newaxis] * time).max(axis=-1)
+    degenerate = off_the_line <= _ROUNDING * np.abs(series).max(axis=-1)
     # A stand-in that keeps the recursion finite; its result is overwritten below.
     autocovariance[degenerate] = np.eye(1, largest_order + 1)
     variance, coefficient_sum = _yule_walker(autocovariance)
@@ -236,20 +188,8 @@ def spectrum_at_zero(series: FloatArray) -> tuple[FloatArray, IntArray]:
     return np.where(degenerate, 0.0, density[..., 0]), np.where(degenerate, 0, order[..., 0])
 
 
-def _is_straight_line(series: FloatArray, centred: FloatArray) -> NDArray[np.bool_]:
-    n = series.shape[-1]
-    time = np.arange(n) - (n - 1) / 2
-    slope = np.vecdot(centred, time) / np.vecdot(time, time)
-    residual = centred - slope[..., np.newaxis] * time
-    straight: NDArray[np.bool_] = np.abs(residual).max(axis=-1) <= _ROUNDING * np.abs(series).max(axis=-1)
-    return straight
-
-
 def _yule_walker(autocovariance: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Innovation variance and sum of the coefficients for every order, by the Levinson-Durbin recursion.
-
-    ``autocovariance`` has lags 0..p along its last axis; both results have orders 0..p there.
-    """
+    """Levinson-Durbin: innovation variance and sum of the coefficients for the orders 0..p, from the lags 0..p."""
     variance, coefficient_sum = np.empty_like(autocovariance), np.zeros_like(autocovariance)
     variance[..., 0] = autocovariance[..., 0]
     phi = np.zeros((*autocovariance.shape[:-1], 0))
@@ -263,21 +203,14 @@ def _yule_walker(autocovariance: FloatArray) -> tuple[FloatArray, FloatArray]:
 
 
 def time_series_se(chains: FloatArray) -> FloatArray:
-    """Column *Time.series.SE* of Table 4: standard error of the pooled mean that allows for autocorrelation.
-
-    The root of the chains' mean spectral density at zero over the number of all draws, as coda's ``summary.mcmc.list``.
-    """
+    """Column *Time.series.SE* of Table 4: root of the chains' mean spectral density at zero over all draws."""
     density, _ = spectrum_at_zero(chains)
     error: FloatArray = np.sqrt(density.mean(axis=-1) / (chains.shape[-2] * chains.shape[-1]))
     return error
 
 
 def geweke_windows(draws: int, thin: int = 1) -> tuple[slice, slice]:
-    """The first tenth and the last half of the draws, which Geweke's z compares.
-
-    coda rounds their bounds outwards to whole *iterations*: of 1000 draws the first 101 and the last 501 are compared
-    when every iteration was kept, the first 100 and the last 500 when every tenth was.
-    """
+    """First tenth and last half of the draws; coda rounds outwards to *iterations*, which lie `thin` to a draw."""
     span = thin * (draws - 1)
     slack = 1e-9  # undoes rounding such as 0.1 * 30 = 3.0000000000000004
     early = slice(0, 1 + ceil(0.1 * span - slack) // thin)
@@ -288,15 +221,8 @@ def geweke_windows(draws: int, thin: int = 1) -> tuple[slice, slice]:
 def geweke_z(series: FloatArray, thin: int = 1) -> FloatArray:
     """Geweke's z (1992), Table 6: difference between the means of the early and late draws, over its standard error.
 
-    Parameters
-    ----------
-    thin
-        Iterations between draws; it moves the windows by a draw at most, see `geweke_windows`.
-
-    Raises
-    ------
-    ValueError
-        If a series is constant in both windows.
+    `thin`, the iterations between draws, moves the windows by a draw at most (`geweke_windows`). Raises ``ValueError``
+    if a series is constant in both windows.
     """
     early, late = (series[..., window] for window in geweke_windows(series.shape[-1], thin))
     variance = sum((spectrum_at_zero(part)[0] / part.shape[-1] for part in (early, late)), start=np.float64(0))
@@ -310,19 +236,28 @@ def geweke_z(series: FloatArray, thin: int = 1) -> FloatArray:
 def scale_reduction(chains: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Gelman and Rubin's potential scale reduction factor, Table 5: *Point est.* and *Upper C.I.*, each of shape (...).
 
-    With the correction ``(d + 3) / (d + 1)`` of Brooks & Gelman (1998). In the limit, the ratio of the between-chain
-    to the within-chain variance is replaced by its quantile under an F distribution (Gelman & Rubin 1992, section 3.7).
-
-    Raises
-    ------
-    ValueError
-        If there are fewer than two chains, all are constant, or they are copies of each other.
+    With the correction ``(d + 3) / (d + 1)`` of Brooks & Gelman (1998) for estimating the scale. In the limit, the
+    ratio of between-chain to within-chain variance is replaced by its quantile under an F distribution (Gelman &
+    Rubin 1992, section 3.7). Raises ``ValueError`` if there are fewer than two chains, all are constant, or copies.
     """
     chain_variance = variance_of_chains(chains)
     n, m = chains.shape[-1], chains.shape[-2]
     within, mean = chain_variance.mean(axis=-1), chains.mean(axis=-1)
     between = n * mean.var(axis=-1, ddof=1)
-    correction, within_freedom = _degrees_of_freedom(within, between, chain_variance, mean, n)
+    # Degrees of freedom match moments: a variance estimate with mean V and sampling variance var(V) has 2 V² / var(V)
+    # of them (Gelman & Rubin 1992, section 3.5). The sampling variances come from the spread over the chains.
+    # The covariances of s² with the mean and the squared mean cancel for a common shift: means about the grand mean.
+    deviation = mean - mean.mean(axis=-1, keepdims=True)
+    variance_deviation = chain_variance - within[..., None]
+    var_within = np.square(variance_deviation).sum(axis=-1) / (m - 1) / m
+    var_between = 2 * between**2 / (m - 1)
+    cov_within_between = n / m * (variance_deviation * deviation**2).sum(axis=-1) / (m - 1)
+    total = (n - 1) / n * within + (1 + 1 / m) * between / n
+    var_total = (
+        (n - 1) ** 2 * var_within + (1 + 1 / m) ** 2 * var_between + 2 * (n - 1) * (1 + 1 / m) * cov_within_between
+    ) / n**2
+    freedom = 2 * total**2 / var_total
+    correction, within_freedom = (freedom + 3) / (freedom + 1), 2 * within**2 / var_within
     random_part = (1 + 1 / m) * between / (n * within)
     quantile = np.where(
         within_freedom > _F_IS_CHI_SQUARED,
@@ -343,26 +278,3 @@ def variance_of_chains(chains: FloatArray) -> FloatArray:
     if not np.ptp(variance, axis=-1).all():
         raise ValueError("the chains of a quantity have exactly equal variances: are they copies, run with one seed?")
     return variance
-
-
-def _degrees_of_freedom(
-    within: FloatArray, between: FloatArray, chain_variance: FloatArray, mean: FloatArray, n: int
-) -> tuple[FloatArray, FloatArray]:
-    """The correction ``(d + 3) / (d + 1)`` for estimating the scale, and the degrees of freedom of W.
-
-    Both match moments: a variance estimate with mean ``V`` and sampling variance ``var(V)`` has ``2 V**2 / var(V)``
-    degrees of freedom (Gelman & Rubin 1992, section 3.5). The sampling variances come from the spread over the chains.
-    """
-    m = mean.shape[-1]
-    # The covariances of s2 with the mean and the squared mean cancel for a common shift: means about the grand mean.
-    deviation = mean - mean.mean(axis=-1, keepdims=True)
-    variance_deviation = chain_variance - within[..., None]
-    var_within = np.square(variance_deviation).sum(axis=-1) / (m - 1) / m
-    var_between = 2 * between**2 / (m - 1)
-    cov_within_between = n / m * (variance_deviation * deviation**2).sum(axis=-1) / (m - 1)
-    total = (n - 1) / n * within + (1 + 1 / m) * between / n
-    var_total = (
-        (n - 1) ** 2 * var_within + (1 + 1 / m) ** 2 * var_between + 2 * (n - 1) * (1 + 1 / m) * cov_within_between
-    ) / n**2
-    freedom = 2 * total**2 / var_total
-    return (freedom + 3) / (freedom + 1), 2 * within**2 / var_within
