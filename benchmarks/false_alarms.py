@@ -18,8 +18,8 @@ from hte_utils import PAPER_SPEC, simulate_trial, simulate_truth
 from hte_utils.ledger import record
 from hte_utils.ledger.notebooks import Project, paper_ledger
 from hte_utils.ledger.replay import differences
-from hte_utils.model.analysis import BOOK_SETTINGS
 from hte_utils.model.fit import fit
+from hte_utils.model.store import BOOK_SETTINGS
 from hte_utils.reproduction.table_4 import table_4
 from hte_utils.reproduction.tables_5_6 import recorded_runs, time_series_se
 from hte_utils.reproduction.tables_7_8 import given_table_4

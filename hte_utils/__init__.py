@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from hte_utils.effects.cate import cate
     from hte_utils.effects.strata import risk_strata
     from hte_utils.effects.truth import evaluate
-    from hte_utils.model.analysis import paper_analysis
     from hte_utils.model.fit import fit
     from hte_utils.model.spec import PAPER_SPEC, Covariate, TrialSpec
+    from hte_utils.model.store import paper_analysis
     from hte_utils.trial import simulate_trial, simulate_truth
     from hte_utils.trial.r_stream import RRandom
 
@@ -53,7 +53,7 @@ _HOME = {
     "cate": "effects.cate",
     "evaluate": "effects.truth",
     "fit": "model.fit",
-    "paper_analysis": "model.analysis",
+    "paper_analysis": "model.store",
     "risk_strata": "effects.strata",
     "simulate_trial": "trial",
     "simulate_truth": "trial",

@@ -24,7 +24,7 @@ from hte_utils.audit.case import Case, gather_case, read_posterior
 from hte_utils.audit.experiments import BY_COIN, BY_HIDDEN_FACTOR, CONFOUNDING, SEEN, bleeds_by_rule
 from hte_utils.audit.listings import listing_2_model
 from hte_utils.effects.cate import GroupEffects
-from hte_utils.model.analysis import BOOK_SETTINGS, Analysis
+from hte_utils.model.store import BOOK_SETTINGS, Analysis
 from hte_utils.paper import statement
 from hte_utils.trial import (
     EffectCoefficients,

@@ -16,7 +16,6 @@ from paper_fits import paper_design
 from quick_trials import QuickTrial, points_of, quick_trials
 
 from hte_utils.ledger.entries import Reproduced, judge
-from hte_utils.model.analysis import BOOK_SETTINGS
 from hte_utils.model.density import SumsDensity
 from hte_utils.model.fit import FitWarning, IndependenceSettings, NutsSettings, fit, record_of
 from hte_utils.model.listing_2 import Priors, listing2_draws, table4_draws
@@ -28,6 +27,7 @@ from hte_utils.model.quick_posterior import (
 )
 from hte_utils.model.sampler import importance_sample
 from hte_utils.model.spec import TrialDesign
+from hte_utils.model.store import BOOK_SETTINGS
 from hte_utils.paper import entries_of
 from hte_utils.reproduction.table_4 import table_4
 

@@ -13,9 +13,9 @@ from hte_utils import PAPER_SPEC, simulate_trial
 from hte_utils.ledger import Verdict, record
 from hte_utils.ledger.notebooks import Project, entries_of_notebook, read_recording
 from hte_utils.ledger.replay import differences
-from hte_utils.model.analysis import BOOK_SETTINGS
 from hte_utils.model.fit import IndependenceSettings, fit
 from hte_utils.model.listing_2 import Priors, table4_draws
+from hte_utils.model.store import BOOK_SETTINGS
 from hte_utils.paper import printed_number
 from hte_utils.reproduction.table_4 import (
     at_table_4_margins,

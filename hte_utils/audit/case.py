@@ -19,9 +19,9 @@ from hte_utils.effects.evaluation import PointMetrics, point_metrics
 from hte_utils.effects.strata import stratify_by_risk
 from hte_utils.effects.truth import true_effects_by_stratum
 from hte_utils.ledger.report import Finding
-from hte_utils.model.analysis import Analysis
 from hte_utils.model.checks import FloatArray, IntArray
 from hte_utils.model.spec import TrialDesign
+from hte_utils.model.store import Analysis
 from hte_utils.paper import printed, printed_number
 from hte_utils.reproduction.table_4 import at_table_4_margins, cate_of_table_4
 from hte_utils.trial import TrialTruth, TrialVariant

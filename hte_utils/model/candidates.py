@@ -1,11 +1,8 @@
 """The models that the book compares on the same trial, each with the reasons for its choices as data.
 
-`PAPER_MODEL` is Listing 2. `ALL_MODIFIERS_MODEL` belongs to the same family (a logistic model with hierarchical group
-effects) and differs in its covariates and its priors. Its reasons use what the designer of a trial knows before it
-begins: about how often the event occurs, which covariates are measured, how large effects on bleeding usually are. They
-use neither the outcomes of the trial nor the truth that it was simulated from.
-
-Effects are log odds ratios of the event; in the paper's trial the event is major bleeding, so positive is harm.
+The reasons use what the designer of a trial knows before it begins: about how often the event occurs, which covariates
+are measured, how large effects on bleeding usually are. They use neither the outcomes of the trial nor the truth that
+it was simulated from. Effects are log odds ratios of the event, in the paper's trial major bleeding: positive is harm.
 """
 
 from __future__ import annotations
@@ -28,15 +25,9 @@ DESIGN_EVENT_RATE: Final = 0.05
 class CandidateModel:
     """A model that can be fitted to a trial.
 
-    Attributes
-    ----------
-    name, label
-        For file names and ledger entries; for tables and figures.
-    reasons
-        Triples: what was decided, what was chosen, and why.
-    constant_effect
-        Whether all patients have one log odds ratio: neither the modifiers nor the group change the effect. The group
-        then enters as a prognostic covariate.
+    `name` is for file names and ledger entries, `label` for tables and figures; `reasons` are triples: what was
+    decided, what was chosen, and why. With `constant_effect` all patients have one log odds ratio: neither modifiers
+    nor group change the effect, and the group is a prognostic covariate.
     """
 
     name: str
@@ -131,11 +122,7 @@ _ALL_MODIFIERS_REASONS: Final = (
         "The prior median of the deviations' SD is 0.39 instead of the paper's 1.1: men and women may differ like any "
         "other two groups of patients, and not by a factor of four in the odds.",
     ),
-    (
-        "treatment",
-        "Normal(0, 1)",
-        "As in Listing 2: benefit and harm are equally likely beforehand.",
-    ),
+    ("treatment", "Normal(0, 1)", "As in Listing 2: benefit and harm are equally likely beforehand."),
 )
 
 ALL_MODIFIERS_MODEL: Final = CandidateModel(

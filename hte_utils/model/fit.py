@@ -1,13 +1,9 @@
 """Fit the paper's model: trial in, posterior out, with a record of how it was made and which checks it passed.
 
-Two samplers give the same posterior (the tests say so, with JAGS as the third witness):
-
-- `IndependenceSettings`, the default: exact chains made for this model, see `hte_utils.model.sampler`; no compilation.
-- `NutsSettings`: the No-U-Turn sampler (nutpie) on either PyMC form of the model; slower, but at home with any number
-  of groups, and with the field's own diagnostics (divergences, E-BFMI).
-
-The checks' limits are those of Vehtari et al. 2021 (rank-normalised R-hat, bulk and tail ESS), Betancourt 2016
-(E-BFMI), Vehtari et al. 2024 (Pareto k), and the reference posteriors of posteriordb.
+Two samplers give the same posterior (the tests say so, with JAGS as the third witness): exact chains made for this
+model (`hte_utils.model.sampler`; no compilation), and NUTS (nutpie) on either PyMC form, slower, but at home with any
+number of groups and with the field's own diagnostics. The checks' limits are those of Vehtari et al. 2021
+(rank-normalised R-hat, bulk and tail ESS), Betancourt 2016 (E-BFMI), Vehtari et al. 2024 (Pareto k), and posteriordb.
 """
 
 from __future__ import annotations
@@ -30,20 +26,19 @@ import xarray as xr
 from arviz_stats.base import array_stats  # type: ignore[attr-defined]
 from threadpoolctl import threadpool_limits
 
+from hte_utils.model import listing_2
 from hte_utils.model.checks import FloatArray, require_probability
 from hte_utils.model.density import HierarchicalDensity, SumsDensity
 from hte_utils.model.listing_2 import Priors, listing2_draws, posterior_tree, split_sums, sums_of
-from hte_utils.model.sampler import metropolis_chain, pareto_k, proposal_for_chains
+from hte_utils.model.sampler import LARGEST_PARETO_K, metropolis_chain, pareto_k, proposal_for_chains
 from hte_utils.model.spec import TrialDesign
 
 
 class Form(StrEnum):
-    """In which coordinates NUTS samples; the posterior is the same."""
+    """In which coordinates NUTS samples, `listing_2.sums_model` or `listing_model`; the posterior is the same."""
 
     SUMS = "sums"
-    """The identified sums, `hte_utils.model.listing_2.sums_model`; the rest is drawn from its exact conditional law."""
     LISTING = "listing"
-    """Listing 2 as printed, `hte_utils.model.listing_2.listing_model`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +59,7 @@ class IndependenceSettings:
 
 @dataclass(frozen=True, slots=True)
 class NutsSettings:
-    """Settings of NUTS.
-
-    `tune` warm-up draws a chain adapt step size and (low-rank) mass matrix, and are dropped; the step size is tuned to
-    a mean acceptance probability of `target_accept`.
-    """
+    """Settings of NUTS; `tune` warm-up draws a chain adapt step size and (low-rank) mass matrix, and are dropped."""
 
     draws: int = 1000
     chains: int = 4
@@ -122,12 +113,9 @@ class FitCheck:
 class FitRecord:
     """How a posterior was made; it travels inside the posterior, as JSON in its attributes.
 
-    `sampler` is "independence", "nuts" or "importance" (`hte_utils.model.quick_posterior`); `priors` are the fields of
-    `Priors`. `seconds` is wall time from the design to the draws, compilation included and checks not; `cores` are the
-    chains that ran at the same time, on which the draws do not depend.
-
-    `ess` is the effective sample size: the smallest bulk ESS of any scalar of Listing 2, or of importance sampling
-    1 / sum(weights²), which undersells quasi-random proposals.
+    `sampler` is "independence", "nuts" or "importance" (`quick_posterior`), `seconds` wall time from the design to the
+    draws, compilation included and checks not. `ess` is the smallest bulk ESS of any scalar of Listing 2, or of
+    importance sampling 1 / sum(weights²), which undersells quasi-random proposals.
     """
 
     sampler: str
@@ -140,14 +128,14 @@ class FitRecord:
     ess: float
 
     @property
-    def passed(self) -> bool:
-        """Whether every check was passed."""
-        return all(check.passed for check in self.checks)
-
-    @property
     def failures(self) -> tuple[FitCheck, ...]:
         """The checks that failed."""
         return tuple(check for check in self.checks if not check.passed)
+
+    @property
+    def passed(self) -> bool:
+        """Whether every check was passed."""
+        return not self.failures
 
     def attach(self, posterior: xr.DataTree) -> None:
         """Write the record into the posterior's attributes."""
@@ -175,51 +163,39 @@ def run_checks(posterior: xr.DataTree) -> tuple[FitCheck, ...]:
     R-hat, bulk ESS, tail ESS and MCSE of the mean for any sampler; divergences and E-BFMI for NUTS; the Pareto k of the
     importance weights for the independence chain.
     """
-    scalars = listing2_draws(posterior)
+    scalars, stats = listing2_draws(posterior), posterior["sample_stats"]
     names = [str(name) for name in scalars.data_vars]
     # (parameter, chain, draw): one call for all of them
     draws = scalars.to_dataarray("parameter").transpose("parameter", "chain", "draw").to_numpy()
-    return (*_chain_checks(draws, names), *_sampler_checks(posterior))
-
-
-def _chain_checks(draws: FloatArray, names: list[str]) -> tuple[FitCheck, ...]:
     enough = 100 * draws.shape[1]
     with np.errstate(invalid="ignore", divide="ignore"):  # chains that never move have SD 0: NaN, which fails below
-        rhat = _STATISTICS.rhat(draws)
-        bulk = _STATISTICS.ess(draws, method="bulk")
         tail = _STATISTICS.ess(draws, method="tail", prob=(0.05, 0.95))
         mcse = _STATISTICS.mcse(draws, method="mean") / draws.std(axis=(1, 2), ddof=1)
-    return (
-        _worst("R-hat", rhat, names, below=1.01),
-        _worst("bulk ESS", bulk, names, at_least=enough),
-        _worst("tail ESS", tail, names, at_least=enough),
-        _worst("MCSE of the mean / SD", mcse, names, below=0.05),
-    )
-
-
-def _sampler_checks(posterior: xr.DataTree) -> list[FitCheck]:
-    stats = posterior["sample_stats"]
-    checks = []
+        checks = [
+            _worst("R-hat", _STATISTICS.rhat(draws), names, below=1.01),
+            _worst("bulk ESS", _STATISTICS.ess(draws, method="bulk"), names, at_least=enough),
+            _worst("tail ESS", tail, names, at_least=enough),
+            _worst("MCSE of the mean / SD", mcse, names, below=0.05),
+        ]
     if "diverging" in stats:
         checks.append(_worst("divergences", np.array([int(stats["diverging"].sum())]), [""], below=1))
     if "energy" in stats:
-        energy = stats["energy"].transpose("chain", "draw").to_numpy()
-        bfmi = _STATISTICS.bfmi(energy)
+        bfmi = _STATISTICS.bfmi(stats["energy"].transpose("chain", "draw").to_numpy())
         checks.append(_worst("E-BFMI", bfmi, [f"chain {chain}" for chain in range(bfmi.size)], at_least=0.3))
     if "pareto_k" in stats.attrs:
-        checks.append(_worst("Pareto k", np.array([stats.attrs["pareto_k"]]), [""], below=0.7))
-    return checks
+        checks.append(_worst("Pareto k", np.array([stats.attrs["pareto_k"]]), [""], below=LARGEST_PARETO_K))
+    return tuple(checks)
 
 
 def _worst(
     name: str, values: FloatArray, names: list[str], *, below: float | None = None, at_least: float | None = None
 ) -> FitCheck:
     # NaN (a chain that never moved) counts as the worst of all: it is what argmax and argmin return first.
-    place = int(np.argmax(values)) if below is not None else int(np.argmin(values))
+    place = int(np.argmax(values) if at_least is None else np.argmin(values))
     value = float(values[place])
-    if below is not None:
-        return FitCheck(name, value, names[place], f"below {below:g}", value < below)
-    return FitCheck(name, value, names[place], f"at least {at_least:g}", at_least is not None and value >= at_least)
+    if at_least is None:
+        return FitCheck(name, value, names[place], f"below {below:g}", below is not None and value < below)
+    return FitCheck(name, value, names[place], f"at least {at_least:g}", value >= at_least)
 
 
 def fit(
@@ -237,7 +213,7 @@ def fit(
     priors, settings
         Those of Listing 2, and `IndependenceSettings()`, if None.
     cores
-        Chains that run at the same time; as many as there are processors if None. The draws do not depend on it.
+        Chains that run at the same time, all processors if None; the draws do not depend on it.
     progress
         Whether NUTS shows a progress bar; if None, when a person watches (a terminal, or a notebook in Jupyter).
 
@@ -248,12 +224,7 @@ def fit(
         ``b_interaction`` (modifier), ``re``, ``re_trt``, ``te_group`` (group), all on the log-odds scale (positive =
         more events, which is harm in the paper's trial), ``tau_re``, ``tau_re_trt`` (their inverse square), and
         ``sd_interaction`` if `Priors.interaction_scale` is set. Group `sample_stats`: what the sampler says about
-        itself. `hte_utils.model.fit.record_of` reads the fit's record.
-
-    Warns
-    -----
-    FitWarning
-        If the fit fails a check. The record says so as well.
+        itself. `record_of` reads the fit's record; a failed check is also a `FitWarning`.
 
     Examples
     --------
@@ -325,9 +296,7 @@ def independence_chains(
 
 
 def _nuts(design: TrialDesign, priors: Priors, settings: NutsSettings, cores: int, progress: bool) -> xr.DataTree:
-    from hte_utils.model.listing_2 import listing_model, sums_model
-
-    build = sums_model if settings.form == Form.SUMS else listing_model
+    build = listing_2.sums_model if settings.form == Form.SUMS else listing_2.listing_model
     draws, stats, rng = nuts_chains(build(design, priors), settings, cores, progress)
     return posterior_tree(split_sums(draws, priors, rng) if settings.form == Form.SUMS else draws, stats, design)
 
@@ -336,8 +305,7 @@ def nuts_chains(
     model: Any, settings: NutsSettings, cores: int, progress: bool
 ) -> tuple[dict[str, FloatArray], xr.Dataset, np.random.Generator]:
     """Run nutpie on a PyMC model: draws by name, what the sampler says, and numbers to take sums apart with."""
-    # Imported here: half of the start-up time of a process that only needs the other sampler.
-    import nutpie
+    import nutpie  # half of the start-up time of a process that only needs the other sampler
 
     nuts_seed, split_seed = np.random.SeedSequence(settings.seed).spawn(2)
     # One BLAS thread a chain: the products are small, and the chains already fill the cores.

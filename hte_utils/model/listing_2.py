@@ -51,9 +51,9 @@ class Priors:
     Parameters
     ----------
     fixed_sd
-        Standard deviation of the Normal(0, sd²) prior of every fixed effect, on the log-odds scale.
+        SD of the Normal(0, sd²) prior of every fixed effect, on the log-odds scale.
     precision_shape, precision_rate
-        Shape and rate of the Gamma prior of both precisions, ``tau_re`` and ``tau_re_trt``.
+        Those of the Gamma prior of both precisions, ``tau_re`` and ``tau_re_trt``.
     intercept_mean, intercept_sd
         Normal prior of ``b_intercept``, log odds of the event: for an event that is known to be rare, 0 is a strange
         place to start from. An SD of None is `fixed_sd`.
@@ -61,11 +61,6 @@ class Priors:
         None: interactions have the fixed effects' prior, as in Listing 2. A positive number s: they are shrunk by a
         common amount that the data have a say in, Normal(0, ω²) with ω ~ HalfNormal(s²), log odds ratio per unit of
         the covariate (Gelman 2006); the posterior then holds ω as ``sd_interaction``.
-
-    Raises
-    ------
-    ValueError
-        If a value is not finite, or not positive (the mean may be any).
     """
 
     fixed_sd: float = 1.0
@@ -94,11 +89,10 @@ class Priors:
 def draw_split(
     sums: FloatArray, precision: FloatArray, prior: NormalPrior, rng: np.random.Generator
 ) -> tuple[FloatArray, FloatArray]:
-    """Draw the shared part and the deviations given their sums, from the exact conditional law.
+    """Draw the shared part (...) and the deviations (..., groups) given their sums, from the exact conditional law.
 
-    `sums`, shape (..., groups), are group intercepts or group treatment effects in log-odds, `precision`, shape (...),
-    is that of the deviations, and `prior` is `Priors.shared_intercept` or `Priors.shared_effect`. Returns
-    ``b_intercept`` and ``re``, or ``b_trt`` and ``re_trt``, of Listing 2: shapes (...) and (..., groups).
+    `sums`, shape (..., groups), are group intercepts or group treatment effects in log-odds; `precision`, shape (...),
+    is that of the deviations.
     """
     variance = prior.sd**2
     q = 1.0 + sums.shape[-1] * variance * precision
@@ -110,9 +104,7 @@ def draw_split(
 def listing_model(design: TrialDesign, priors: Priors | None = None) -> pm.Model:
     """Build Listing 2 as printed, for any covariates and any number of groups; its priors if None.
 
-    Variables ``b_intercept``, ``b_trt``, ``b_prognostic`` (dim prognostic), ``b_interaction`` (dim modifier), ``re``,
-    ``re_trt``, ``te_group`` (dim group), ``tau_re``, ``tau_re_trt``; observed ``event`` (dim patient). With
-    `Priors.interaction_scale` also ``sd_interaction``.
+    Its variables are those of a posterior (`hte_utils.model.fit.fit`); observed is ``event`` (dim patient).
     """
     import pymc as pm
 
@@ -150,8 +142,7 @@ def listing_model(design: TrialDesign, priors: Priors | None = None) -> pm.Model
 def sums_model(design: TrialDesign, priors: Priors | None = None) -> pm.Model:
     """Build the equivalent of Listing 2 that holds only what the data identify.
 
-    Variables ``alpha``, ``delta`` (dim group) in place of intercept, treatment effect and deviations, which
-    `hte_utils.model.listing_2.draw_split` gives back; ``te_group`` is ``delta``.
+    Variables ``alpha``, ``delta`` (dim group) stand for intercept, treatment effect and deviations (`draw_split`).
     """
     import pymc as pm
 
@@ -222,10 +213,10 @@ _OWN_DIM = {
 
 
 def listing2_draws(posterior: xr.DataTree) -> xr.Dataset:
-    """Draws of every scalar of Listing 2 under the paper's name, in the alphabetical order in which coda prints them.
+    """Draws (chain, draw) of every scalar of Listing 2 under the paper's name, in coda's alphabetical order.
 
     Effects are log odds ratios of the event (positive = harm, the event being major bleeding), precisions have the
-    inverse square of that unit; ``sd_interaction`` is there where the prior has it. Each has the dims chain, draw.
+    inverse square of that unit; ``sd_interaction`` is there where the prior has it.
     """
     draws = posterior["posterior"].to_dataset()
     stems = {"b_prognostic": "b", "b_interaction": "b_trt", "te_group": f"te_{draws.attrs.get(GROUP_COLUMN, 'group')}"}

@@ -35,8 +35,8 @@ class QuickPosterior:
     """A posterior of one trial.
 
     `draws` are equal-weight draws of the variables of Listing 2 by name, shape (draws,) or (draws, labels), in random
-    order: as many as proposals, but no more than twice those wanted; a heavy point occurs more than once. `pareto_k` is
-    k-hat of the importance weights; above 0.7 they were not used, and the record is that of NUTS.
+    order: at most twice those wanted; a heavy point occurs more than once. `pareto_k` is k-hat of the importance
+    weights; above 0.7 they were not used, and the record is that of NUTS.
     """
 
     design: TrialDesign
@@ -55,10 +55,7 @@ class QuickPosterior:
         return int(self.draws["b_intercept"].size)
 
     def tree(self) -> xr.DataTree:
-        """The equal-weight draws as one chain, in the form of `hte_utils.model.fit.fit`.
-
-        Autocorrelations of that chain say nothing, since its order is random: the record's Pareto k and ESS do.
-        """
+        """The draws as one chain in the form of `fit`; its order is random, so that autocorrelations say nothing."""
         stats = xr.Dataset(attrs={"pareto_k": self.pareto_k, "ess": self.record.ess})
         tree = posterior_tree({name: values[None] for name, values in self.draws.items()}, stats, self.design)
         self.record.attach(tree)
@@ -89,14 +86,11 @@ def quick_posterior(
     Warns
     -----
     QuickFallbackWarning
-        If Pareto's k-hat exceeds 0.7, or the wanted effective sample size is out of reach: NUTS was used then.
-    FitWarning
-        If NUTS failed one of its own checks.
+        If Pareto's k-hat exceeds 0.7, or the wanted effective sample size is out of reach: NUTS was used then, which
+        issues a `FitWarning` if it failed a check of its own.
     """
     if not isinstance(design, TrialDesign):
-        raise TypeError(
-            f"quick_posterior needs a TrialDesign, not {type(design).__name__}: call spec.design(trial) first"
-        )
+        raise TypeError(f"a TrialDesign is needed, not {type(design).__name__}: call spec.design(trial) first")
     if draws < _FEWEST_DRAWS:
         raise ValueError(f"draws must be at least {_FEWEST_DRAWS}, not {draws}: k-hat cannot be judged from fewer")
     if not isinstance(seed, int | np.random.SeedSequence):
@@ -112,11 +106,21 @@ def quick_posterior(
         sample = importance_sample(density, draws, sampling)
         rng = np.random.default_rng(splitting)
         found = split_sums(sums_of(_equal_weights(sample, draws, rng), density.at), priors, rng)
-    failure = _failure(sample, draws)
+    failure = None
+    # Written so that NaN counts as failure.
+    if not sample.pareto_k <= LARGEST_PARETO_K:
+        failure = f"Pareto's k-hat is {sample.pareto_k:.2f}, above {LARGEST_PARETO_K:g}"
+    elif not sample.ess >= draws:
+        failure = f"{len(sample.points)} proposals are worth only {sample.ess:.0f} draws, {draws} were asked for"
     if failure is not None:
         message = f"{failure}; NUTS takes the place of importance sampling for this trial"
         warnings.warn(message, QuickFallbackWarning, stacklevel=2)
-        return _by_nuts(design, priors, draws, fallback, sample.pareto_k)
+        each = max(250, -(-draws // 2))  # of four chains: twice as many as wanted, since some parameters mix slowly
+        nuts = NutsSettings(draws=each, tune=500, target_accept=0.95, seed=int(fallback.generate_state(1)[0]))
+        posterior = fit(design, priors=priors, settings=nuts, cores=1, progress=False)
+        by_name = posterior["posterior"].to_dataset().data_vars.items()
+        found = {str(name): values.to_numpy().reshape(-1, *values.shape[2:]) for name, values in by_name}
+        return QuickPosterior(design, found, record_of(posterior), sample.pareto_k)
     record = FitRecord(
         sampler="importance",
         settings={"draws": draws, "seed": f"{root.entropy} {root.spawn_key}"},
@@ -133,15 +137,6 @@ def quick_posterior(
     return QuickPosterior(design, found, record, sample.pareto_k)
 
 
-def _failure(sample: ImportanceSample, draws: int) -> str | None:
-    # Written so that NaN counts as failure.
-    if not sample.pareto_k <= LARGEST_PARETO_K:
-        return f"Pareto's k-hat is {sample.pareto_k:.2f}, above {LARGEST_PARETO_K:g}"
-    if not sample.ess >= draws:
-        return f"{len(sample.points)} proposals are worth only {sample.ess:.0f} draws, {draws} were asked for"
-    return None
-
-
 def _equal_weights(sample: ImportanceSample, draws: int, rng: np.random.Generator) -> FloatArray:
     """Points by systematic resampling (Carpenter, Clifford & Fearnhead 1999), in random order."""
     size = min(len(sample.points), 2 * draws)
@@ -150,17 +145,3 @@ def _equal_weights(sample: ImportanceSample, draws: int, rng: np.random.Generato
     chosen = np.searchsorted(np.cumsum(sample.weights), ladder).clip(max=sample.weights.size - 1)
     points: FloatArray = sample.points[rng.permutation(chosen)]
     return points
-
-
-def _by_nuts(
-    design: TrialDesign, priors: Priors, draws: int, seed: np.random.SeedSequence, pareto_k: float
-) -> QuickPosterior:
-    """Draws by NUTS, one chain after the other."""
-    each = max(250, -(-draws // 2))  # of four chains: twice as many as wanted, since some parameters mix slowly
-    settings = NutsSettings(draws=each, tune=500, target_accept=0.95, seed=int(seed.generate_state(1)[0]))
-    posterior = fit(design, priors=priors, settings=settings, cores=1, progress=False)
-    found: dict[str, FloatArray] = {
-        str(name): values.to_numpy().reshape(-1, *values.shape[2:])
-        for name, values in posterior["posterior"].to_dataset().data_vars.items()
-    }
-    return QuickPosterior(design, found, record_of(posterior), pareto_k)

@@ -1,12 +1,10 @@
-"""Posteriors on disk, found again by what made them.
+"""Posteriors on disk, found again by what made them; among them the paper's, which all chapters share.
 
 A stored posterior's key is a digest of everything its draws depend on: data, spec, priors, settings, the code of the
-rooms `trial` and `model`, and library versions; there is nothing to clear by hand.
-
-The store is the directory named by ``HTE_POSTERIOR_STORE``, or ``posteriors`` in the user's cache directory. Each file
-is called ``<key>-<digest of its bytes>.nc``: a damaged file contradicts its own name (which is checked before any HDF5
-code sees it), is removed, and fitted again. Files are moved into place, so that readers never see half of one, and two
-processes at once leave two good files at worst. netCDF-4 by h5netcdf, which reads from memory what was checked.
+rooms `trial` and `model`, and library versions; there is nothing to clear by hand. Each file is called
+``<key>-<digest of its bytes>.nc``: a damaged file contradicts its own name (which is checked before any HDF5 code sees
+it), is removed, and fitted again. Files are moved into place, so that readers never see half of one, and two processes
+at once leave two good files at worst. netCDF-4 by h5netcdf, which reads from memory what was checked.
 """
 
 from __future__ import annotations
@@ -18,23 +16,55 @@ import json
 import os
 import secrets
 import warnings
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
+from typing import Final
 
+import pandas as pd
 import platformdirs
 import xarray as xr
 
+from hte_utils.model.candidates import PAPER_MODEL, CandidateModel
 from hte_utils.model.fit import IndependenceSettings, Settings, fit, library_versions, record_of, warn_if_failed
 from hte_utils.model.listing_2 import Priors
 from hte_utils.model.spec import TrialDesign
+from hte_utils.trial import TrialTruth, simulate_truth, trial_table
 
 STORE_VARIABLE = "HTE_POSTERIOR_STORE"
+BOOK_SETTINGS: Final = IndependenceSettings(draws=5000, chains=4, seed=20241101)
+"""The fit that all chapters share: 20 000 draws, so that our Monte Carlo error is far below the paper's."""
 _PACKAGE = Path(__file__).parents[1]
 
 
 class StoreWarning(UserWarning):
     """The posterior store could not be used as it should; the posterior itself is fine."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Analysis:
+    """The table of Listing 1, what the simulation knows of the same patients, and a model's design and posterior."""
+
+    trial: pd.DataFrame
+    truth: TrialTruth
+    design: TrialDesign
+    posterior: xr.DataTree
+
+
+def paper_analysis(model: CandidateModel = PAPER_MODEL, *, n_subjects: int = 2000, seed: int = 123) -> Analysis:
+    """Simulate the paper's trial, and take the posterior of Listing 2 or another candidate from the store or fit it.
+
+    Examples
+    --------
+    >>> import hte_utils as hte
+    >>> paper = hte.paper_analysis()
+    >>> int(paper.trial["event"].sum())
+    113
+    """
+    truth = simulate_truth(n_subjects, seed)
+    trial = trial_table(truth)
+    design = model.design(trial)
+    return Analysis(trial, truth, design, fit_or_load(design, priors=model.priors, settings=BOOK_SETTINGS))
 
 
 def fit_or_load(
@@ -47,14 +77,8 @@ def fit_or_load(
 ) -> xr.DataTree:
     """Take the posterior from the store (a directory; `store_directory()` if None), or fit it and put it there.
 
-    Otherwise as `hte_utils.model.fit.fit`. A posterior that failed a check is stored as well, and warns every time.
-
-    Warns
-    -----
-    FitWarning
-        If the fit failed a check.
-    StoreWarning
-        If a stored file is damaged or cannot be read (it is fitted again), or the store cannot be written.
+    Otherwise as `hte_utils.model.fit.fit`. A posterior that failed a check is stored as well, and warns every time. A
+    `StoreWarning` says that a stored file is damaged or unreadable (it is fitted again), or cannot be written.
     """
     directory = store_directory() if store is None else Path(store)
     key = posterior_key(design, priors or Priors(), settings or IndependenceSettings())
@@ -90,9 +114,9 @@ def posterior_key(design: TrialDesign, priors: Priors, settings: Settings) -> st
 
 @cache  # the code as it was loaded
 def code_digest(*places: str) -> str:
-    """Digest of rooms (``"model"``) or files (``"study/replicate.py"``) of this package, or of files anywhere.
+    """16 hexadecimal digits for rooms (``"model"``) or files (``"study/replicate.py"``) of this package, or any files.
 
-    Comments, docstrings and layout do not count. 16 hexadecimal digits.
+    Comments, docstrings and layout do not count.
     """
     found = hashlib.sha256()
     for place in places:
