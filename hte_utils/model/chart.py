@@ -52,19 +52,18 @@ class HierarchicalChart:
             mode, information, linear = expand_at_mode(density, precision, self.prior.mean_of_all, mode)
             self._integrate_main_effects_out(information, linear)
             self._scores = [self._score(place, grid, log_scales) for place, grid in enumerate(self.prior.grids())]
-            log_scales = np.array([score.median for score in self._scores])
+            log_scales = np.array([score(np.zeros(1))[0][0] for score in self._scores])  # medians
 
     def points(self, inner: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Map coordinates (points, coordinates) to points; return log |Jacobian| (points,) but for a constant too."""
-        found, log_jacobian = np.empty_like(inner), np.empty(len(inner))
+        found, log_jacobian = np.empty_like(inner), np.zeros(len(inner))
         for first in range(0, len(inner), _POINT_BLOCK):
             some = slice(first, first + _POINT_BLOCK)
-            log_jacobian[some] = self._fill(found[some], inner[some])
+            self._fill(found[some], log_jacobian[some], inner[some])
         return found, log_jacobian
 
-    def _fill(self, found: FloatArray, inner: FloatArray) -> FloatArray:
+    def _fill(self, found: FloatArray, log_jacobian: FloatArray, inner: FloatArray) -> None:
         n_free, n_coefficients = self.free.size, self.free.size + self.governed.size
-        log_jacobian = np.zeros(len(inner))
         for place, score in enumerate(self._scores, start=n_coefficients):
             found[:, place], log_slope = score(inner[:, place])
             log_jacobian += log_slope
@@ -72,7 +71,7 @@ class HierarchicalChart:
         governed = _solve_upper(factor, half_mean + inner[:, n_free:n_coefficients].T).T
         found[:, self.governed] = governed
         found[:, self.free] = self._free_mean + governed @ self._slopes.T + inner[:, :n_free] @ self._free_factor.T
-        return log_jacobian - _log_determinant(factor)
+        log_jacobian -= _log_determinant(factor)
 
     def _integrate_main_effects_out(self, information: FloatArray, linear: FloatArray) -> None:
         """Likelihood of the governed coefficients; the free ones are mean + slopes @ governed + factor @ normal."""
@@ -103,7 +102,7 @@ class HierarchicalChart:
 
 
 class NormalScore:
-    """A monotone map from a standard normal coordinate to the value of a law; linear between knots.
+    """A monotone map, linear between knots, from a standard normal coordinate to the value of a law.
 
     It matches the quantiles of a density that is known on an increasing grid of values, up to a constant.
     """
@@ -125,17 +124,11 @@ class NormalScore:
         slope = self._slopes[piece]
         return self._values[piece] + slope * (score - self._scores[piece]), np.log(slope)
 
-    @property
-    def median(self) -> float:
-        """Median of the value."""
-        return float(self(np.zeros(1))[0][0])
-
 
 class ScalePrior:
-    """Normal prior of the coefficients given the log scales.
+    """Normal prior of the coefficients given the log scales (points, scales): the two log τ, and log ω if there is one.
 
-    These are log τ of intercepts and of effects, and log ω if there is one. They have shape (points, scales); what
-    belongs to them has the points in the last axis.
+    What belongs to the scales has the points in the last axis.
     """
 
     def __init__(self, priors: Priors, at: Coordinates) -> None:

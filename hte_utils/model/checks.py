@@ -25,11 +25,9 @@ class TrialWarning(UserWarning):
 
 
 def rows_where(bad: npt.NDArray[np.bool_], index: pd.Index) -> str:
-    """Describe the rows where `bad` holds: their number, and the index labels of the first few."""
+    """Number of the rows where `bad` holds, and the index labels of the first few."""
     found = index[bad].tolist()
-    shown = ", ".join(repr(label) for label in found[:_ROWS_SHOWN])
-    more = ", ..." if len(found) > _ROWS_SHOWN else ""
-    return f"{len(found)} row{'s' if len(found) != 1 else ''} (index {shown}{more})"
+    return f"{len(found)} row{'s' if len(found) != 1 else ''} (index {_quoted(found, _ROWS_SHOWN)})"
 
 
 def require_columns(trial: pd.DataFrame, columns: Sequence[str]) -> None:
@@ -51,7 +49,7 @@ def require_columns(trial: pd.DataFrame, columns: Sequence[str]) -> None:
 
 
 def complete_column(trial: pd.DataFrame, name: str) -> pd.Series:
-    """Return a column without missing values."""
+    """One column, refused if a value is missing."""
     # Tables read from JSON or SQL arrive as `object` though every value is a number: pandas knows better if asked.
     column = trial[name].infer_objects()
     missing = column.isna().to_numpy()
@@ -98,8 +96,16 @@ def read_covariate(trial: pd.DataFrame, name: str, levels: Levels | None = None)
     """
     column = complete_column(trial, name)
     if levels is not None:
-        return _as_indicator(column, levels)
-    if not pd.api.types.is_numeric_dtype(column.dtype) or pd.api.types.is_complex_dtype(column.dtype):
+        is_second = (column == levels[1]).to_numpy(dtype=bool)
+        unknown = ~(is_second | (column == levels[0]).to_numpy(dtype=bool))
+        if unknown.any():
+            found = _quoted(sorted({str(value) for value in column[unknown]}))
+            raise ValueError(
+                f"column {name!r} holds {found} in {rows_where(unknown, column.index)}; "
+                f"its two categories are {levels[0]!r} (0) and {levels[1]!r} (1)"
+            )
+        return is_second.astype(np.float64)
+    if not _holds_numbers(column):
         raise TypeError(
             f"column {name!r} must be numeric here, but its type is {column.dtype}. Convert it with pandas.to_numeric"
         )
@@ -141,13 +147,13 @@ def levels_of(trial: pd.DataFrame, name: str) -> Levels | None:
                 "(pandas.get_dummies)"
             )
         return categories[0], categories[1]
-    if pd.api.types.is_numeric_dtype(column.dtype) and not pd.api.types.is_complex_dtype(column.dtype):
+    if _holds_numbers(column):
         return None
-    values = sorted({repr(value) for value in column})
+    values = sorted({repr(value): value for value in column}.items())
     raise TypeError(
-        f"column {name!r} has the type {column.dtype} (values {', '.join(values[:_ROWS_SHOWN])}"
-        f"{', ...' if len(values) > _ROWS_SHOWN else ''}); it must be numeric, boolean or categorical. For text say "
-        "which value counts as 0: pandas.Categorical(column, categories=[reference, other])"
+        f"column {name!r} has the type {column.dtype} (values {_quoted([value for _, value in values], _ROWS_SHOWN)}); "
+        "it must be numeric, boolean or categorical. For text say which value counts as 0: "
+        "pandas.Categorical(column, categories=[reference, other])"
     )
 
 
@@ -161,8 +167,13 @@ def group_labels_of(trial: pd.DataFrame, name: str) -> tuple[str, ...]:
             f"grouping column {name!r} has the type {column.dtype}; it must hold labels, not measurements. "
             "Cut it into categories first (pandas.cut)"
         )
-    labels, counts = _group_counts(column)
-    empty = [label for label, count in zip(labels, counts, strict=True) if count == 0]
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        values = column.dtype.categories.tolist()
+    else:  # a mixture of types has no order of its own; text always has one
+        values = sorted(column.unique().tolist(), key=lambda value: (type(value).__name__, value))
+    labels = [_label(value) for value in values]
+    inhabited = set(column)
+    empty = [_label(value) for value in values if value not in inhabited]
     if empty:
         raise ValueError(
             f"grouping column {name!r} declares {_quoted(empty)}, but no patient belongs to it. "
@@ -182,16 +193,14 @@ def read_group(trial: pd.DataFrame, name: str, labels: Sequence[str]) -> IntArra
     """The 0-based index into `labels` of each patient's group, shape (patients,)."""
     column = complete_column(trial, name)
     codes, values = pd.factorize(column)
-    position = {label: place for place, label in enumerate(labels)}
-    unknown_values = np.array([_label(value) not in position for value in values], dtype=bool)
-    if unknown_values.any():
-        found = [_label(value) for value in values if _label(value) not in position]
+    found = np.array([_label(value) for value in values], dtype=object)
+    unknown = ~np.isin(found, list(labels))
+    if unknown.any():
         raise ValueError(
-            f"grouping column {name!r} holds {_quoted(found)} in {rows_where(unknown_values[codes], trial.index)}; "
+            f"grouping column {name!r} holds {_quoted(found[unknown])} in {rows_where(unknown[codes], trial.index)}; "
             f"the known groups are {_quoted(labels)}"
         )
-    places = np.array([position[_label(value)] for value in values], dtype=np.int64)
-    return places[codes]
+    return np.array([labels.index(label) for label in found], dtype=np.int64)[codes]
 
 
 def require_unique(trial: pd.DataFrame, name: str) -> None:
@@ -206,32 +215,13 @@ def require_unique(trial: pd.DataFrame, name: str) -> None:
         )
 
 
-def _as_indicator(column: pd.Series, levels: Levels) -> FloatArray:
-    is_second = (column == levels[1]).to_numpy(dtype=bool)
-    unknown = ~(is_second | (column == levels[0]).to_numpy(dtype=bool))
-    if unknown.any():
-        found = _quoted(sorted({str(value) for value in column[unknown]}))
-        raise ValueError(
-            f"column {column.name!r} holds {found} in {rows_where(unknown, column.index)}; "
-            f"its two categories are {levels[0]!r} (0) and {levels[1]!r} (1)"
-        )
-    return is_second.astype(np.float64)
-
-
-def _group_counts(column: pd.Series) -> tuple[list[str], list[int]]:
-    if isinstance(column.dtype, pd.CategoricalDtype):
-        counts = column.value_counts(sort=False).reindex(column.dtype.categories)
-    else:
-        counts = column.value_counts(sort=False)
-        # A mixture of types has no order of its own; text always has one.
-        counts = counts.reindex(sorted(counts.index, key=lambda value: (type(value).__name__, value)))
-    return [_label(value) for value in counts.index], [int(count) for count in counts]
+def _holds_numbers(column: pd.Series) -> bool:
+    return pd.api.types.is_numeric_dtype(column.dtype) and not pd.api.types.is_complex_dtype(column.dtype)
 
 
 def _label(value: object) -> str:
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
-def _quoted(names: Sequence[object]) -> str:
-    shown = ", ".join(repr(name) for name in names[:12])
-    return shown + (", ..." if len(names) > 12 else "")
+def _quoted(names: Sequence[object] | npt.NDArray[np.object_], most: int = 12) -> str:
+    return ", ".join(repr(name) for name in names[:most]) + (", ..." if len(names) > most else "")

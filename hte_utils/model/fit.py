@@ -208,14 +208,9 @@ def fit(
 ) -> xr.DataTree:
     """Draw from the posterior of Listing 2.
 
-    Parameters
-    ----------
-    priors, settings
-        Those of Listing 2, and `IndependenceSettings()`, if None.
-    cores
-        Chains that run at the same time, all processors if None; the draws do not depend on it.
-    progress
-        Whether NUTS shows a progress bar; if None, when a person watches (a terminal, or a notebook in Jupyter).
+    `priors` are those of Listing 2, `settings` are `IndependenceSettings()` if None. `cores` are the chains that run at
+    the same time (all processors if None), on which the draws do not depend. NUTS shows its `progress`; if that is
+    None, only when a person watches (a terminal, or a notebook in Jupyter).
 
     Returns
     -------

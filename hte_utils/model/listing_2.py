@@ -48,19 +48,12 @@ class NormalPrior:
 class Priors:
     """Prior of Listing 2, lines 23-45, equations (10) and (11), and two departures from it that must be asked for.
 
-    Parameters
-    ----------
-    fixed_sd
-        SD of the Normal(0, sd²) prior of every fixed effect, on the log-odds scale.
-    precision_shape, precision_rate
-        Those of the Gamma prior of both precisions, ``tau_re`` and ``tau_re_trt``.
-    intercept_mean, intercept_sd
-        Normal prior of ``b_intercept``, log odds of the event: for an event that is known to be rare, 0 is a strange
-        place to start from. An SD of None is `fixed_sd`.
-    interaction_scale
-        None: interactions have the fixed effects' prior, as in Listing 2. A positive number s: they are shrunk by a
-        common amount that the data have a say in, Normal(0, ω²) with ω ~ HalfNormal(s²), log odds ratio per unit of
-        the covariate (Gelman 2006); the posterior then holds ω as ``sd_interaction``.
+    `fixed_sd` is the SD of the Normal(0, sd²) prior of every fixed effect, on the log-odds scale; `precision_shape` and
+    `precision_rate` are those of the Gamma prior of both precisions, ``tau_re`` and ``tau_re_trt``. `intercept_mean`
+    and `intercept_sd` (`fixed_sd` if None) are for ``b_intercept``: the log odds of an event that is known to be rare
+    are hardly 0. With an `interaction_scale` s the interactions have not the fixed effects' prior, but are shrunk by a
+    common amount that the data have a say in: Normal(0, ω²) with ω ~ HalfNormal(s²), log odds ratio per unit of the
+    covariate (Gelman 2006); the posterior then holds ω as ``sd_interaction``.
     """
 
     fixed_sd: float = 1.0
@@ -254,7 +247,7 @@ def sums_of(points: FloatArray, at: Coordinates) -> dict[str, FloatArray]:
 
 
 def split_sums(sums: Mapping[str, FloatArray], priors: Priors, rng: np.random.Generator) -> dict[str, FloatArray]:
-    """Take the sums apart (`hte_utils.model.listing_2.draw_split`): the variables of Listing 2 by name."""
+    """Take the sums apart (`draw_split`): the variables of Listing 2 by name."""
     b_intercept, re = draw_split(sums["alpha"], sums["tau_re"], priors.shared_intercept, rng)
     b_trt, re_trt = draw_split(sums["delta"], sums["tau_re_trt"], priors.shared_effect, rng)
     kept = {name: values for name, values in sums.items() if name not in ("alpha", "delta")}

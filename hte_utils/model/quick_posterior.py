@@ -72,25 +72,13 @@ def quick_posterior(
     """Draw from the posterior of Listing 2 by importance sampling, or by NUTS where that fails.
 
     The result depends on the arguments alone, not on threads or on what ran before; it uses one core, since studies run
-    many fits at once.
-
-    Parameters
-    ----------
-    priors
-        Those of Listing 2 if None.
-    draws
-        Wanted effective sample size, at least 100.
-    seed
-        A SeedSequence is left as it was: it may be used again.
-
-    Warns
-    -----
-    QuickFallbackWarning
-        If Pareto's k-hat exceeds 0.7, or the wanted effective sample size is out of reach: NUTS was used then, which
-        issues a `FitWarning` if it failed a check of its own.
+    many fits at once. `priors` are those of Listing 2 if None, `draws` is the wanted effective sample size (at least
+    100), and `seed` is left as it was if it is a SeedSequence. A `QuickFallbackWarning` says that Pareto's k-hat is
+    above 0.7, or that the wanted effective sample size is out of reach: NUTS was used then, which issues a `FitWarning`
+    if it failed a check of its own.
     """
     if not isinstance(design, TrialDesign):
-        raise TypeError(f"a TrialDesign is needed, not {type(design).__name__}: call spec.design(trial) first")
+        raise TypeError(f"quick_posterior needs a TrialDesign, not {type(design).__name__}: call spec.design(trial)")
     if draws < _FEWEST_DRAWS:
         raise ValueError(f"draws must be at least {_FEWEST_DRAWS}, not {draws}: k-hat cannot be judged from fewer")
     if not isinstance(seed, int | np.random.SeedSequence):

@@ -1,24 +1,21 @@
 """Draws from the posterior of Listing 2: propose near it, and correct by the importance weights.
 
-A multivariate t in the coordinates of `HierarchicalChart`, fitted to the posterior by pilot samples, proposes. What it
-got wrong is corrected in one of two ways:
+A multivariate t in the coordinates of `HierarchicalChart`, fitted to the posterior by pilot samples, proposes.
+`importance_sample` weights scrambled Sobol points (Owen 1997), of which posterior expectations are smooth functions in
+the chart, with Pareto smoothing (Vehtari et al. 2024). `metropolis_chain` accepts or refuses independent points by the
+ratio of their weights (independence Metropolis-Hastings; Tierney 1994): an exact Markov chain, whose R-hat and
+effective sample size mean what they say. Pareto's k-hat of the weights says whether either may be trusted.
 
-- `importance_sample` weights scrambled Sobol points (Owen 1997): the chart makes posterior expectations smooth
-  functions of them, and their error falls much faster than with the root of their number. Pareto smoothing (Vehtari
-  et al. 2024) steadies the weights.
-- `metropolis_chain` accepts or refuses independent points by the ratio of their weights (independence
-  Metropolis-Hastings; Tierney 1994): an exact Markov chain, whose R-hat and effective sample size mean what they say.
-
-Pareto's k-hat of the weights says whether either may be trusted. Where a group has an arm without any event, the tail
-of its effect is that of its prior, and one t reaches it too seldom: its SD came out 3 to 9 % too small, with a k-hat
-that passes. There a second, wider component joins; what is left is 3 % or less.
+Where a group has an arm without any event, the tail of its effect is that of its prior, and one t reaches it too
+seldom: its SD came out 3 to 9 % too small, with a k-hat that passes. There a second, wider component joins; what is
+left is 3 % or less.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, Self
+from typing import Any, NamedTuple, Protocol, Self
 
 import numpy as np
 from arviz_stats.base import array_stats  # type: ignore[attr-defined]
@@ -67,10 +64,7 @@ class ImportanceSample:
 
 
 def importance_sample(density: HierarchicalDensity, draws: int, seed: np.random.SeedSequence) -> ImportanceSample:
-    """Propose until the effective sample size reaches `draws`, or it is clear that it will not.
-
-    Children of the seed decide the proposals; it is left as it was.
-    """
+    """Propose until the effective sample size is `draws`, or clearly will not be; the seed is left as it was."""
     proposal, spent = fitted_proposal(density, seed)
     uniforms = _sobol(proposal.n_uniforms, child_seed(seed, spent))
     points, log_weights, _ = proposal.weighted(density, next(uniforms))
@@ -87,8 +81,7 @@ def importance_sample(density: HierarchicalDensity, draws: int, seed: np.random.
         points, log_weights = np.concatenate([points, new_points]), np.concatenate([log_weights, new_weights])
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Chain:
+class Chain(NamedTuple):
     """A chain's `points` (draws, coordinates), `acceptance` rate (draws,), and `log_weights` (proposals,)."""
 
     points: FloatArray
@@ -111,8 +104,7 @@ def metropolis_chain(
 def metropolis_path(log_weights: FloatArray, log_uniform: FloatArray) -> IntArray:
     """Index of the proposal that an independence chain holds after each step, shape (proposals,).
 
-    The chain starts at proposal 0 and moves to proposal t if ``log_uniform[t]`` is below the difference of their log
-    weights (Hastings 1970; Tierney 1994, Section 2.3.3).
+    It starts at 0 and moves to t if ``log_uniform[t]`` is below the difference of their log weights (Tierney 1994).
     """
     path = np.zeros(log_weights.size, dtype=np.int64)
     held, held_weight = 0, float(log_weights[0])
@@ -127,7 +119,13 @@ def metropolis_path(log_weights: FloatArray, log_uniform: FloatArray) -> IntArra
 def fitted_proposal(density: HierarchicalDensity, seed: np.random.SeedSequence) -> tuple[Proposal, int]:
     """Fit a proposal to the posterior; return the number of pilot points as well, children of the seed up to it."""
     chart = HierarchicalChart(density)
-    return Proposal.standard(chart, _stretch(chart) if has_empty_cell(density) else None).fitted(density, seed)
+    if not has_empty_cell(density):
+        return Proposal.standard(chart).fitted(density, seed)
+    stretch = np.ones(chart.size)
+    first = chart.free.size  # the governed coordinates follow the free ones, group effects first
+    stretch[first : first + 2 * density.at.n_groups] = _REACH
+    stretch[first + chart.governed.size :] = _SCALE_REACH
+    return Proposal.standard(chart, stretch).fitted(density, seed)
 
 
 def proposal_for_chains(density: HierarchicalDensity, seed: np.random.SeedSequence) -> Proposal:
@@ -137,11 +135,9 @@ def proposal_for_chains(density: HierarchicalDensity, seed: np.random.SeedSequen
 
 
 class Chart(Protocol):
-    """Coordinates in which a posterior is nearly standard normal."""
+    """Coordinates in which a posterior is nearly standard normal; `size` is their number."""
 
-    @property
-    def size(self) -> int:
-        """Number of coordinates."""
+    size: int
 
     def points(self, inner: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Map coordinates (points, `size`) to points; return log |Jacobian| (points,) but for a constant too."""
@@ -226,15 +222,6 @@ def _with_wider(factor: FloatArray, stretch: FloatArray | None) -> tuple[FloatAr
         return (factor,)
     stretched = factor * stretch[:, None]
     return factor, np.asarray(linalg.cholesky(stretched @ stretched.T, lower=True))
-
-
-def _stretch(chart: HierarchicalChart) -> FloatArray:
-    """How much further to reach: in the directions of the group effects and of the log scales."""
-    stretch = np.ones(chart.size)
-    first = chart.free.size  # the governed coordinates follow the free ones, group effects first
-    stretch[first : first + 2 * chart.prior.at.n_groups] = _REACH
-    stretch[first + chart.governed.size :] = _SCALE_REACH
-    return stretch
 
 
 def has_empty_cell(density: HierarchicalDensity) -> bool:

@@ -1,8 +1,8 @@
 """Which columns of a trial table play which part, and the numbers that the model sees.
 
-A `TrialSpec` names the columns; `TrialSpec.design` checks a table against it and returns a `TrialDesign`: labelled,
-read-only arrays, together with the coding that puts new patients on the same scale (`TrialDesign.apply`). The paper's
-own choice (Section 2.2 and Listing 2) is the value `PAPER_SPEC`; no other code knows the paper's column names.
+A `TrialSpec` names the columns; `TrialSpec.design` checks a table against it and returns a `TrialDesign`, with the
+coding that puts new patients on the same scale. The paper's own choice (Section 2.2 and Listing 2) is `PAPER_SPEC`; no
+other code knows the paper's column names.
 """
 
 from __future__ import annotations
@@ -14,22 +14,8 @@ from typing import Self
 import numpy as np
 import pandas as pd
 
-from hte_utils.model.checks import (
-    FloatArray,
-    IntArray,
-    Levels,
-    TrialWarning,
-    group_labels_of,
-    levels_of,
-    read_covariate,
-    read_group,
-    read_indicator,
-    require_columns,
-    require_unique,
-    rows_where,
-)
-
-__all__ = ["PAPER_SPEC", "Covariate", "Patients", "TrialDesign", "TrialSpec"]
+from hte_utils.model import checks
+from hte_utils.model.checks import FloatArray, IntArray, Levels, TrialWarning
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,26 +42,14 @@ class Covariate:
 class TrialSpec:
     """Which columns of a trial table are outcome, treatment, grouping factor and covariates.
 
-    Parameters
-    ----------
-    outcome
-        The event: 1 = it happened. In the paper's trial the event is major bleeding, so positive effects are harm.
-    treatment
-        The randomised arm: 1 (or the second category) = treated.
-    group
-        The factor whose levels get intercepts and treatment effects of their own (gender in Listing 2).
-    prognostic
-        The covariates with a main effect, in the order of the model's dimension `prognostic`.
-    modifiers
-        Labels of those of them that also interact with treatment. An interaction without its main effect cannot be
-        written down here, on purpose: it would change meaning with the covariate's zero point.
-    subject_id
-        Column of unique patient identifiers, or None.
+    `outcome` is 1 where the event happened (in the paper's trial major bleeding, so positive effects are harm),
+    `treatment` 1 or the second category for the treated arm; `group` is the factor whose levels get intercepts and
+    treatment effects of their own (gender in Listing 2), `subject_id` a column of unique identifiers, or None.
+    `prognostic` are the covariates with a main effect, in the order of the model's dimension `prognostic`, and
+    `modifiers` the labels of those of them that also interact with treatment. An interaction without its main effect
+    cannot be written down here, on purpose: it would change meaning with the covariate's zero point.
 
-    Raises
-    ------
-    ValueError
-        If a column or label is used twice, or a modifier is not a prognostic covariate.
+    Raises ``ValueError`` if a column or label is used twice, or a modifier is not a prognostic covariate.
 
     Examples
     --------
@@ -114,8 +88,8 @@ class TrialSpec:
     @property
     def columns(self) -> tuple[str, ...]:
         """Every column that a trial table must have."""
-        covariates = tuple(covariate.column for covariate in self.prognostic)
         identifier = () if self.subject_id is None else (self.subject_id,)
+        covariates = (covariate.column for covariate in self.prognostic)
         return (*identifier, self.outcome, self.treatment, self.group, *covariates)
 
     @property
@@ -131,33 +105,25 @@ class TrialSpec:
     def design(self, trial: pd.DataFrame) -> TrialDesign:
         """Check `trial` and return the numbers the model sees.
 
-        Raises
-        ------
-        TypeError
-            If `trial` is no DataFrame, or a column is of the wrong type.
-        ValueError
-            If a column is missing, has missing, infinite or constant values, is not 0/1 where it must be, if only one
-            arm or group is there, if nobody or everybody had the event, or if a subject identifier is repeated.
-
-        Warns
-        -----
-        TrialWarning
-            If a group has a single member or one arm is without events (or without non-events). The posterior is
-            proper, since every prior is, but there the priors decide.
+        Raises ``TypeError`` or ``ValueError`` if `trial` is no DataFrame; if a column is missing, of the wrong type,
+        has missing, infinite or constant values, or is not 0/1 where it must be; if only one arm or group is there,
+        nobody or everybody had the event, or a subject identifier is repeated. A `TrialWarning` says where the priors
+        decide: a group has a single member, or one arm is without events (or without non-events).
         """
-        require_columns(trial, self.columns)
+        checks.require_columns(trial, self.columns)
         if self.subject_id is not None:
-            require_unique(trial, self.subject_id)
+            checks.require_unique(trial, self.subject_id)
         outcome = _two_sided(trial, self.outcome, "the outcome", "events")
         treatment = _two_sided(trial, self.treatment, "the treatment", "treated patients")
-        coding = DesignCoding.of(self, trial)
+        codings = tuple(CovariateCoding.of(covariate, trial) for covariate in self.prognostic)
+        coding = DesignCoding(self, codings, checks.group_labels_of(trial, self.group))
         design = TrialDesign(*coding.encode(trial), coding, outcome, treatment)
         _warn_where_priors_decide(design, trial.index)
         return design
 
 
 def _two_sided(trial: pd.DataFrame, name: str, what: str, ones: str) -> FloatArray:
-    values = read_indicator(trial, name, levels_of(trial, name))
+    values = checks.read_indicator(trial, name, checks.levels_of(trial, name))
     if values.min() == values.max():
         found = f"no {ones}" if values[0] == 0.0 else f"only {ones}"
         raise ValueError(
@@ -169,23 +135,20 @@ def _two_sided(trial: pd.DataFrame, name: str, what: str, ones: str) -> FloatArr
 
 def _warn_where_priors_decide(design: TrialDesign, index: pd.Index) -> None:
     spec = design.coding.spec
-    for place, size in enumerate(np.bincount(design.group)):
-        if size == 1:
-            warnings.warn(
-                f"group {design.group_labels[place]!r} of column {spec.group!r} has one member, "
-                f"{rows_where(design.group == place, index)}: its effects follow the other groups and the prior",
-                TrialWarning,
-                stacklevel=3,
-            )
+    found = [
+        f"group {design.group_labels[place]!r} of column {spec.group!r} has one member, "
+        f"{checks.rows_where(design.group == place, index)}: its effects follow the other groups and the prior"
+        for place in np.flatnonzero(np.bincount(design.group) == 1)
+    ]
     for arm, arm_name in ((0.0, "control"), (1.0, "treated")):
         outcomes = design.outcome[design.treatment == arm]
         if outcomes.min() == outcomes.max():
-            warnings.warn(
+            found.append(
                 f"{'every' if outcomes[0] else 'no'} {arm_name} patient has the event (column {spec.outcome!r}): "
-                "the size of the treatment effect is decided by its prior",
-                TrialWarning,
-                stacklevel=3,
+                "the size of the treatment effect is decided by its prior"
             )
+    for message in found:
+        warnings.warn(message, TrialWarning, stacklevel=3)
 
 
 PAPER_SPEC = TrialSpec(
@@ -218,8 +181,8 @@ class CovariateCoding:
     @classmethod
     def of(cls, covariate: Covariate, trial: pd.DataFrame) -> Self:
         """Learn the coding from a trial; raises ValueError if the covariate is constant there."""
-        levels = levels_of(trial, covariate.column)
-        values = read_covariate(trial, covariate.column, levels)
+        levels = checks.levels_of(trial, covariate.column)
+        values = checks.read_covariate(trial, covariate.column, levels)
         if values.min() == values.max():
             raise ValueError(
                 f"column {covariate.column!r} is constant (always {trial[covariate.column].iloc[0]}): its effect "
@@ -235,7 +198,7 @@ class CovariateCoding:
 
     def encode(self, trial: pd.DataFrame) -> FloatArray:
         """The covariate of every patient in `trial`, shape (patients,), on the scale of the original trial."""
-        return (read_covariate(trial, self.covariate.column, self.levels) - self.mean) / self.sd
+        return (checks.read_covariate(trial, self.covariate.column, self.levels) - self.mean) / self.sd
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,27 +209,20 @@ class DesignCoding:
     covariates: tuple[CovariateCoding, ...]
     group_labels: tuple[str, ...]
 
-    @classmethod
-    def of(cls, spec: TrialSpec, trial: pd.DataFrame) -> Self:
-        """Learn the coding of every covariate and of the grouping factor from a trial."""
-        codings = tuple(CovariateCoding.of(covariate, trial) for covariate in spec.prognostic)
-        return cls(spec, codings, group_labels_of(trial, spec.group))
-
     def encode(self, patients: pd.DataFrame) -> tuple[FloatArray, FloatArray, IntArray]:
         """Prognostic covariates (n, p), effect modifiers (n, m), and group index (n,) of the given patients."""
-        require_columns(patients, [*(c.covariate.column for c in self.covariates), self.spec.group])
+        checks.require_columns(patients, [*(c.covariate.column for c in self.covariates), self.spec.group])
         prognostic = np.column_stack([coding.encode(patients) for coding in self.covariates])
         modifiers = np.ascontiguousarray(prognostic[:, self.spec.modifier_index])
-        return prognostic, modifiers, read_group(patients, self.spec.group, self.group_labels)
+        return prognostic, modifiers, checks.read_group(patients, self.spec.group, self.group_labels)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Patients:
     """Patients as the model sees them, in read-only arrays.
 
-    `prognostic`, shape (patients, prognostic), are the covariates with a main effect, coded and standardised;
-    `modifiers`, shape (patients, modifier), those of its columns that interact with treatment; `group`, shape
-    (patients,), the 0-based index into `group_labels`.
+    `prognostic` (patients, prognostic) are the coded covariates with a main effect, `modifiers` (patients, modifier)
+    those of its columns that interact with treatment, `group` (patients,) is the 0-based index into `group_labels`.
     """
 
     prognostic: FloatArray
@@ -275,9 +231,8 @@ class Patients:
     coding: DesignCoding
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            if field.name != "coding":
-                getattr(self, field.name).setflags(write=False)
+        for array in (getattr(self, field.name) for field in fields(self) if field.name != "coding"):
+            array.setflags(write=False)
 
     @property
     def n_patients(self) -> int:

@@ -4,13 +4,10 @@ The tables of the paper come from Listing 1 (`hte_utils.trial.listing_1`), which
 has the word: age, BMI and blood pressure are truly truncated, gender has probability 0.52, and the treatment acts
 through "age > 65", anticoagulants and "BMI > 30", each of which raises the risk of bleeding.
 
-What the text leaves open, and what is done about it:
-
-- *The betas of equation (1)* are not published: they are Listing 1's.
-- *The gammas of equation (3)* are not published: the defaults below say where they come from.
-- *Equation (4)*, ``logit(P_event) = logit(P_baseline + T TE)``, adds the effect to the probability, inside the logit:
-  read literally, TE is a risk difference, where Listing 1 has a log odds ratio. The literal reading is the default.
-- *"Truncated at realistic values"* says nothing about which: see `SBP_LIMITS`.
+What the text leaves open: the betas of equation (1) are Listing 1's; for the gammas of equation (3) the defaults below
+say where they come from; "truncated at realistic values" says nothing about which: see `SBP_LIMITS`. *Equation (4)*,
+``logit(P_event) = logit(P_baseline + T TE)``, adds the effect to the probability, inside the logit: read literally, TE
+is a risk difference, where Listing 1 has a log odds ratio. The literal reading is the default.
 
 The event is major bleeding: a positive effect is harm on either scale. Random numbers are NumPy's, for there is no
 stream of the paper's to follow.
@@ -29,19 +26,8 @@ from numpy.typing import NDArray
 from scipy.special import expit, logit
 from scipy.stats import truncnorm
 
-from hte_utils.trial.listing_1 import (
-    AGE_LIMITS,
-    BLOOD_PRESSURE_MEAN,
-    BMI_LIMITS,
-    P_TREATED,
-    Binary,
-    Covariates,
-    EffectScale,
-    TrialTruth,
-    baseline_log_odds,
-    checked_count,
-    trial_table,
-)
+from hte_utils.trial import listing_1
+from hte_utils.trial.listing_1 import Binary, Covariates, EffectScale, TrialTruth
 from hte_utils.trial.r_stream import FloatArray
 
 FEMALE_PROBABILITY: Final = 0.52
@@ -54,8 +40,7 @@ DBP_LIMITS: Final = (40.0, 130.0)
 class DescribedEffects:
     """The gammas of equation (3), positive is harm, and the scale that their sum is on.
 
-    `base` is "the average increase in bleeding risk caused by treatment"; `older` is added for age above 65,
-    `anticoagulant` for users of anticoagulants, `obese` for a BMI above 30.
+    `older` is for age above 65, `anticoagulant` for users of anticoagulants, `obese` for a BMI above 30.
     """
 
     base: float
@@ -80,35 +65,26 @@ def simulate_trial_as_described(
 ) -> pd.DataFrame:
     """Simulate the trial that Table 2 and equations (1) to (4) describe.
 
-    Parameters
-    ----------
-    n_subjects, seed
-        Number of patients, 1 to 100 million; seed of NumPy's generator, 0 or more.
-    effects
-        The gammas of equation (3), with their scale.
-
-    Returns
-    -------
-    pandas.DataFrame
-        The columns of `hte_utils.trial.simulate_trial`. ``true_te`` is on the scale of `effects`, by default a
-        **risk difference** and not a log-odds ratio; ``attrs["true_te_scale"]`` says which.
+    `n_subjects` are 1 to 100 million, `seed` is that of NumPy's generator, 0 or more, and `effects` are the gammas of
+    equation (3). The columns are those of `hte_utils.trial.simulate_trial`; ``true_te`` is on the scale of `effects`,
+    by default a **risk difference** and not a log-odds ratio: ``attrs["true_te_scale"]`` says which.
 
     Raises
     ------
     TypeError, ValueError
         If a number is no integer or out of range, or a patient's probability of bleeding would leave [0, 1].
     """
-    return trial_table(simulate_truth_as_described(n_subjects, seed, effects=effects))
+    return listing_1.trial_table(simulate_truth_as_described(n_subjects, seed, effects=effects))
 
 
 def simulate_truth_as_described(
     n_subjects: SupportsIndex = 2000, seed: SupportsIndex = 123, *, effects: DescribedEffects = RISK_DIFFERENCE_EFFECTS
 ) -> TrialTruth:
     """Simulate the trial of `simulate_trial_as_described` (parameters and errors are its), unrounded, with risks."""
-    n, random = checked_count(n_subjects), np.random.default_rng(operator.index(seed))
+    n, random = listing_1.checked_count(n_subjects), np.random.default_rng(operator.index(seed))
     patients = draw_described_covariates(random, n)
-    treatment = _bernoulli(random, P_TREATED, n)
-    untreated: FloatArray = expit(baseline_log_odds(patients))
+    treatment = _bernoulli(random, listing_1.P_TREATED, n)
+    untreated: FloatArray = expit(listing_1.baseline_log_odds(patients))
     effect = described_effect(patients, effects)
     treated = risk_under_treatment(untreated, effect, effects.scale)
     probability = np.where(treatment == 1, treated, untreated)
@@ -118,22 +94,11 @@ def simulate_truth_as_described(
 
 def draw_described_covariates(random: np.random.Generator, n: int) -> Covariates:
     """Draw n patients from Table 2, unrounded; the rules "> 65", "> 30" and hypertension's use unrounded values."""
-    age = _truncated_normal(random, 55.0, 12.0, AGE_LIMITS, n)
+    age = _truncated_normal(random, 55.0, 12.0, listing_1.AGE_LIMITS, n)
     gender = _bernoulli(random, FEMALE_PROBABILITY, n)
     sbp, dbp = draw_blood_pressure(random, n, SBP_LIMITS, DBP_LIMITS)
-    bmi = _truncated_normal(random, 28.0, 5.0, BMI_LIMITS, n)
-    return Covariates(
-        age=age,
-        gender=gender,
-        sbp=sbp,
-        dbp=dbp,
-        bmi=bmi,
-        hypertension=((sbp >= 140.0) | (dbp >= 90.0)).astype(np.int8),
-        diabetes=_bernoulli(random, 0.2 + 0.2 * (bmi > 30.0), n),
-        smoking=_bernoulli(random, 0.25 - 0.1 * (age > 65.0), n),
-        anticoagulant=_bernoulli(random, 0.3, n),
-        prior_bleeding=_bernoulli(random, 0.1, n),
-    )
+    bmi = _truncated_normal(random, 28.0, 5.0, listing_1.BMI_LIMITS, n)
+    return listing_1.with_yes_no_covariates(age, gender, sbp, dbp, bmi, lambda p: _bernoulli(random, p, n))
 
 
 def draw_blood_pressure(
@@ -145,9 +110,9 @@ def draw_blood_pressure(
     while missing.size:
         # Σ = [200 100; 100 100]: SBP has variance 200, and DBP given SBP slope 1/2 and variance 50.
         above_mean = math.sqrt(200.0) * random.standard_normal(missing.size)
-        sbp[missing] = BLOOD_PRESSURE_MEAN[0] + above_mean
+        sbp[missing] = listing_1.BLOOD_PRESSURE_MEAN[0] + above_mean
         residual = math.sqrt(50.0) * random.standard_normal(missing.size)
-        dbp[missing] = BLOOD_PRESSURE_MEAN[1] + 0.5 * above_mean + residual
+        dbp[missing] = listing_1.BLOOD_PRESSURE_MEAN[1] + 0.5 * above_mean + residual
         missing = np.flatnonzero((np.clip(sbp, *sbp_limits) != sbp) | (np.clip(dbp, *dbp_limits) != dbp))
     return sbp, dbp
 
@@ -166,7 +131,6 @@ def described_effect(patients: Covariates, gamma: DescribedEffects) -> FloatArra
 def risk_under_treatment(baseline_risk: FloatArray, effect: FloatArray, scale: EffectScale) -> FloatArray:
     """Equation (4) with T = 1: the probability of bleeding under treatment, all shapes (n,).
 
-    `scale` says whether the effect is added to the probability, as the equation is written, or to its log-odds.
     Raises ``ValueError`` if a probability would leave [0, 1]; that of every patient counts, whatever the arm.
     """
     if scale is EffectScale.LOG_ODDS_RATIO:

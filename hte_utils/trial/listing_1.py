@@ -1,20 +1,17 @@
 """The paper's simulated trial: Listing 1 as printed, drawn from R's random stream.
 
 The event is major bleeding, so a positive treatment effect is harm. Effects are on the log-odds scale unless a name
-says otherwise. Line numbers are those of Listing 1 (Appendix A of the paper), where a line that the page breaks in two
-counts once; so do the numbers printed on its second page.
-
-What the listing does, and the paper's text does not say:
-
-- age and BMI are clamped to their limits (values beyond a limit become the limit), not truncated (lines 6, 21);
-- blood pressure has no limits (lines 11-17); gender has probability 0.5, not Table 2's 0.52 (line 8);
-- hypertension and all risks use the unrounded covariates; the table holds rounded ones (lines 69, 71-73);
-- the treatment is drawn twice (lines 33 and 52): the second draw counts, the first moves the random stream.
+says otherwise. Line numbers are those of Listing 1 (Appendix A), where a line that the page breaks in two counts once.
+What the listing does, and the paper's text does not say: age and BMI are clamped to their limits, not truncated (lines
+6, 21); blood pressure has no limits (lines 11-17); gender has probability 0.5, not Table 2's 0.52 (line 8);
+hypertension and all risks use the unrounded covariates, the table holds rounded ones (lines 69, 71-73); the treatment
+is drawn twice (lines 33 and 52): the second draw counts, the first moves the random stream.
 """
 
 from __future__ import annotations
 
 import operator
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, SupportsIndex
@@ -41,10 +38,9 @@ BLOOD_PRESSURE_COVARIANCE: Final = ((200.0, 100.0), (100.0, 100.0))
 class TrialVariant(StrEnum):
     """Which treatment draw of Listing 1 counts.
 
-    `AS_PRINTED`: the listing as it stands, drawn in line 33, drawn again in line 52: the data of Tables 1 and 4-8.
-    `FIRST_DRAW_REMOVED`: without lines 32-33, the first draw; its first five records are Table 3. `FIRST_DRAW_KEPT`:
-    both are made, and the first counts. Table 3 cannot tell the last two apart: all columns but the event are the same
-    for every patient, and with the paper's seed the events are the same up to record 12.
+    `AS_PRINTED`: drawn in line 33, drawn again in line 52: the data of Tables 1 and 4-8. `FIRST_DRAW_REMOVED`: without
+    lines 32-33; its first five records are Table 3. `FIRST_DRAW_KEPT`: both are made, and the first counts. Table 3
+    cannot tell the last two apart: all columns but the event are the same, and the events up to record 12.
     """
 
     AS_PRINTED = "as-printed"
@@ -53,10 +49,9 @@ class TrialVariant(StrEnum):
 
 
 class EffectScale(StrEnum):
-    """The scale on which the risks of a patient with and without treatment are compared; positive direction = harm.
+    """The scale on which a patient's risks with and without treatment are compared; positive direction = harm.
 
-    Listing 1 (line 63) adds the effect to the log odds of bleeding, so that it is a log odds ratio; equation (4), taken
-    literally, adds it to the probability, so that it is a risk difference.
+    Listing 1 (line 63) adds the effect to the log odds of bleeding; equation (4), taken literally, to the probability.
     """
 
     LOG_ODDS_RATIO = "log odds ratio"
@@ -71,10 +66,7 @@ class EffectScale(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class BaselineCoefficients:
-    """Log-odds of bleeding without treatment: beta_0 to beta_5 of equation (1), as in Listing 1, lines 55-60.
-
-    `age` is for a year above 55, `sbp` for a mmHg above 130.
-    """
+    """beta_0 to beta_5 of equation (1), Listing 1, lines 55-60; `age` for years above 55, `sbp` for mmHg above 130."""
 
     intercept: float = -3.5
     age: float = 0.02
@@ -86,10 +78,7 @@ class BaselineCoefficients:
 
 @dataclass(frozen=True, slots=True)
 class EffectCoefficients:
-    """The treatment's effect on the log-odds of bleeding: Listing 1, lines 43-49. Positive is harm.
-
-    `age_per_decade` is for ten years above 55, `obese` for a BMI above 30.
-    """
+    """The effect on the log-odds of bleeding, Listing 1, lines 43-49; decades above 55, obese above a BMI of 30."""
 
     base: float = -0.2
     age_per_decade: float = 0.5
@@ -165,10 +154,8 @@ def simulate_trial(
 
     Parameters
     ----------
-    n_subjects
-        Number of patients, 1 to 100 million. The paper's tables have 2000 (the listing's own default is 1000).
-    seed
-        R's seed, -2147483647 to 2147483647. The listing sets 123.
+    n_subjects, seed
+        Number of patients, 1 to 100 million (2000 in the paper's tables); R's seed, -2147483647 to 2147483647.
     variant, coefficients
         Which treatment draw counts; the coefficients of the risks, the listing's unless you ask "what if".
 
@@ -183,8 +170,8 @@ def simulate_trial(
     Raises
     ------
     TypeError, ValueError
-        If a number is no integer or out of range, or there is no such variant. R itself also stops where a factor has
-        only one level in a small trial, or there is a single patient; here both categories are always known.
+        If a number is no integer or out of range, or there is no such variant. R itself stops where a small trial's
+        factor has one level; here both categories are always known.
 
     Examples
     --------
@@ -204,8 +191,7 @@ def simulate_truth(
 ) -> TrialTruth:
     """Simulate the same trial as `simulate_trial` (parameters and errors are its), unrounded and with all risks.
 
-    These are the columns of Listing 1 before line 67 makes a table of them. They equal R's up to rounding; how
-    ``logit`` is written, and with it the last digits of ``event_probability``, the listing does not say.
+    Equal to R's up to rounding: the listing does not say how ``logit`` is written, and so leaves last digits open.
 
     Examples
     --------
@@ -215,7 +201,10 @@ def simulate_truth(
     """
     n, variant, random = checked_count(n_subjects), TrialVariant(variant), RRandom(seed)
     covariates = draw_covariates(random, n)
-    treatment = _draw_treatment(random, n, variant)
+    treatment = random.rbinom(n, 1, P_TREATED)  # line 33
+    if variant is not TrialVariant.FIRST_DRAW_REMOVED:  # else one draw is left, and takes the first one's place
+        second = random.rbinom(n, 1, P_TREATED)  # line 52
+        treatment = second if variant is TrialVariant.AS_PRINTED else treatment
     baseline_risk: FloatArray = expit(baseline_log_odds(covariates, coefficients.baseline))
     effect = treatment_effect(covariates, coefficients.effect)
     event_probability: FloatArray = expit(logit(baseline_risk) + treatment * effect)  # line 63
@@ -231,18 +220,23 @@ def draw_covariates(random: RRandom, n: int) -> Covariates:
     gender = random.rbinom(n, 1, 0.5)  # line 8
     sbp, dbp = random.mvrnorm(n, BLOOD_PRESSURE_MEAN, BLOOD_PRESSURE_COVARIANCE).T  # lines 11-17
     bmi = np.clip(random.rnorm(n, 28.0, 5.0), *BMI_LIMITS)  # lines 20-21
-    return Covariates(
-        age=age,
-        gender=gender,
-        sbp=sbp,
-        dbp=dbp,
-        bmi=bmi,
-        hypertension=((sbp >= 140.0) | (dbp >= 90.0)).astype(np.int8),  # line 24
-        diabetes=random.rbinom(n, 1, 0.2 + 0.2 * (bmi > 30.0)),  # line 25
-        smoking=random.rbinom(n, 1, 0.25 - 0.1 * (age > 65.0)),  # line 26
-        anticoagulant=random.rbinom(n, 1, 0.3),  # line 29
-        prior_bleeding=random.rbinom(n, 1, 0.1),  # line 30
-    )
+    return with_yes_no_covariates(age, gender, sbp, dbp, bmi, lambda p: random.rbinom(n, 1, p))
+
+
+def with_yes_no_covariates(
+    age: FloatArray,
+    gender: Binary,
+    sbp: FloatArray,
+    dbp: FloatArray,
+    bmi: FloatArray,
+    bernoulli: Callable[[float | NDArray[np.floating]], Binary],
+) -> Covariates:
+    """Add what follows from the unrounded measurements, or is drawn given them: Listing 1, lines 24-30; Table 2."""
+    hypertension = ((sbp >= 140.0) | (dbp >= 90.0)).astype(np.int8)  # line 24
+    diabetes = bernoulli(0.2 + 0.2 * (bmi > 30.0))  # line 25
+    smoking = bernoulli(0.25 - 0.1 * (age > 65.0))  # line 26
+    anticoagulant, prior_bleeding = bernoulli(0.3), bernoulli(0.1)  # lines 29, 30
+    return Covariates(age, gender, sbp, dbp, bmi, hypertension, diabetes, smoking, anticoagulant, prior_bleeding)
 
 
 def baseline_log_odds(patients: Covariates, beta: BaselineCoefficients = LISTING_BASELINE) -> FloatArray:
@@ -296,19 +290,11 @@ def trial_table(truth: TrialTruth) -> pd.DataFrame:
 
 
 def checked_count(n_subjects: SupportsIndex) -> int:
-    """Return the number of patients as an int; ``TypeError`` if it is none, ``ValueError`` if out of range."""
+    """The number of patients; ``TypeError`` if it is no integer, ``ValueError`` if out of range."""
     n = operator.index(n_subjects)
     if not 1 <= n <= MAX_SUBJECTS:
         raise ValueError(f"n_subjects must be from 1 to {MAX_SUBJECTS:,}; got {n}")
     return n
-
-
-def _draw_treatment(random: RRandom, n: int, variant: TrialVariant) -> Binary:
-    first = random.rbinom(n, 1, P_TREATED)  # line 33
-    if variant is TrialVariant.FIRST_DRAW_REMOVED:  # one draw is left, and takes the first one's place
-        return first
-    second = random.rbinom(n, 1, P_TREATED)  # line 52
-    return second if variant is TrialVariant.AS_PRINTED else first
 
 
 def _factor(codes: Binary, zero: str, one: str) -> pd.Categorical[str]:

@@ -1,10 +1,9 @@
 """R's random numbers in NumPy: what ``set.seed``, ``rnorm``, ``rbinom(n, 1, p)`` and ``MASS::mvrnorm`` draw.
 
-The kinds are R's defaults: Mersenne Twister for uniforms, inversion for normals. Normals and binary draws equal R's to
-the last bit: sums, products and roots are exactly rounded everywhere (IEEE 754), and the logarithm in the tails of the
-normal quantile is the C library's (``math.log``), as in R: NumPy differs in the last bit on some processors. Pairs
-from `mvrnorm` equal R's but for the last digits of the eigenvectors (3e-14 in Listing 1's blood pressures, which are
-rounded to whole numbers). No library has R's stream.
+R's defaults (no library has them): Mersenne Twister for uniforms, inversion for normals. Normals and binary draws equal
+R's to the last bit: sums, products and roots are exactly rounded everywhere (IEEE 754), and the logarithm in the tails
+of the normal quantile is the C library's (``math.log``), as in R. Pairs from `mvrnorm` equal R's but for the last
+digits of the eigenvectors (3e-14 in Listing 1's blood pressures, which are rounded to whole numbers).
 
 References
 ----------
@@ -98,7 +97,7 @@ class RRandom:
         """Draw zeros and ones, R's ``rbinom(n, 1, prob)``, for a probability or one for each draw; shape (n,).
 
         A probability above one half is mirrored, and the probabilities 0 and 1 take nothing from the stream, as in R.
-        Raises ``ValueError`` if `size` is not 1 (nothing here draws larger binomials), or a probability is none.
+        Raises ``ValueError`` if `size` is not 1 or a probability is none.
         """
         p = np.asarray(prob, dtype=np.float64)
         if size != 1 or not ((p >= 0.0) & (p <= 1.0)).all():
@@ -113,9 +112,8 @@ class RRandom:
     def mvrnorm(self, n: int, mu: ArrayLike, sigma: ArrayLike) -> FloatArray:
         """Draw pairs of normals as ``MASS::mvrnorm(n, mu, Sigma)`` does, by eigen-decomposition; shape (n, 2).
 
-        An eigenvector is determined up to its sign, which the draws show. Where the covariance is positive and the
-        first variance the larger, as in Listing 1, R's end in a negative coordinate; other matrices are refused with a
-        ``ValueError``.
+        The draws show an eigenvector's sign. Where the covariance is positive and the first variance the larger, as in
+        Listing 1, R's end in a negative coordinate; other matrices are refused with a ``ValueError``.
         """
         covariance = np.asarray(sigma, dtype=np.float64)
         if not (covariance[0, 0] > covariance[1, 1] > 0.0 and 0.0 < covariance[0, 1] == covariance[1, 0]):
