@@ -10,13 +10,11 @@ from sklearn.linear_model import LogisticRegression
 
 from hte_utils.corrected.cross_fitting import arm_balanced_folds, group_members, groups_within_folds
 from hte_utils.corrected.same_data import (
-    Ranking,
     RiskModel,
-    cross_fitted_risks,
-    one_trial,
+    group_errors,
     paired_bias,
+    predicted_risks,
     repeated_cross_fits,
-    same_data_risks,
     same_data_study,
     summarise_study,
 )
@@ -50,13 +48,13 @@ def test_predictions_are_those_of_scikit_learns_ridge(model: RiskModel) -> None:
         fitted.fit(terms(design.treatment)[used], design.outcome[used])
         return [fitted.predict_proba(terms(np.full(2000, arm)))[:, 1] for arm in (0.0, 1.0)]
 
-    same = same_data_risks(design, model)
+    same = predicted_risks(design, model)
     np.testing.assert_allclose(same, theirs(np.ones(2000, dtype=bool)), atol=1e-7)
     if model is RiskModel.WITH_EFFECTS:
         # The unpenalised intercept makes the mean prediction equal the event rate.
         assigned = np.where(design.treatment == 1, same.treated, same.untreated)
         assert assigned.mean() == pytest.approx(design.outcome.mean(), abs=1e-7)
-    crossed, held_out = cross_fitted_risks(design, model, fold), fold == 3
+    crossed, held_out = predicted_risks(design, model, fold), fold == 3
     np.testing.assert_allclose(np.array(crossed)[:, held_out], np.array(theirs(~held_out))[:, held_out], atol=1e-7)
 
 
@@ -66,22 +64,22 @@ def test_a_folds_own_outcomes_do_not_reach_its_predictions(model: RiskModel) -> 
     fold = arm_balanced_folds(design.treatment, 5, 1)
     held_out = fold == 0
     changed = flipped(design, held_out)
-    before, after = (cross_fitted_risks(each, model, fold) for each in (design, changed))
+    before, after = (predicted_risks(each, model, fold) for each in (design, changed))
     np.testing.assert_allclose(before.untreated[held_out], after.untreated[held_out], atol=1e-9)
     np.testing.assert_allclose(before.treated[held_out], after.treated[held_out], atol=1e-9)
     assert np.abs(before.untreated - after.untreated)[~held_out].max() > 0.01
-    same, same_changed = (same_data_risks(each, model) for each in (design, changed))
+    same, same_changed = (predicted_risks(each, model) for each in (design, changed))
     assert np.abs(same.untreated - same_changed.untreated)[held_out].max() > 0.01
 
 
 def test_what_each_model_may_see() -> None:
     design = paper_design()
     treated_differ = flipped(design, design.treatment == 1)
-    control = [same_data_risks(each, RiskModel.CONTROL_ARM).untreated for each in (design, treated_differ)]
+    control = [predicted_risks(each, RiskModel.CONTROL_ARM).untreated for each in (design, treated_differ)]
     np.testing.assert_array_equal(*control)
-    blinded = same_data_risks(design, RiskModel.BLINDED)
+    blinded = predicted_risks(design, RiskModel.BLINDED)
     np.testing.assert_array_equal(blinded.untreated, blinded.treated)
-    full = same_data_risks(design, RiskModel.WITH_EFFECTS)
+    full = predicted_risks(design, RiskModel.WITH_EFFECTS)
     assert np.abs(full.treated - full.untreated).max() > 0.01
 
 
@@ -93,20 +91,20 @@ def study() -> pd.DataFrame:
 def test_one_trial_by_hand() -> None:
     design, truth = paper_design(), simulate_truth(2000, 123)
     fold = arm_balanced_folds(design.treatment, 5, 1)
-    found = one_trial(design, truth, RiskModel.WITH_EFFECTS, fold)
-    same = same_data_risks(design, RiskModel.WITH_EFFECTS)
-    crossed = cross_fitted_risks(design, RiskModel.WITH_EFFECTS, fold)
-    groups = {
-        Ranking.SAME_DATA: (ntile(same.untreated, 5), same),
-        Ranking.CROSS_FITTED: (groups_within_folds(crossed.untreated, fold, 5), crossed),
-    }
+    same = predicted_risks(design, RiskModel.WITH_EFFECTS)
+    crossed = predicted_risks(design, RiskModel.WITH_EFFECTS, fold)
+    rankings = [
+        (None, ntile(same.untreated, 5), same),
+        (fold, groups_within_folds(crossed.untreated, fold, 5), crossed),
+    ]
     treated = design.treatment == 1
     treated_risk = truth.baseline_risk + truth.risk_difference
-    for ranking, (group, risks) in groups.items():
+    for folds, group, risks in rankings:
+        found = group_errors(design, truth, RiskModel.WITH_EFFECTS, folds)
         observed = unadjusted_effects(design, group_members(group)).xs("RISK_DIFFERENCE", level="measure")["estimate"]
-        np.testing.assert_allclose(found[ranking]["observed"], observed)
+        np.testing.assert_allclose(found["observed"], observed)
         for number in range(1, 6):
-            here, row = group == number, found[ranking].loc[f"Q{number}"]
+            here, row = group == number, found.loc[f"Q{number}"]
             expected = treated_risk[here & treated].mean() - truth.baseline_risk[here & ~treated].mean()
             assert row["expected"] == pytest.approx(expected)
             assert row["true"] == pytest.approx(truth.risk_difference[here].mean())
@@ -154,5 +152,5 @@ def test_folds_dealt_anew_change_the_groups_and_not_the_patients() -> None:
     assert repeats["observed"].groupby("risk_group").std().min() > 0
     np.testing.assert_allclose(repeats["true"].groupby("fold_seed").mean(), truth.risk_difference.mean())
     fold = arm_balanced_folds(design.treatment, 5, 2)
-    expected = one_trial(design, truth, RiskModel.WITH_EFFECTS, fold)[Ranking.CROSS_FITTED]
+    expected = group_errors(design, truth, RiskModel.WITH_EFFECTS, fold)
     np.testing.assert_allclose(repeats.loc[2], expected)

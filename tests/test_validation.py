@@ -9,7 +9,7 @@ import pytest
 from made_predictions import made_trial, predictions, some, stretched
 from scipy.special import expit
 
-from hte_utils.corrected import figures_calibration as figures
+from hte_utils.corrected import figures_effects as figures
 from hte_utils.corrected import validation
 from hte_utils.corrected.cross_fitting import NextFold, arm_balanced_folds, predict_sequentially
 from hte_utils.corrected.decisions import (

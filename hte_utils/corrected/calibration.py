@@ -100,15 +100,12 @@ def last_coefficient(columns: FloatArray, outcome: FloatArray, *, offset: FloatA
 class RiskCalibration(NamedTuple):
     """How well predicted risks agree with what happened, or with true risks (an exact number is its own interval).
 
-    `intercept`: Calibration in the large: log odds to add to every prediction. 0 if calibrated, above 0 if risk is
-        understated.
-    `slope`: Coefficient of the predicted log odds: 1 if calibrated, below 1 if risks are predicted too far apart.
-    `ici`: Mean absolute difference between the predicted risks and the smooth curve (probabilities). Never negative, so
-        an estimate is above 0 for a perfect model as well. It has no interval: a bootstrap adds that bias a second time
-        (`rates` shows it by `ici_replicates`).
-    `ici_if_right`: What `ici` would be on average if every prediction were right, with its Monte Carlo standard error.
-    `curve`: Columns `predicted`, `observed` (the smooth curve), `lower`, `upper` (pointwise 95 % bootstrap interval),
-        over the central 98 % of the predictions.
+    `intercept` is what to add to the predicted log odds: 0 if calibrated, above 0 if risk is understated. `slope`, of
+    the predicted log odds, is 1 if calibrated, below 1 if risks are predicted too far apart. `ici` (a probability) is
+    never negative, so above 0 for a perfect model as well, on average `ici_if_right` (with its Monte Carlo standard
+    error). It has no interval: a bootstrap adds that bias a second time (`rates` shows it by `ici_replicates`).
+    `curve` has the columns `predicted` (the central 98 %), `observed` (smooth), `lower`, `upper` (pointwise 95 %
+    bootstrap interval).
     """
 
     intercept: Estimate
@@ -122,12 +119,11 @@ class RiskCalibration(NamedTuple):
 def calibrate_risk(
     outcome: npt.ArrayLike, risk: npt.ArrayLike, *, strata: npt.ArrayLike, n_bootstrap: int = 200, seed: int
 ) -> RiskCalibration:
-    """Hold predicted risks against outcomes.
+    """Hold predicted risks against outcomes (0/1); all arrays have shape (patients,).
 
-    `outcome`: 0/1, shape (patients,).
-    `risk`: Predicted probability of the event under the treatment the patient had, shape (patients,), inside (0, 1).
-    `strata`: Within which patients are resampled (the arms), shape (patients,). The predictions stay as they are: the
-        intervals are about the outcomes, not about fitting the model anew.
+    `risk` is the predicted probability, inside (0, 1), of the event under the treatment the patient had. Patients are
+    resampled within `strata` (the arms). The predictions stay as they are: the intervals are about the outcomes, not
+    about fitting the model anew.
     """
     y = zeros_and_ones("outcome", outcome)
     p = one_per_patient("risk", risk, y.size)
@@ -139,21 +135,21 @@ def calibrate_risk(
     rng = np.random.default_rng(seed)
     # Row 0 is the trial itself.
     weights = np.vstack([np.ones(y.size), bootstrap_counts(strata, n_bootstrap, rng)])
-    found = _calibrations(y, p, weights)
+    intercepts, slopes, icis, curve = _calibrations(y, p, weights)
     simulated = (rng.random((n_bootstrap, y.size)) < p).astype(np.float64)
     columns = spline_columns(logit(p))
     right = _distances(columns, fit_replicates(columns, simulated), p).mean(axis=1)
     right = right[np.isfinite(right)]
     if_right = Estimate.normal(right.mean(), right.std(ddof=1) / np.sqrt(right.size))
-    intercept, slope = (Estimate.bootstrapped(each[0], each[1:]) for each in found[:2])
-    return RiskCalibration(intercept, slope, float(found[2][0]), if_right, found[2][1:], found[3])
+    intercept, slope = (Estimate.bootstrapped(each[0], each[1:]) for each in (intercepts, slopes))
+    return RiskCalibration(intercept, slope, float(icis[0]), if_right, icis[1:], curve)
 
 
 def calibrate_risk_against_truth(true_risk: FloatArray, risk: FloatArray) -> RiskCalibration:
     """Hold predicted risks against true ones in place of outcomes; shape (patients,) each, inside (0, 1)."""
     intercept, slope, ici, curve = _calibrations(true_risk, risk, np.ones((1, risk.size)))
-    exact = [Estimate.normal(number, 0.0) for number in (intercept[0], slope[0], 0.0)]
-    return RiskCalibration(exact[0], exact[1], float(ici[0]), exact[2], np.empty(0), curve)
+    exact, slope_exact, right = (Estimate.normal(number, 0.0) for number in (intercept[0], slope[0], 0.0))
+    return RiskCalibration(exact, slope_exact, float(ici[0]), right, np.empty(0), curve)
 
 
 def _calibrations(

@@ -49,10 +49,9 @@ def doubly_robust_scores(
     patient's own residual, weighted by the *known* probability of the arm (Robins, Rotnitzky & Zhao 1994). Its mean
     over any group that was formed without the outcomes is unbiased, however wrong the model.
 
-    `predictions`: For the same patients; made without them (cross-fitted, or from another trial).
-    `outcome`, `treatment`: 0/1, shape (patients,).
-    `p_treated`: The probability with which patients were randomised to treatment. It belongs to the design of the trial
-        and has no default: a wrong one biases every score.
+    `predictions` are made without these patients (cross-fitted, or from another trial); `outcome` and `treatment` are
+    0/1, shape (patients,). `p_treated`, the probability with which the design randomises to treatment, has no default:
+    a wrong one biases every score.
     """
     require_probability("p_treated", p_treated)
     control, treated = predictions.baseline_risk, predictions.treated_risk
@@ -64,8 +63,8 @@ def doubly_robust_scores(
 def toc(priority: npt.ArrayLike, benefit: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
     """Targeting operator characteristic and its standard error at the shares `GRID`, shape (100,) each.
 
-    `priority`: Who comes first: the larger values; equals share their mean benefit. Shape (patients,).
-    `benefit`: True benefits, or unbiased scores of them, shape (patients,).
+    Larger values of `priority`, shape (patients,), come first; equals share their mean benefit. `benefit`: true
+    benefits, or unbiased scores of them.
     """
     n = np.size(benefit)
     treated = np.maximum(np.rint(GRID * n), 1.0)[:, None]

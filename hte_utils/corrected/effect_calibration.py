@@ -31,11 +31,10 @@ from hte_utils.model.checks import FloatArray, IntArray, one_per_patient
 class TrueEffectCalibration(NamedTuple):
     """Predicted against true effects of the same patients, on one scale.
 
-    `slope`: Least squares of true on predicted effects: 1 if calibrated; below 1 = predicted too far apart.
-    `mean_error`: Mean of predicted minus true; positive = harm is overstated.
-    `integrated_error`: Mean absolute distance of the predictions from the smooth curve of true effects: what is wrong
-        with them *as numbers*. `rmse`, the root mean squared error, counts what they leave unexplained as well.
-    `curve`: Columns `predicted`, `true`: the smooth curve over the central 98 % of the predictions.
+    `slope` (least squares of true on predicted) is 1 if calibrated, below 1 if effects are predicted too far apart;
+    `mean_error` is predicted minus true (positive: harm is overstated); `integrated_error` the mean absolute distance
+    of the predictions from the smooth curve of true effects, what is wrong with them *as numbers*; `rmse` counts
+    what they leave unexplained as well. `curve`: `predicted` (the central 98 %) and `true`.
     """
 
     slope: float
@@ -67,12 +66,11 @@ def effects_by_predicted_group(predictions: EffectPredictions, cohort: Cohort, g
 
     patients = pd.DataFrame({"group": group, "arm": cohort.treatment, "event": cohort.outcome})
     patients = patients.assign(predicted=predictions.risk_difference, true=cohort.risk_difference)
-    by_group = patients.groupby("group")
     by_arm = patients.pivot_table(index="group", columns="arm", values="event", aggfunc=["sum", "size"])
     counts = [by_arm[name, arm].to_numpy(dtype=np.float64) for arm in (1, 0) for name in ("sum", "size")]
     events, n, events_control, n_control = counts
     lower, upper = confint_proportions_2indep(*counts, method="newcomb", compare="diff")
-    table = by_group.agg(
+    table = patients.groupby("group").agg(
         n=("event", "size"), events=("event", "sum"), predicted=("predicted", "mean"), true=("true", "mean")
     )
     return table.assign(observed=events / n - events_control / n_control, lower=lower, upper=upper)
@@ -122,10 +120,8 @@ def regress_risk_difference(predicted: npt.ArrayLike, scores: FloatArray) -> Est
     """Slope of the calibration for benefit on the risk difference: doubly robust scores regressed on the predictions.
 
     The best linear predictor of Chernozhukov, Demirer, Duflo & Fernández-Val (2025); standard errors are robust to
-    unequal variances.
-
-    `predicted`: Predicted risk differences, shape (patients,); must not have been made from the outcomes in `scores`.
-    `scores`: Of the same patients, from `decisions.doubly_robust_scores`.
+    unequal variances. `predicted` risk differences, shape (patients,), must not have been made from the outcomes in the
+    `scores` (`decisions.doubly_robust_scores`).
     """
     from statsmodels.regression.linear_model import OLS  # takes a second to import
 
@@ -170,12 +166,10 @@ class MatchedPairs(NamedTuple):
 def concordance(predicted: FloatArray, chances: FloatArray) -> Estimate:
     """C-for-benefit: of two pairs with different observed effects, the one with more harm also has more predicted harm.
 
-    `predicted`: Predicted effects, shape (pairs,). Ties count one half.
-    `chances`: Probability of each observed effect (-1, 0, 1), shape (3, pairs): 0 or 1 once it is observed.
-
-    Expected concordant over expected comparable pairs of pairs; 0.5 = no better than chance, NaN if all effects are
-    equal. Standard error: root of the sum of the expected squares of each pair's influence on this ratio of
-    U-statistics.
+    `predicted` effects have shape (pairs,), ties count one half; `chances` of each observed effect (-1, 0, 1) shape
+    (3, pairs): 0 or 1 once it is observed. Expected concordant over expected comparable pairs of pairs; 0.5 = no better
+    than chance, NaN if all effects are equal. Standard error: root of the sum of the expected squares of each pair's
+    influence on this ratio of U-statistics.
     """
     low, middle, high = chances
     less = np.stack([np.zeros_like(low), low, low + middle])  # another pair's chance of a lower effect than -1, 0, 1
@@ -201,9 +195,8 @@ def _below(predicted: FloatArray, values: FloatArray) -> FloatArray:
 def c_for_benefit(predicted: FloatArray, risk: npt.NDArray[Any], treatment: IntArray) -> Estimate:
     """C-for-benefit of predicted risk differences; all arrays have shape (patients,).
 
-    `risk`: Outcomes (0/1) that the predictions do not know. Or each patient's true probability of the event under the
-        treatment the patient had: then what trials of the same patients show on average, their standard deviation, and
-        between which values 95 % of them lie.
+    `risk` are outcomes (0/1) that the predictions do not know; or true probabilities of the event under the treatment
+    that each had: then what trials of the same patients show on average, their standard deviation, and 95 % range.
     """
     pairs = MatchedPairs.of(predicted, treatment, risk)
     treated, control = (np.asarray(risk[who], dtype=np.float64) for who in pairs)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import cast
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -36,17 +36,16 @@ def true_effects(truth: TrialTruth, members: pd.DataFrame) -> pd.DataFrame:
 
 
 def average_effects_table(sources: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """Average effect on every scale, one row per source.
+    """Average effect on every scale, one row per source: the first population of its table of effects.
 
-    `sources` by the name of the method (or truth): tables of effects, of which the first population is shown. Text:
-    risk difference in points, risk ratio, the two log odds ratios, and the number needed to harm or benefit; intervals
-    in brackets; a dash where a method has no such number.
+    Text: risk difference in points, risk ratio, the two log odds ratios, and the number needed to harm or benefit;
+    intervals in brackets; a dash where a method has no such number.
     """
     rows = {}
     for name, table in sources.items():
         population = str(table.index.get_level_values("population")[0])
         row = {label: _cell(table, population, measure) for measure, (label, _, _) in _SHOWN.items()}
-        rows[name] = row | {"number needed": number_needed(**_row(table, population, Measure.RISK_DIFFERENCE))}
+        rows[name] = row | {"number needed": number_needed(**_row(table, population))}
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
@@ -60,15 +59,14 @@ def group_effects_table(
     difference, ratio = Measure.RISK_DIFFERENCE, Measure.RISK_RATIO
     rows = {}
     for name in populations:
-        counts, model = _all_of(unadjusted, name, difference), _all_of(posterior, name, difference)
-        rows[name] = {
-            "treated": _events(counts, "treated"),
-            "control": _events(counts, "control"),
+        counts: Any = unadjusted.loc[(name, difference.name)]
+        events = {arm: (int(counts[f"events_{arm}"]), int(counts[f"n_{arm}"])) for arm in ("treated", "control")}
+        rows[name] = {arm: f"{some}/{n} ({100 * some / n:.1f} %)" for arm, (some, n) in events.items()} | {
             "observed (points)": _cell(unadjusted, name, difference),
             "model (points)": _cell(posterior, name, difference),
             "model, risk ratio": _cell(posterior, name, ratio),
-            "number needed": number_needed(**_row(posterior, name, difference)),
-            "P(harm)": f"{model['p_harm']:.2f}",
+            "number needed": number_needed(**_row(posterior, name)),
+            "P(harm)": f"{posterior.loc[(name, difference.name), 'p_harm']:.2f}",
             "true (points)": _cell(true, name, difference),
             "true risk ratio": _cell(true, name, ratio),
         }
@@ -78,12 +76,11 @@ def group_effects_table(
 def guarded_effects(prefix: str, posterior: pd.DataFrame, true: pd.DataFrame) -> dict[str, Reproduced]:
     """Name every mean, interval end and truth of some populations for the ledger, with Monte Carlo errors."""
     numbers: dict[str, Reproduced] = {}
-    for population, measure in posterior.index:
-        row, known = (_all_of(table, population, Measure[measure]) for table in (posterior, true))
+    for (population, measure), row in posterior.iterrows():  # type: ignore[misc]
         name = f"{prefix}.{population}.{measure.lower()}".replace(": ", "_").replace(" ", "_")
         for column in ("mean", "lower", "upper"):
             numbers[f"{name}.{column}"] = Reproduced(row[column], row[f"mcse_{column}"])
-        numbers[f"{name}.true"] = Reproduced(known["estimate"])
+        numbers[f"{name}.true"] = Reproduced(true.loc[(population, measure), "estimate"])
     return numbers
 
 
@@ -100,6 +97,19 @@ def shown_interval(table: pd.DataFrame, population: str = EVERYBODY, measure: st
     return f"{signed(factor * row['lower'], pattern)} to {signed(factor * row['upper'], pattern)}"
 
 
+def _cell(table: pd.DataFrame, population: str, measure: Measure) -> str:
+    if (population, measure.name) not in table.index or not np.isfinite(_row(table, population, measure)["estimate"]):
+        return "–"
+    value = shown_value(table, population, measure.name)
+    return f"{value} ({shown_interval(table, population, measure.name)})" if "lower" in table else value
+
+
+def _row(table: pd.DataFrame, population: str, measure: Measure = Measure.RISK_DIFFERENCE) -> dict[str, float]:
+    """`estimate` (a posterior's `mean`), and `lower` and `upper` if the table has them."""
+    found: Any = table.loc[(population, measure.name)].rename({"mean": "estimate"})
+    return {name: float(found[name]) for name in ("estimate", "lower", "upper") if name in found}
+
+
 def number_needed(estimate: float, lower: float | None = None, upper: float | None = None) -> str:
     """The number needed by a risk difference (treated minus untreated) and its interval: ``NNH 34 (NNH 20 to NNH 99)``.
 
@@ -109,33 +119,22 @@ def number_needed(estimate: float, lower: float | None = None, upper: float | No
     Confidence intervals for the number needed to treat. BMJ 317:1309-1312).
     """
     if lower is None or upper is None:
-        return _one_number_needed(estimate)
-    ends = [_one_number_needed(end) for end in (lower, upper)]
+        if estimate == 0.0:
+            return _INFINITE
+        # Rounding first undoes noise in the last bits: 1 / 0.02 must give 50 patients and not 51.
+        return f"{'NNH' if estimate > 0.0 else 'NNB'} {math.ceil(round(1.0 / abs(estimate), 9))}"
+    ends = [number_needed(end) for end in (lower, upper)]
     if lower > 0.0:
         ends.reverse()  # the end nearer to zero is the larger number; the smaller number is written first
     elif upper >= 0.0:
         ends = list(dict.fromkeys([ends[0], _INFINITE, ends[1]]))
-    return f"{_one_number_needed(estimate)} ({' to '.join(ends)})"
-
-
-def _one_number_needed(risk_difference: float) -> str:
-    if risk_difference == 0.0:
-        return _INFINITE
-    # Rounding first undoes noise in the last bits: 1 / 0.02 must give 50 patients and not 51.
-    count = math.ceil(round(1.0 / abs(risk_difference), 9))
-    return f"{'NNH' if risk_difference > 0.0 else 'NNB'} {count}"
+    return f"{number_needed(estimate)} ({' to '.join(ends)})"
 
 
 def signed(value: float, pattern: str = "+.1f") -> str:
     """Format a number with a typographic minus sign; what rounds to zero has no sign."""
     text = f"{value:{pattern}}"
     return text.lstrip("+-") if float(text) == 0.0 else text.replace("-", "−")
-
-
-def _row(table: pd.DataFrame, population: str, measure: Measure) -> dict[str, float]:
-    """`estimate` (a posterior's `mean`), and `lower` and `upper` if the table has them."""
-    found = _all_of(table, population, measure).rename({"mean": "estimate"})
-    return {name: float(found[name]) for name in ("estimate", "lower", "upper") if name in found}
 
 
 def with_error(value: float, mcse: float, pattern: str = "+.3f") -> str:
@@ -146,19 +145,3 @@ def with_error(value: float, mcse: float, pattern: str = "+.3f") -> str:
 def told_apart(value: float, mcse: float, above: str, below: str, neither: str = "not told apart") -> str:
     """Choose the word for a number that is beyond twice its Monte Carlo error above zero, below it, or neither."""
     return above if value > 2.0 * mcse else below if value < -2.0 * mcse else neither
-
-
-def _all_of(table: pd.DataFrame, population: str, measure: Measure) -> pd.Series[float]:
-    return cast("pd.Series[float]", table.loc[(population, measure.name)])
-
-
-def _cell(table: pd.DataFrame, population: str, measure: Measure) -> str:
-    if (population, measure.name) not in table.index or not np.isfinite(_row(table, population, measure)["estimate"]):
-        return "–"
-    value = shown_value(table, population, measure.name)
-    return f"{value} ({shown_interval(table, population, measure.name)})" if "lower" in table else value
-
-
-def _events(counts: pd.Series[float], arm: str) -> str:
-    events, n = int(counts[f"events_{arm}"]), int(counts[f"n_{arm}"])
-    return f"{events}/{n} ({100 * events / n:.1f} %)"

@@ -22,12 +22,11 @@ from threadpoolctl import threadpool_limits
 
 from hte_utils.corrected.cross_fitting import arm_balanced_folds, groups_within_folds
 from hte_utils.effects.logistic import fit_replicates
-from hte_utils.effects.strata import quantile_groups
 from hte_utils.model.checks import FloatArray, IntArray
 from hte_utils.model.spec import TrialDesign, TrialSpec
 from hte_utils.trial import TrialTruth, simulate_truth, trial_table
 
-QUINTILES = 5
+_QUINTILES = 5
 
 
 class RiskModel(Enum):
@@ -38,13 +37,6 @@ class RiskModel(Enum):
     BLINDED = "both arms, treatment ignored"
 
 
-class Ranking(Enum):
-    """Whether patients are ranked by a model that has seen their outcomes."""
-
-    SAME_DATA = "same data"
-    CROSS_FITTED = "cross-fitted"
-
-
 class PredictedRisks(NamedTuple):
     """Probability of the event without and with treatment, shape (patients,); the same if a model ignores treatment."""
 
@@ -52,26 +44,19 @@ class PredictedRisks(NamedTuple):
     treated: FloatArray
 
 
-def same_data_risks(design: TrialDesign, model: RiskModel) -> PredictedRisks:
-    """Predict the patients whose outcomes the model was fitted to."""
-    return _predicted(design, model, np.ones((1, design.n_patients)), np.zeros(design.n_patients, dtype=np.int64))
-
-
-def cross_fitted_risks(design: TrialDesign, model: RiskModel, fold: IntArray) -> PredictedRisks:
-    """Predict each patient by a model fitted to the other folds (`arm_balanced_folds`), numbered from 0."""
-    others = fold != np.arange(fold.max() + 1)[:, None]
-    return _predicted(design, model, others.astype(np.float64), fold)
-
-
-def _predicted(design: TrialDesign, model: RiskModel, counted: FloatArray, fit_of: IntArray) -> PredictedRisks:
-    """Fit to the patients that each row of `counted` counts, predict each patient by the fit of that number."""
+def predicted_risks(design: TrialDesign, model: RiskModel, fold: IntArray | None = None) -> PredictedRisks:
+    """Predict each patient by a model fitted to the other folds (from 0), or to all patients if there are none."""
+    if fold is None:
+        fold, counted = np.zeros(design.n_patients, dtype=np.int64), np.ones((1, design.n_patients))
+    else:
+        counted = (fold != np.arange(fold.max() + 1)[:, None]).astype(np.float64)
     if model is RiskModel.CONTROL_ARM:
         counted = counted * (design.treatment == 0.0)
     terms = _terms(design, model, design.treatment)
     precision = np.append(0.0, np.ones(terms.shape[1] - 1))  # the intercept is free
     coefficients = fit_replicates(terms, design.outcome, weights=counted, precision=precision)
     arms = (_terms(design, model, np.full(design.n_patients, arm)) for arm in (0.0, 1.0))
-    return PredictedRisks(*(expit(np.einsum("ij,ij->i", each, coefficients[fit_of])) for each in arms))
+    return PredictedRisks(*(expit(np.einsum("ij,ij->i", each, coefficients[fold])) for each in arms))
 
 
 def _terms(design: TrialDesign, model: RiskModel, treatment: FloatArray) -> FloatArray:
@@ -83,16 +68,33 @@ def _terms(design: TrialDesign, model: RiskModel, treatment: FloatArray) -> Floa
     return np.hstack([main, treatment[:, None] * np.hstack([one, design.modifiers, group])])
 
 
+def group_errors(
+    design: TrialDesign, truth: TrialTruth, model: RiskModel, fold: IntArray | None = None
+) -> pd.DataFrame:
+    """Compare the arms in the risk groups of one trial, found as in `predicted_risks` and within the folds.
+
+    Index `risk_group`, Q1 to Q5. Risk differences, as probabilities: `observed` (event rate of the treated minus that
+    of the controls), `expected` (the same with the patients' true probabilities instead of their outcomes), `true`
+    (mean true effect of the group), and `predicted` (mean predicted effect; NaN unless `RiskModel.WITH_EFFECTS`).
+    """
+    risks = predicted_risks(design, model, fold)
+    group = groups_within_folds(risks.untreated, np.zeros(design.n_patients) if fold is None else fold, _QUINTILES)
+    predicted = risks.treated - risks.untreated if model is RiskModel.WITH_EFFECTS else np.nan
+    effects = pd.DataFrame({"true": truth.risk_difference, "predicted": predicted})
+    by_arm = pd.DataFrame({"observed": design.outcome, "expected": truth.event_probability})
+    means = by_arm.groupby([design.treatment, group]).mean()
+    table = (means.loc[1.0] - means.loc[0.0]).join(effects.groupby(group).mean())
+    return table.set_axis([f"Q{number}" for number in table.index])
+
+
 def same_data_study(
     spec: TrialSpec, seeds: Sequence[int], *, n_folds: int = 10, models: Sequence[RiskModel] = tuple(RiskModel)
 ) -> pd.DataFrame:
     """Group-wise errors of simulated trials, with patients ranked by same-data and by cross-fitted risk.
 
     Each seed is a trial of Listing 1 with 2000 patients, and deals its folds; `spec` has the covariates and modifiers
-    of the risk models. Index `seed`, `model`, `ranking`, `risk_group` (names of the enums; Q1 to Q5). Risk differences
-    are probabilities: `observed` (event rate of the treated minus that of the controls), `expected` (the same with the
-    patients' true probabilities instead of their outcomes), `true` (mean true effect of the group), and `predicted`
-    (mean predicted effect; only for `RiskModel.WITH_EFFECTS`, else NaN).
+    of the risk models. Index `seed`, `model` (names of the enum), `ranking` (SAME_DATA, CROSS_FITTED), `risk_group`;
+    columns as in `group_errors`.
     """
     tables = {}
     with threadpool_limits(limits=1, user_api="blas"):  # threads cost more than products of this size gain
@@ -101,57 +103,19 @@ def same_data_study(
             design = spec.design(trial_table(truth))
             fold = arm_balanced_folds(design.treatment, n_folds, seed)
             for model in models:
-                for ranking, table in one_trial(design, truth, model, fold).items():
-                    tables[seed, model.name, ranking.name] = table
+                for ranking, folds in {"SAME_DATA": None, "CROSS_FITTED": fold}.items():
+                    tables[seed, model.name, ranking] = group_errors(design, truth, model, folds)
     return pd.concat(tables, names=["seed", "model", "ranking", "risk_group"])
-
-
-def one_trial(design: TrialDesign, truth: TrialTruth, model: RiskModel, fold: IntArray) -> dict[Ranking, pd.DataFrame]:
-    """Compare the arms in the risk groups of one trial; columns as in `same_data_study`, index Q1 to Q5."""
-    same = same_data_risks(design, model)
-    return {
-        Ranking.SAME_DATA: _group_errors(design, truth, model, quantile_groups(same.untreated, QUINTILES), same),
-        Ranking.CROSS_FITTED: _cross_fitted_errors(design, truth, model, fold),
-    }
 
 
 def repeated_cross_fits(
     design: TrialDesign, truth: TrialTruth, model: RiskModel, fold_seeds: Sequence[int], *, n_folds: int = 10
 ) -> pd.DataFrame:
-    """Analyse one trial in cross-fitted risk groups, with folds dealt anew for each seed.
-
-    Index `fold_seed`, `risk_group`; columns as in `same_data_study`.
-    """
+    """`group_errors` of one trial with folds dealt anew for each seed; index `fold_seed`, `risk_group`."""
     folds = {seed: arm_balanced_folds(design.treatment, n_folds, seed) for seed in fold_seeds}
     with threadpool_limits(limits=1, user_api="blas"):
-        tables = {seed: _cross_fitted_errors(design, truth, model, fold) for seed, fold in folds.items()}
+        tables = {seed: group_errors(design, truth, model, fold) for seed, fold in folds.items()}
     return pd.concat(tables, names=["fold_seed", "risk_group"])
-
-
-def _cross_fitted_errors(design: TrialDesign, truth: TrialTruth, model: RiskModel, fold: IntArray) -> pd.DataFrame:
-    risks = cross_fitted_risks(design, model, fold)
-    return _group_errors(design, truth, model, groups_within_folds(risks.untreated, fold, QUINTILES), risks)
-
-
-def _group_errors(
-    design: TrialDesign, truth: TrialTruth, model: RiskModel, group: IntArray, risks: PredictedRisks
-) -> pd.DataFrame:
-    place, treated = group - 1, design.treatment == 1.0
-
-    def mean(values: FloatArray, rows: FloatArray) -> FloatArray:
-        return np.bincount(place[rows], values[rows], QUINTILES) / np.bincount(place[rows], minlength=QUINTILES)
-
-    everybody = np.ones_like(treated)
-    has_effects = model is RiskModel.WITH_EFFECTS
-    return pd.DataFrame(
-        {
-            "observed": mean(design.outcome, treated) - mean(design.outcome, ~treated),
-            "expected": mean(truth.event_probability, treated) - mean(truth.event_probability, ~treated),
-            "true": mean(truth.risk_difference, everybody),
-            "predicted": mean(risks.treated - risks.untreated, everybody) if has_effects else np.nan,
-        },
-        index=[f"Q{number}" for number in range(1, QUINTILES + 1)],
-    )
 
 
 def summarise_study(study: pd.DataFrame) -> pd.DataFrame:
@@ -180,6 +144,6 @@ def paired_bias(study: pd.DataFrame) -> pd.DataFrame:
     `risk_group`; `mean` over the trials (a probability) and its `mcse`.
     """
     error = study["observed"] - study["expected"]
-    same, cross_fitted = (error.xs(ranking.name, level="ranking") for ranking in Ranking)
-    grouped = (same - cross_fitted).groupby(level=["model", "risk_group"], sort=False)
+    difference = error.xs("SAME_DATA", level="ranking") - error.xs("CROSS_FITTED", level="ranking")
+    grouped = difference.groupby(level=["model", "risk_group"], sort=False)
     return pd.DataFrame({"mean": grouped.mean(), "mcse": grouped.sem()})

@@ -37,27 +37,21 @@ def memberships(trial: pd.DataFrame, subgroups: Mapping[str, tuple[float, ...]] 
     `subgroups` by column: increasing thresholds of a number (a value equal to one belongs to the lower group), or none:
     one subgroup per category that occurs. Boolean, a row per patient, columns named ``"variable: level"``.
     """
-    columns = [
-        _by_threshold(trial, name, cuts) if cuts else _by_category(trial, name) for name, cuts in subgroups.items()
-    ]
-    return pd.concat([everybody(len(trial)), *columns], axis=1)
-
-
-def _by_category(trial: pd.DataFrame, column: str) -> pd.DataFrame:
-    values = complete_column(trial, column)
-    if not isinstance(values.dtype, pd.CategoricalDtype):
-        raise TypeError(f"column {column!r} must be categorical, not {values.dtype}: give thresholds")
-    levels = values.cat.remove_unused_categories().cat.categories
-    return pd.DataFrame({f"{column}: {level}": (values == level).to_numpy() for level in levels})
-
-
-def _by_threshold(trial: pd.DataFrame, column: str, thresholds: tuple[float, ...]) -> pd.DataFrame:
-    if any(not low < high for low, high in pairwise(thresholds)):
-        raise ValueError(f"thresholds of {column!r} must be in increasing order, not {thresholds!r}")
-    place = np.searchsorted(thresholds, read_covariate(trial, column), side="left")
-    between = [f"above {low:g} to {high:g}" for low, high in pairwise(thresholds)]
-    labels = [f"{thresholds[0]:g} or less", *between, f"above {thresholds[-1]:g}"]
-    return pd.DataFrame({f"{column}: {label}": place == number for number, label in enumerate(labels)})
+    tables = [everybody(len(trial))]
+    for name, cuts in subgroups.items():
+        if any(not low < high for low, high in pairwise(cuts)):
+            raise ValueError(f"thresholds of {name!r} must be in increasing order, not {cuts!r}")
+        if cuts:
+            between = [f"above {low:g} to {high:g}" for low, high in pairwise(cuts)]
+            labels = [f"{cuts[0]:g} or less", *between, f"above {cuts[-1]:g}"]
+            level = pd.Categorical.from_codes(np.searchsorted(cuts, read_covariate(trial, name)), labels)
+        else:
+            values = complete_column(trial, name)
+            if not isinstance(values.dtype, pd.CategoricalDtype):
+                raise TypeError(f"column {name!r} must be categorical, not {values.dtype}: give thresholds")
+            level = pd.Categorical(values.cat.remove_unused_categories())
+        tables.append(pd.get_dummies(level, prefix=name, prefix_sep=": "))
+    return pd.concat(tables, axis=1)
 
 
 def neighbouring_levels(members: pd.DataFrame) -> list[tuple[str, str]]:
@@ -92,15 +86,14 @@ def harm_by_probability(p_harm: npt.ArrayLike, true_difference: npt.ArrayLike) -
     probability, difference = one_per_patient("p_harm", p_harm), np.asarray(true_difference)
     if probability.min() < 0.0 or probability.max() > 1.0:
         raise ValueError("p_harm must hold probabilities from 0 to 1: hand over cate(...)['p_harm']")
-    labels = pd.Index([f"{low:g} to {high:g}" for low, high in pairwise(HARM_CLASSES)], name="P(harm)")
-    place = np.clip(np.searchsorted(HARM_CLASSES, probability, side="right") - 1, 0, len(labels) - 1)
-    patients = pd.DataFrame(
+    labels = [f"{low:g} to {high:g}" for low, high in pairwise(HARM_CLASSES)]
+    place = np.searchsorted(HARM_CLASSES[1:-1], probability, side="right")
+    by_class = pd.DataFrame(
         {"expected_harmed": probability, "truly_harmed": difference > 0, "true_difference": difference}
-    )
-    by_class = patients.groupby(labels[place])
-    means = by_class.mean().reindex(labels)
-    means.insert(0, "patients", by_class.size().reindex(labels, fill_value=0))
-    return means
+    ).groupby(place)
+    table = by_class.mean().reindex(range(len(labels)))
+    table.insert(0, "patients", by_class.size().reindex(table.index, fill_value=0))
+    return table.set_axis(pd.Index(labels, name="P(harm)"))
 
 
 _INTERVALS = {
@@ -119,31 +112,31 @@ def unadjusted_effects(design: TrialDesign, members: pd.DataFrame, *, interval: 
     """
     rows = {}
     for name in members.columns:
-        counts: dict[str, int] = {}
+        counts: dict[str, float] = {}
         for arm, treatment in {"control": 0.0, "treated": 1.0}.items():
             chosen = members[name].to_numpy() & (design.treatment == treatment)
             if not chosen.any():
                 raise ValueError(f"population {name!r} has no {arm} patients: it cannot be compared; leave it out")
             counts |= {f"events_{arm}": int(design.outcome[chosen].sum()), f"n_{arm}": int(chosen.sum())}
-        for measure in _INTERVALS:
-            rows[name, measure.name] = _compare(counts, measure, 1.0 - interval) | counts
+        events, n, events_control, n_control = (
+            counts[f"{what}_{arm}"] for arm in ("treated", "control") for what in ("events", "n")
+        )
+        treated, control = events / n, events_control / n_control
+        estimates = {Measure.RISK_DIFFERENCE: treated - control}
+        if min(treated, control) > 0.0:
+            estimates[Measure.RISK_RATIO] = treated / control
+            if max(treated, control) < 1.0:
+                estimates[Measure.MARGINAL_LOG_ODDS_RATIO] = float(logit(treated) - logit(control))
+        for measure, (compare, method) in _INTERVALS.items():
+            found = dict.fromkeys(("estimate", "lower", "upper"), math.nan)
+            if measure in estimates:
+                ends = confint_proportions_2indep(
+                    events, n, events_control, n_control, compare=compare, method=method, alpha=1.0 - interval
+                )
+                lower, upper = np.log(ends) if measure is Measure.MARGINAL_LOG_ODDS_RATIO else ends
+                found = {"estimate": estimates[measure], "lower": float(lower), "upper": float(upper)}
+            rows[name, measure.name] = found | counts
     return _table(rows)
-
-
-def _compare(counts: dict[str, int], measure: Measure, alpha: float) -> dict[str, float]:
-    compare, method = _INTERVALS[measure]
-    events, n = counts["events_treated"], counts["n_treated"]
-    events_control, n_control = counts["events_control"], counts["n_control"]
-    treated, control = events / n, events_control / n_control
-    if measure is Measure.RISK_DIFFERENCE:
-        estimate = treated - control
-    elif min(treated, control) == 0.0 or (measure is Measure.MARGINAL_LOG_ODDS_RATIO and max(treated, control) == 1.0):
-        return dict.fromkeys(("estimate", "lower", "upper"), math.nan)
-    else:
-        estimate = treated / control if measure is Measure.RISK_RATIO else float(logit(treated) - logit(control))
-    ends = confint_proportions_2indep(events, n, events_control, n_control, compare=compare, method=method, alpha=alpha)
-    lower, upper = np.log(ends) if measure is Measure.MARGINAL_LOG_ODDS_RATIO else ends
-    return {"estimate": estimate, "lower": float(lower), "upper": float(upper)}
 
 
 def likelihood_effects(design: TrialDesign, members: pd.DataFrame) -> pd.DataFrame:
@@ -170,11 +163,7 @@ def model_terms(design: TrialDesign, treatment: FloatArray) -> FloatArray:
 
 
 def standardised_effects(
-    coefficients: FloatArray,
-    covariance: FloatArray,
-    untreated: FloatArray,
-    treated: FloatArray,
-    members: pd.DataFrame,
+    coefficients: FloatArray, covariance: FloatArray, untreated: FloatArray, treated: FloatArray, members: pd.DataFrame
 ) -> pd.DataFrame:
     """Average effects over populations with 95 % intervals by the delta method, the patients taken as given.
 
