@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -59,14 +59,14 @@ def group_effects_table(
     difference, ratio = Measure.RISK_DIFFERENCE, Measure.RISK_RATIO
     rows = {}
     for name in populations:
-        counts: Any = unadjusted.loc[(name, difference.name)]
+        counts = _all_of(unadjusted, name, difference)
         events = {arm: (int(counts[f"events_{arm}"]), int(counts[f"n_{arm}"])) for arm in ("treated", "control")}
         rows[name] = {arm: f"{some}/{n} ({100 * some / n:.1f} %)" for arm, (some, n) in events.items()} | {
             "observed (points)": _cell(unadjusted, name, difference),
             "model (points)": _cell(posterior, name, difference),
             "model, risk ratio": _cell(posterior, name, ratio),
             "number needed": number_needed(**_row(posterior, name)),
-            "P(harm)": f"{posterior.loc[(name, difference.name), 'p_harm']:.2f}",
+            "P(harm)": f"{_all_of(posterior, name, difference)['p_harm']:.2f}",
             "true (points)": _cell(true, name, difference),
             "true risk ratio": _cell(true, name, ratio),
         }
@@ -76,11 +76,12 @@ def group_effects_table(
 def guarded_effects(prefix: str, posterior: pd.DataFrame, true: pd.DataFrame) -> dict[str, Reproduced]:
     """Name every mean, interval end and truth of some populations for the ledger, with Monte Carlo errors."""
     numbers: dict[str, Reproduced] = {}
-    for (population, measure), row in posterior.iterrows():  # type: ignore[misc]
+    for population, measure in posterior.index:
+        row, known = (_all_of(table, population, Measure[measure]) for table in (posterior, true))
         name = f"{prefix}.{population}.{measure.lower()}".replace(": ", "_").replace(" ", "_")
         for column in ("mean", "lower", "upper"):
             numbers[f"{name}.{column}"] = Reproduced(row[column], row[f"mcse_{column}"])
-        numbers[f"{name}.true"] = Reproduced(true.loc[(population, measure), "estimate"])
+        numbers[f"{name}.true"] = Reproduced(known["estimate"])
     return numbers
 
 
@@ -106,8 +107,12 @@ def _cell(table: pd.DataFrame, population: str, measure: Measure) -> str:
 
 def _row(table: pd.DataFrame, population: str, measure: Measure = Measure.RISK_DIFFERENCE) -> dict[str, float]:
     """`estimate` (a posterior's `mean`), and `lower` and `upper` if the table has them."""
-    found: Any = table.loc[(population, measure.name)].rename({"mean": "estimate"})
+    found = _all_of(table, population, measure).rename({"mean": "estimate"})
     return {name: float(found[name]) for name in ("estimate", "lower", "upper") if name in found}
+
+
+def _all_of(table: pd.DataFrame, population: str, measure: Measure) -> pd.Series[float]:
+    return cast("pd.Series[float]", table.loc[(population, measure.name)])
 
 
 def number_needed(estimate: float, lower: float | None = None, upper: float | None = None) -> str:

@@ -82,8 +82,9 @@ def group_errors(
     predicted = risks.treated - risks.untreated if model is RiskModel.WITH_EFFECTS else np.nan
     effects = pd.DataFrame({"true": truth.risk_difference, "predicted": predicted})
     by_arm = pd.DataFrame({"observed": design.outcome, "expected": truth.event_probability})
-    means = by_arm.groupby([design.treatment, group]).mean()
-    table = (means.loc[1.0] - means.loc[0.0]).join(effects.groupby(group).mean())
+    treated = design.treatment == 1.0
+    difference = by_arm[treated].groupby(group[treated]).mean() - by_arm[~treated].groupby(group[~treated]).mean()
+    table = pd.concat([difference, effects.groupby(group).mean()], axis=1)
     return table.set_axis([f"Q{number}" for number in table.index])
 
 

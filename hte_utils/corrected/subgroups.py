@@ -44,7 +44,7 @@ def memberships(trial: pd.DataFrame, subgroups: Mapping[str, tuple[float, ...]] 
         if cuts:
             between = [f"above {low:g} to {high:g}" for low, high in pairwise(cuts)]
             labels = [f"{cuts[0]:g} or less", *between, f"above {cuts[-1]:g}"]
-            level = pd.Categorical.from_codes(np.searchsorted(cuts, read_covariate(trial, name)), labels)
+            level = pd.Categorical.from_codes(np.searchsorted(cuts, read_covariate(trial, name)), pd.Index(labels))
         else:
             values = complete_column(trial, name)
             if not isinstance(values.dtype, pd.CategoricalDtype):
