@@ -18,13 +18,14 @@ from hte_utils.corrected.model_checks import (
     comparison_table,
     diagnostics_of_quantities,
     diagnostics_of_worst_patients,
+    draw_from_prior,
     elpd_error,
+    event_probability_draws,
     leave_one_out,
     log_prior_draws,
     reported_quantities,
     sensitivity,
 )
-from hte_utils.corrected.predictive_checks import draw_from_prior, event_probability_draws
 from hte_utils.effects.cate import EffectScale, GroupEffects, baseline_risk_draws, cate_draws
 from hte_utils.model.candidates import ALL_MODIFIERS_MODEL
 from hte_utils.model.fit import IndependenceSettings, fit

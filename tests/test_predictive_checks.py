@@ -16,7 +16,7 @@ from scipy import stats
 from scipy.special import expit
 from sklearn.isotonic import IsotonicRegression
 
-from hte_utils.corrected.predictive_checks import (
+from hte_utils.corrected.model_checks import (
     bands,
     calibration_curve,
     differences_by_group,

@@ -36,7 +36,7 @@ _LINES = ("-", "--", "-.", ":")
 def prior_predictions(predictions: Mapping[str, pd.DataFrame], observed_rate: float) -> Figure:
     """What two models expect of the trial before its outcomes: event rate, and average risk difference.
 
-    `predictions`: by label, from `predictive_checks.prior_prediction`; `observed_rate` of the trial is a proportion.
+    `predictions`: by label, from `model_checks.prior_prediction`; `observed_rate` of the trial is a proportion.
     """
     with canvas(2, height=3.2) as drawn:
         rates, differences = drawn.axes
@@ -55,7 +55,7 @@ def prior_predictions(predictions: Mapping[str, pd.DataFrame], observed_rate: fl
 def replicated_rates(rates: Mapping[str, pd.DataFrame], differences: Mapping[str, pd.DataFrame]) -> Figure:
     """Observed event rates, and differences between the arms, among those of replicated trials, by model's label.
 
-    The tables are those of `predictive_checks.rates_by_group` and `differences_by_group`.
+    The tables are those of `model_checks.rates_by_group` and `differences_by_group`.
     """
     with canvas(2, height=5.4) as drawn:
         for axis, tables in zip(drawn.axes, (rates, differences), strict=True):
@@ -78,7 +78,7 @@ def replicated_rates(rates: Mapping[str, pd.DataFrame], differences: Mapping[str
 def calibration_curves(curves: Mapping[str, pd.DataFrame]) -> Figure:
     """Observed against predicted risk (isotonic), with the band in which replicated trials lie, by model's label.
 
-    The tables are those of `predictive_checks.calibration_curve`.
+    The tables are those of `model_checks.calibration_curve`.
     """
     with canvas(len(curves), height=3.4, sharey=True) as drawn:
         for axis, (label, curve), (colour, _, _) in zip(drawn.axes, curves.items(), _MODELS, strict=True):

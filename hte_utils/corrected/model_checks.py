@@ -1,7 +1,8 @@
-"""Checks of a fitted model: diagnostics of what is reported, predictive comparison, sensitivity to the priors.
+"""Checks of a model, before it has seen outcomes (prior) and afterwards; sensitivity to its priors; comparison.
 
 The event is major bleeding in the paper's trial, so positive effects are harm. The group effects are in.
 
+- A prior is drawn in the form of a posterior, so that everything which takes one takes the other.
 - What a report states are averages over patients and risk groups, not single coefficients: so those are diagnosed.
 - Models are compared by leave-one-out cross-validation with Pareto-smoothed importance sampling (Vehtari, Gelman &
   Gabry 2017; computed by ArviZ).
@@ -15,27 +16,227 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib import import_module
+from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 import xarray as xr
+from numpy.typing import NDArray
 from scipy import optimize, stats
 from scipy.special import expit, logit
 
-from hte_utils.corrected.predictive_checks import log_likelihood_draws
-from hte_utils.effects.cate import EffectScale, GroupEffects, baseline_risk_draws, cate_draws
+from hte_utils.effects.cate import EffectScale, GroupEffects, PatientEffects, baseline_risk_draws, cate_draws, labelled
 from hte_utils.effects.monte_carlo import draws_matrix, jackknife_mean
 from hte_utils.effects.strata import quantile_groups
+from hte_utils.model.candidates import CandidateModel
+from hte_utils.model.checks import FloatArray
 from hte_utils.model.diagnostics import modern_diagnostics
-from hte_utils.model.listing_2 import Priors
+from hte_utils.model.listing_2 import Priors, posterior_tree
 from hte_utils.model.spec import Patients, TrialDesign
 from hte_utils.trial import TrialTruth
 
 LIKELIHOOD: Final = "likelihood"
 THRESHOLD: Final = 0.05
 """Sensitivity that Kallioinen et al. (2024) call worth attention."""
-_QUINTILES = 5
+_LIMITS = (0.025, 0.975)
+_QUINTILES, _BATCHES = 5, 50
+_BLOCK = 500  # draws whose patients are in memory together
+
+
+def event_probability_draws(posterior: xr.DataTree, design: TrialDesign) -> xr.DataArray:
+    """Probability of the event under the assigned arm; dims chain, draw, patient."""
+    return labelled(1.0 / (1.0 + np.exp(-_assigned_log_odds(posterior, design))), posterior)
+
+
+def log_likelihood_draws(posterior: xr.DataTree, design: TrialDesign) -> xr.DataArray:
+    """Log-likelihood of the observed outcomes (Listing 2, lines 2-21; equation (9)); dims chain, draw, patient."""
+    log_odds = _assigned_log_odds(posterior, design)
+    # log P(y) = -log(1 + exp(±log odds)), minus for events: exact for rare outcomes too.
+    log_odds *= (1.0 - 2.0 * design.outcome)[:, None]
+    return labelled(-np.logaddexp(0.0, log_odds), posterior)
+
+
+def _assigned_log_odds(posterior: xr.DataTree, design: TrialDesign) -> FloatArray:
+    """Shape (patients, draws), chain after chain."""
+    everybody, treated = slice(None), design.treatment == 1.0
+    effects = PatientEffects.of(posterior, design, GroupEffects.INCLUDED)
+    log_odds = effects.baseline.values(everybody)
+    log_odds[treated] += effects.ratio.values(everybody)[treated]
+    return log_odds
+
+
+def replicate_outcomes(probabilities: xr.DataArray, rng: np.random.Generator) -> xr.DataArray:
+    """Draw an outcome, 0 or 1, for every patient in every draw: a replicated trial per draw; dims as given."""
+    return probabilities.copy(data=(rng.random(probabilities.shape) < probabilities.to_numpy()).astype(np.int8))
+
+
+def _laws(priors: Priors) -> dict[str, Any]:
+    """The laws of what has a prior of its own, as SciPy's distributions."""
+    intercept, effect = priors.shared_intercept, priors.shared_effect
+    precision = stats.gamma(priors.precision_shape, scale=1.0 / priors.precision_rate)
+    return {
+        "tau_re": precision,
+        "tau_re_trt": precision,
+        "b_intercept": stats.norm(intercept.mean, intercept.sd),
+        "b_trt": stats.norm(effect.mean, effect.sd),
+        "b_prognostic": stats.norm(0.0, priors.fixed_sd),
+    }
+
+
+def draw_from_prior(priors: Priors, patients: Patients, *, draws: int, rng: np.random.Generator) -> xr.DataTree:
+    """Draw every quantity of the model from its prior, as one chain in the form of `hte_utils.model.fit.fit`.
+
+    `patients` give the labels of covariates, modifiers and groups; their values do not matter.
+    """
+    sizes = {"b_prognostic": (draws, len(patients.prognostic_labels))}
+    values = {name: law.rvs(sizes.get(name, draws), random_state=rng) for name, law in _laws(priors).items()}
+    interactions = rng.standard_normal((draws, len(patients.modifier_labels)))
+    if priors.interaction_scale is None:
+        values["b_interaction"] = priors.fixed_sd * interactions
+    else:
+        values["sd_interaction"] = priors.interaction_scale * np.abs(rng.standard_normal(draws))
+        values["b_interaction"] = values["sd_interaction"][:, None] * interactions
+    for name in ("re", "re_trt"):
+        deviations = rng.standard_normal((draws, len(patients.group_labels)))
+        values[name] = deviations / np.sqrt(values[f"tau_{name}"])[:, None]
+    values["te_group"] = values["b_trt"][:, None] + values["re_trt"]
+    return posterior_tree({name: value[None] for name, value in values.items()}, None, patients)
+
+
+def prior_prediction(
+    model: CandidateModel, design: TrialDesign, *, draws: int, rng: np.random.Generator
+) -> pd.DataFrame:
+    """Simulate trials of the given patients and arms from a model's prior; the observed outcomes are not looked at.
+
+    One row per prior draw: `event_rate`, the share of events; over the patients, `risk_difference`, the mean (a
+    probability), and `effect_spread`, the standard deviation of the log odds ratios.
+    """
+    blocks = []
+    for block in np.array_split(np.arange(draws), -(-draws // _BLOCK)):
+        prior = draw_from_prior(model.priors, design, draws=len(block), rng=rng)
+        outcomes = replicate_outcomes(event_probability_draws(prior, design), rng)
+        difference, log_odds_ratio = (
+            cate_draws(prior, design, scale=scale, group_effects=GroupEffects.INCLUDED)
+            for scale in (EffectScale.RISK_DIFFERENCE, EffectScale.LOG_ODDS_RATIO)
+        )
+        columns = {
+            "event_rate": outcomes.mean("patient"),
+            "risk_difference": difference.mean("patient"),
+            "effect_spread": log_odds_ratio.std("patient", ddof=1),
+        }
+        blocks.append(pd.DataFrame({name: values.to_numpy().ravel() for name, values in columns.items()}))
+    return pd.concat(blocks, ignore_index=True)
+
+
+def prior_summary(prediction: pd.DataFrame) -> pd.DataFrame:
+    """Medians of a `prior_prediction`, and probabilities that a clinician can judge.
+
+    Index: quantity. `value`, and its Monte Carlo error `mcse`: the standard deviation over batches of the draws, which
+    are independent, divided by the root of their number.
+    """
+    count = min(_BATCHES, len(prediction))
+    batches = [_prior_summary(prediction.iloc[batch::count]) for batch in range(count)]
+    error = pd.concat(batches, axis=1).std(axis=1) / np.sqrt(count)
+    return pd.DataFrame({"value": _prior_summary(prediction), "mcse": error})
+
+
+def _prior_summary(prediction: pd.DataFrame) -> pd.Series[float]:
+    rate, difference = 100.0 * prediction["event_rate"], 100.0 * prediction["risk_difference"]
+    return pd.Series(
+        {
+            "event rate, median (%)": rate.median(),
+            "event rate, 2.5 % quantile (%)": rate.quantile(_LIMITS[0]),
+            "event rate, 97.5 % quantile (%)": rate.quantile(_LIMITS[1]),
+            "probability of an event rate below 10 % (%)": 100.0 * (rate < 10.0).mean(),
+            "probability of an event rate above 30 % (%)": 100.0 * (rate > 30.0).mean(),
+            "average risk difference, SD (points)": difference.std(),
+            "probability that it is beyond ±10 points (%)": 100.0 * (difference.abs() > 10.0).mean(),
+            "spread of the log odds ratios, median": prediction["effect_spread"].median(),
+        }
+    )
+
+
+def replicated_trials(posterior: xr.DataTree, design: TrialDesign, rng: np.random.Generator) -> FloatArray:
+    """Outcomes of the trial drawn anew once per posterior draw, 0 or 1, shape (draws, patients)."""
+    replicated = replicate_outcomes(event_probability_draws(posterior, design), rng)
+    return replicated.to_numpy().reshape(-1, design.n_patients).astype(np.float64)
+
+
+type Groups = Mapping[str, NDArray[np.bool_]]
+"""By name: who belongs to the group, shape (patients,)."""
+
+
+def rates_by_group(replicated: FloatArray, design: TrialDesign, groups: Groups) -> pd.DataFrame:
+    """Observed event rates of groups of patients, beside those of the `replicated_trials`.
+
+    Index: group. `patients`, `events`, `observed` (rate), `expected` (mean of the replicates), `lower`, `upper` (their
+    central 95 %), `p_value`: probability that a replicate has more events, ties counting half; near 0 or 1 is a misfit.
+    It is conservative, since the same outcomes were fitted.
+    """
+    found = {}
+    for name, members in groups.items():
+        if not members.any():
+            raise ValueError(f"group {name!r} has no patients: leave it out")
+        found[name] = design.outcome[members].mean(), replicated[:, members].mean(axis=1)
+    return _beside_replicates(found, design, groups)
+
+
+def differences_by_group(replicated: FloatArray, design: TrialDesign, groups: Groups) -> pd.DataFrame:
+    """Difference of event rates, treated minus control, within groups of patients; columns as in `rates_by_group`."""
+    found, treated = {}, design.treatment == 1.0
+    for name, members in groups.items():
+        arms = members & treated, members & ~treated
+        if not (arms[0].any() and arms[1].any()):
+            raise ValueError(f"group {name!r} has an arm without patients: leave it out")
+        observed, replicates = (
+            [outcomes[..., arm].mean(axis=-1) for arm in arms] for outcomes in (design.outcome, replicated)
+        )
+        found[name] = observed[0] - observed[1], replicates[0] - replicates[1]
+    return _beside_replicates(found, design, groups)
+
+
+def _beside_replicates(
+    found: Mapping[str, tuple[Any, FloatArray]], design: TrialDesign, groups: Groups
+) -> pd.DataFrame:
+    rows = {}
+    for name, (observed, replicates) in found.items():
+        # Rates of one group are multiples of 1/n: rounding must not turn a tie into a difference.
+        ties = np.isclose(replicates, observed, rtol=0.0, atol=1e-12)
+        lower, upper = np.quantile(replicates, _LIMITS)
+        rows[name] = {
+            "patients": int(groups[name].sum()),
+            "events": int(design.outcome[groups[name]].sum()),
+            "observed": observed,
+            "expected": replicates.mean(),
+            "lower": lower,
+            "upper": upper,
+            "p_value": ((replicates > observed) & ~ties).mean() + 0.5 * ties.mean(),
+        }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("group")
+
+
+def calibration_curve(predicted: FloatArray, replicated: FloatArray, outcome: FloatArray) -> pd.DataFrame:
+    """Observed against predicted risk by isotonic regression, with the central 95 % of `replicated_trials`.
+
+    The reliability diagram of Dimitriadis, Gneiting & Jordan (2021), which needs no bins. ArviZ's own takes the mean of
+    the replicates for the predicted risk, which ties many patients; here it is the posterior mean probability. A row
+    per patient, in the order of the predicted risk: `predicted`, `observed`, `lower`, `upper`.
+    """
+    order = np.argsort(predicted, kind="stable")
+    curves = np.array([optimize.isotonic_regression(trial[order]).x for trial in replicated])
+    lower, upper = np.quantile(curves, _LIMITS, axis=0)
+    observed = optimize.isotonic_regression(outcome[order]).x
+    return pd.DataFrame({"predicted": predicted[order], "observed": observed, "lower": lower, "upper": upper})
+
+
+def bands(values: FloatArray, edges: tuple[float, ...], name: str, unit: str) -> dict[str, NDArray[np.bool_]]:
+    """Cut a covariate into bands ``[edge, next edge)``; membership by label, e.g. "age 55-65 years"."""
+    labels = [f"{name} < {edges[0]:g} {unit}"]
+    labels += [f"{name} {low:g}–{high:g} {unit}" for low, high in pairwise(edges)]
+    labels += [f"{name} ≥ {edges[-1]:g} {unit}"]
+    place = np.searchsorted(edges, values, side="right")
+    return {label: place == number for number, label in enumerate(labels)}
 
 
 def reported_quantities(posterior: xr.DataTree, patients: Patients) -> xr.Dataset:
@@ -47,10 +248,12 @@ def reported_quantities(posterior: xr.DataTree, patients: Patients) -> xr.Datase
     """
     included = GroupEffects.INCLUDED
     untreated = 100.0 * baseline_risk_draws(posterior, patients, group_effects=included)
-    scale = EffectScale.RISK_DIFFERENCE
-    difference = 100.0 * cate_draws(posterior, patients, scale=scale, group_effects=included)
+    log_odds_ratio, difference = (
+        cate_draws(posterior, patients, scale=scale, group_effects=included)
+        for scale in (EffectScale.LOG_ODDS_RATIO, EffectScale.RISK_DIFFERENCE)
+    )
+    difference = 100.0 * difference
     quintile = quantile_groups(untreated.mean(["chain", "draw"]), _QUINTILES)
-    log_odds_ratio = cate_draws(posterior, patients, scale=EffectScale.LOG_ODDS_RATIO, group_effects=included)
     quantities = {
         "risk untreated": untreated.mean("patient"),
         "risk treated": (untreated + difference).mean("patient"),
@@ -69,12 +272,8 @@ def diagnostics_of_quantities(quantities: xr.Dataset) -> pd.DataFrame:
     the last two in the quantity's unit.
     """
     both = ["chain", "draw"]
-    moments = pd.DataFrame(
-        {
-            "mean": quantities.mean(both).to_array("quantity").to_series(),
-            "sd": quantities.std(both, ddof=1).to_array("quantity").to_series(),
-        }
-    )
+    found = {"mean": quantities.mean(both), "sd": quantities.std(both, ddof=1)}
+    moments = pd.DataFrame({name: each.to_array("quantity").to_series() for name, each in found.items()})
     return moments.join(modern_diagnostics(quantities)).rename_axis("quantity")
 
 
@@ -99,8 +298,8 @@ def leave_one_out(posterior: xr.DataTree, design: TrialDesign) -> Any:
     thousand draws are plenty.
     """
     log_likelihood = log_likelihood_draws(posterior, design).to_dataset(name="event")
-    tree = xr.DataTree.from_dict({"posterior": posterior["posterior"].to_dataset(), "log_likelihood": log_likelihood})
-    return _arviz_stats().loo(tree, pointwise=True)
+    groups = {"posterior": posterior["posterior"].to_dataset(), "log_likelihood": log_likelihood}
+    return _arviz_stats().loo(xr.DataTree.from_dict(groups), pointwise=True)
 
 
 def elpd_error(posterior: xr.DataTree, design: TrialDesign) -> float:
@@ -109,19 +308,17 @@ def elpd_error(posterior: xr.DataTree, design: TrialDesign) -> float:
     A patient's leave-one-out density is the harmonic mean of the likelihoods over the draws; each draw moves the sum of
     their logarithms over all patients at once (delta method).
     """
-    inverse = np.exp(-log_likelihood_draws(posterior, design).to_numpy())
-    inverse = inverse.reshape(-1, design.n_patients)
+    inverse = np.exp(-log_likelihood_draws(posterior, design).to_numpy()).reshape(-1, design.n_patients)
     influence = (inverse / inverse.mean(axis=0)).sum(axis=1)
     return float(influence.std(ddof=1) / np.sqrt(influence.size))
 
 
 def comparison_table(estimates: Mapping[str, Any], reference: str) -> pd.DataFrame:
-    """Lay the models' elpds side by side, with differences from a reference model.
+    """Lay the models' elpds (`leave_one_out`, by label, of the same patients) beside that of a reference model.
 
-    `estimates` by label: what `leave_one_out` returned, all for the same patients. Index: model, in the order given;
-    `elpd` and its standard error `se`; `difference` from the reference (positive: predicts better) and its standard
-    error `se_difference`, from the patients' paired differences; `p_loo`, the effective number of parameters;
-    `largest_k`, the largest Pareto k (below 0.7 is sound).
+    Index: model, in the order given; `elpd` and its standard error `se`; `difference` from the reference (positive:
+    predicts better) and `se_difference`, from the patients' paired differences; `p_loo`, the effective number of
+    parameters; `largest_k`, the largest Pareto k (below 0.7 is sound).
     """
     compared = _arviz_stats().compare(dict(estimates), reference=reference, round_to="none").loc[list(estimates)]
     names = {"elpd": "elpd", "se": "se", "elpd_diff": "difference", "dse": "se_difference", "p": "p_loo"}
@@ -134,10 +331,8 @@ def attainable_difference(truth: TrialTruth) -> dict[str, float]:
     """What knowing every true effect gains in log predictive density over the best constant odds ratio.
 
     Both forecasts of a treated patient start from the true baseline risk; one adds the true effect on the log odds, the
-    other the constant that predicts best on average. Outcomes are random given the true probabilities.
-
-    By name: `constant`, that log odds ratio; `expected`, the expected gain, summed over the patients of the trial;
-    `sd`, its standard deviation over the outcomes of such trials; `realised`, the gain with the outcomes of this trial.
+    other the `constant` that predicts best on average. `expected` gain, summed over the patients of the trial; its `sd`
+    over the outcomes of such trials; `realised`, the gain with the outcomes of this trial.
     """
     treated = truth.treatment == 1
     baseline = logit(truth.baseline_risk[treated])
@@ -160,36 +355,31 @@ def log_prior_draws(posterior: xr.DataTree, priors: Priors) -> xr.Dataset:
     Variables `intercept` (b_intercept), `treatment` (b_trt), `main effects` (b_prognostic), `interactions`
     (b_interaction, or their common SD if it is learned), `precisions` (tau_re and tau_re_trt).
     """
-    draws = posterior["posterior"].to_dataset()
-    fixed = stats.norm(0.0, priors.fixed_sd)
-    intercept, effect = priors.shared_intercept, priors.shared_effect
-    precision = stats.gamma(priors.precision_shape, scale=1.0 / priors.precision_rate)
+    draws, laws = posterior["posterior"].to_dataset(), _laws(priors)
+    scale = priors.interaction_scale
+    interactions = "b_interaction" if scale is None else "sd_interaction"
+    laws[interactions] = laws["b_prognostic"] if scale is None else stats.halfnorm(scale=scale)
 
-    def log_density(law: Any, name: str) -> xr.DataArray:
+    def log_density(name: str) -> xr.DataArray:
         values = draws[name]
         others = [dim for dim in values.dims if dim not in ("chain", "draw")]
-        return values.copy(data=np.asarray(law.logpdf(values.to_numpy()))).sum(others)
+        return values.copy(data=np.asarray(laws[name].logpdf(values.to_numpy()))).sum(others)
 
-    if priors.interaction_scale is None:
-        interactions = log_density(fixed, "b_interaction")
-    else:
-        interactions = log_density(stats.halfnorm(scale=priors.interaction_scale), "sd_interaction")
     return xr.Dataset(
         {
-            "intercept": log_density(stats.norm(intercept.mean, intercept.sd), "b_intercept"),
-            "treatment": log_density(stats.norm(effect.mean, effect.sd), "b_trt"),
-            "main effects": log_density(fixed, "b_prognostic"),
-            "interactions": interactions,
-            "precisions": log_density(precision, "tau_re") + log_density(precision, "tau_re_trt"),
+            "intercept": log_density("b_intercept"),
+            "treatment": log_density("b_trt"),
+            "main effects": log_density("b_prognostic"),
+            "interactions": log_density(interactions),
+            "precisions": log_density("tau_re") + log_density("tau_re_trt"),
         }
     )
 
 
 def sensitivity(posterior: xr.DataTree, design: TrialDesign, priors: Priors, quantities: xr.Dataset) -> pd.DataFrame:
-    """Power-scaling sensitivity of each quantity to each prior, to all of them, and to the likelihood.
+    """Power-scaling sensitivity of quantities of the same draws (dims chain, draw) to priors and likelihood.
 
-    `quantities` are parameters or derived quantities of the same draws, dims chain, draw. Index: quantity. Columns: the
-    variables of `log_prior_draws`, `all priors`, and `likelihood`.
+    Index: quantity. Columns: the variables of `log_prior_draws`, `all priors`, and `likelihood`.
     """
     for dim in ("chain", "draw"):
         if not quantities[dim].equals(posterior["posterior"].to_dataset()[dim]):

@@ -84,8 +84,9 @@ def group_errors(
     by_arm = pd.DataFrame({"observed": design.outcome, "expected": truth.event_probability})
     treated = design.treatment == 1.0
     difference = by_arm[treated].groupby(group[treated]).mean() - by_arm[~treated].groupby(group[~treated]).mean()
-    table = pd.concat([difference, effects.groupby(group).mean()], axis=1)
-    return table.set_axis([f"Q{number}" for number in table.index])
+    table: pd.DataFrame = pd.concat([difference, effects.groupby(group).mean()], axis=1)
+    table.index = pd.Index([f"Q{number}" for number in table.index])
+    return table
 
 
 def same_data_study(

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from scipy.special import logit
 from threadpoolctl import threadpool_limits
 
-from hte_utils.corrected.predictive_checks import draw_from_prior, event_probability_draws, replicate_outcomes
+from hte_utils.corrected.model_checks import draw_from_prior, event_probability_draws, replicate_outcomes
 from hte_utils.effects.cate import EffectScale, GroupEffects, cate_draws
 from hte_utils.model.candidates import ALL_MODIFIERS_MODEL, PAPER_MODEL, CandidateModel
 from hte_utils.model.checks import FloatArray

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -44,7 +44,7 @@ def memberships(trial: pd.DataFrame, subgroups: Mapping[str, tuple[float, ...]] 
         if cuts:
             between = [f"above {low:g} to {high:g}" for low, high in pairwise(cuts)]
             labels = [f"{cuts[0]:g} or less", *between, f"above {cuts[-1]:g}"]
-            level = pd.Categorical.from_codes(np.searchsorted(cuts, read_covariate(trial, name)), pd.Index(labels))
+            level: Any = pd.Categorical.from_codes(np.searchsorted(cuts, read_covariate(trial, name)), pd.Index(labels))
         else:
             values = complete_column(trial, name)
             if not isinstance(values.dtype, pd.CategoricalDtype):
