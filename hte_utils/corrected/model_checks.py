@@ -39,8 +39,7 @@ from hte_utils.trial import TrialTruth
 LIKELIHOOD: Final = "likelihood"
 THRESHOLD: Final = 0.05
 """Sensitivity that Kallioinen et al. (2024) call worth attention."""
-_LIMITS = (0.025, 0.975)
-_QUINTILES, _BATCHES = 5, 50
+_LIMITS, _QUINTILES, _BATCHES = (0.025, 0.975), 5, 50
 _BLOCK = 500  # draws whose patients are in memory together
 
 

@@ -82,23 +82,19 @@ def constant_effect_risks(trial: pd.DataFrame, design: str) -> tuple[np.ndarray,
 def analyse(design: str, number: int) -> pd.DataFrame:
     """Every interval and test on one simulated trial: columns `COLUMNS`."""
     trial, cohort = simulated_trial(design, number)
-    tables = _sequential(trial, cohort, number) | _cross_fitted(trial, cohort, number)
-    tables |= _contrasts(trial, cohort, number)
+    tables = {
+        label: sequential_inference(deals, cohort)
+        for predictor in cross_fitting.predictors()
+        for label, deals in cross_fitting.predict_sequentially(trial, cohort.treatment, predictor, seed=number).items()
+    }
+    tables |= _cross_fitted(trial, cohort, number) | _contrasts(trial, cohort, number)
     tables[INTERACTIONS] = pd.DataFrame({"value": listing_2_interactions(trial).p_value}, index=["p"])
     found = pd.concat(tables, names=["method", "statistic"]).reset_index()
     return found.assign(design=design, trial=number).reindex(columns=COLUMNS)
 
 
-def _sequential(trial: pd.DataFrame, cohort: Cohort, number: int) -> dict[str, pd.DataFrame]:
-    """Columns `value`, `se`, `lower`, `upper`, `true`, by method; index statistic."""
-    return {
-        label: sequential_inference(deals, cohort)
-        for predictor in cross_fitting.predictors()
-        for label, deals in cross_fitting.predict_sequentially(trial, cohort.treatment, predictor, seed=number).items()
-    }
-
-
 def _cross_fitted(trial: pd.DataFrame, cohort: Cohort, number: int) -> dict[str, pd.DataFrame]:
+    """Columns `value`, `se`, `lower`, `upper`, `true`, by method; index statistic."""
     predictor = cross_fitting.bayesian(PAPER_MODEL, {IMPLIED: GroupEffects.INCLUDED}, draws=2 * _EFFECTIVE_DRAWS)
     predictions = cross_fitting.cross_fit(trial, cohort.treatment, predictor, seed=number)[IMPLIED]
     pooled = pd.DataFrame(list(benefit_estimates(predictions, cohort).values()), index=list(NOTHING))
@@ -137,7 +133,7 @@ def _contrasts(trial: pd.DataFrame, cohort: Cohort, number: int) -> dict[str, pd
 def bootstrapped_ici(number: int, predicted: Callable[[pd.DataFrame], EffectPredictions]) -> pd.DataFrame:
     """Percentile interval of the ICI in a new trial of the paper's design: columns `COLUMNS`.
 
-    `predicted`: Predicts the patients of a table, from a model that has not seen them.
+    `predicted` predicts the patients of a table, from a model that has not seen them.
     """
     trial, cohort = simulated_trial(PAPER_DESIGN, number)
     risk = predicted(trial).risk_under(cohort.treatment)
@@ -228,26 +224,19 @@ def rates(found: pd.DataFrame) -> pd.DataFrame:
     )
     rows = {}
     for (method, statistic), each in table.groupby(["method", "statistic"], sort=False):
-        null = _null(str(method), str(statistic))
-        finds = "" if method in (GROUPS, ICI) or str(statistic).startswith("intercept") else PAPER_DESIGN
+        on_log_odds = method == INTERACTIONS or statistic == "slope (log odds)"
+        is_intercept = str(statistic).startswith("intercept")
+        nothing_there = CONSTANT_RATIO if on_log_odds else CONSTANT_DIFFERENCE
+        null = "" if method in (POLICY, ICI) or is_intercept else nothing_there
+        finds = "" if method in (GROUPS, ICI) or is_intercept else PAPER_DESIGN
         row: dict[str, object] = {"null": null, "trials": each["trial"].nunique()}
-        for name, design, column in (
-            ("null_rate", null, "rejects"),
-            ("power", finds, "rejects"),
-            ("coverage", PAPER_DESIGN, "covers"),
-        ):
+        asked = {"null_rate": (null, "rejects"), "power": (finds, "rejects"), "coverage": (PAPER_DESIGN, "covers")}
+        for name, (design, column) in asked.items():
             by_trial = each[each["design"] == design].groupby("trial")[column].mean()
             row |= {name: by_trial.mean(), f"{name}_mcse": by_trial.sem()}
         rows[method, statistic] = row
     index = pd.MultiIndex.from_tuples(rows, names=["method", "statistic"])
     return pd.DataFrame(list(rows.values()), index=index)
-
-
-def _null(method: str, statistic: str) -> str:
-    """The design in which a procedure should find nothing."""
-    if method in (POLICY, ICI) or statistic.startswith("intercept"):
-        return ""
-    return CONSTANT_RATIO if method == INTERACTIONS or statistic == "slope (log odds)" else CONSTANT_DIFFERENCE
 
 
 def rates_table(table: pd.DataFrame) -> pd.DataFrame:

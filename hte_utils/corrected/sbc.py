@@ -61,8 +61,8 @@ _FEWEST_TRIALS = 100  # fewer say little about uniformity
 class Calibration:
     """Ranks of true values among so many posterior draws of each trial, as `calibrate` found them with this seed.
 
-    `ranks` has one integer variable per quantity, dim trial: how many of the draws lie below the truth, 0 to `draws`.
-    The boolean coordinate `by_nuts` marks trials that importance sampling gave up to NUTS.
+    `ranks`: by quantity, dim trial, how many of the draws lie below the truth, 0 to `draws`. The boolean coordinate
+    `by_nuts` marks trials that importance sampling gave up to NUTS.
     """
 
     ranks: xr.Dataset
@@ -155,7 +155,8 @@ def calibrate(
     posterior_draws = _quick_draws if scenario.quick else _chain_draws
 
     def truth_and_draws(trial: int) -> tuple[dict[str, FloatArray], bool]:
-        found, by_nuts = posterior_draws(_with_outcome(design, outcomes[trial]), priors, draws, for_fits[trial])
+        own = replace(design, outcome=outcomes[trial])
+        found, by_nuts = posterior_draws(own, priors, draws, for_fits[trial])
         true = {name: truths["posterior"][name].to_numpy()[0, [trial]] for name in found}
         return {name: np.concatenate([true[name], values]) for name, values in found.items()}, by_nuts
 
@@ -189,12 +190,6 @@ def arms_without_event(design: TrialDesign, outcomes: FloatArray) -> NDArray[np.
     return np.asarray((events == 0.0).any(axis=1))
 
 
-def _with_outcome(design: TrialDesign, outcome: FloatArray) -> TrialDesign:
-    return TrialDesign(
-        design.prognostic, design.modifiers, design.group, design.coding, outcome=outcome, treatment=design.treatment
-    )
-
-
 def _chain_draws(
     design: TrialDesign, priors: Priors, draws: int, seed: np.random.SeedSequence
 ) -> tuple[dict[str, FloatArray], bool]:
@@ -210,21 +205,25 @@ def _quick_draws(
 ) -> tuple[dict[str, FloatArray], bool]:
     """As `_chain_draws`: some of the equal-weight draws, which stand in random order."""
     posterior = quick_posterior(design, priors=priors, draws=QUICK_DRAWS, seed=seed)
-    by_nuts = posterior.by_nuts
     # NUTS leaves its draws in the order of the chains: they are thinned.
-    step = posterior.n_draws // draws if by_nuts else 1
-    return {name: values[: step * draws : step] for name, values in posterior.draws.items()}, by_nuts
+    step = posterior.n_draws // draws if posterior.by_nuts else 1
+    return {name: values[: step * draws : step] for name, values in posterior.draws.items()}, posterior.by_nuts
 
 
 def _quantities(draws: xr.DataTree, design: TrialDesign, outcomes: FloatArray) -> xr.Dataset:
     """Everything that is ranked, dims chain (the trials) and draw (the truth first), by the functions the book uses."""
-    scale, first_group = EffectScale.LOG_ODDS_RATIO, np.flatnonzero(design.group == 0)
-    log_odds_ratio = cate_draws(draws, design, scale=scale, group_effects=GroupEffects.INCLUDED)
-    left_out = cate_draws(draws, design, scale=scale, group_effects=GroupEffects.LEFT_OUT)
-    of_first_group = log_odds_ratio.isel(patient=first_group).mean("patient")
-    as_the_paper = left_out.isel(patient=first_group).mean("patient")
-    scale = EffectScale.RISK_DIFFERENCE
-    risk_difference = cate_draws(draws, design, scale=scale, group_effects=GroupEffects.INCLUDED)
+    log_odds_ratio, left_out, risk_difference = (
+        cate_draws(draws, design, scale=scale, group_effects=group_effects)
+        for scale, group_effects in (
+            (EffectScale.LOG_ODDS_RATIO, GroupEffects.INCLUDED),
+            (EffectScale.LOG_ODDS_RATIO, GroupEffects.LEFT_OUT),
+            (EffectScale.RISK_DIFFERENCE, GroupEffects.INCLUDED),
+        )
+    )
+    first_group = np.flatnonzero(design.group == 0)
+    of_first_group, as_the_paper = (
+        each.isel(patient=first_group).mean("patient") for each in (log_odds_ratio, left_out)
+    )
     probability = event_probability_draws(draws, design)
     happened = xr.DataArray(outcomes, dims=("chain", "patient"))
     log_likelihood = cast("xr.DataArray", np.log(probability.where(happened == 1.0, 1.0 - probability)))

@@ -45,7 +45,6 @@ SCALES: Final = {"log odds ratio": (EffectScale.LOG_ODDS_RATIO, 1.0), "points": 
 QUICK_SETTINGS: Final = IndependenceSettings(draws=500, chains=2, proposals_per_draw=10)
 """1000 draws: the Monte Carlo error of a mean is a thirtieth of its posterior SD, far below what varies from trial to
 trial."""
-_LIMITS = (0.025, 0.975)
 _COMMAND = "python benchmarks/bayesian_checks.py"
 MEASURES: Final = ("correlation", "rmse", "mae", "bias", "calibration_slope", "coverage", "width", "average_covered")
 
@@ -79,17 +78,16 @@ def evaluate_candidates(
 def effect_errors(posterior: xr.DataTree, patients: Patients, truth: TrialTruth, scale: str) -> dict[str, float]:
     """Compare the effects that a posterior gives with the true ones of the same patients, the group effects in.
 
-    `correlation` to `calibration_slope` as in `hte_utils.effects.evaluation.PointMetrics`, for the posterior means (NaN
-    where a constant effect leaves them undefined); `coverage`, `width`: share of patients whose true effect is inside
-    their central 95 % interval, and the intervals' mean width; `average_covered`: 1 if the central 95 % interval of the
-    average effect holds the true average, else 0.
+    Of the posterior means, what `hte_utils.effects.evaluation.PointMetrics` says (NaN where a constant effect leaves it
+    undefined); `coverage`, `width`: share of patients whose true effect is inside their central 95 % interval, and its
+    mean width; `average_covered`: whether (1, 0) that interval of the average effect holds the true average.
     """
     effect_scale, factor = SCALES[scale]
     draws = factor * cate_draws(posterior, patients, scale=effect_scale, group_effects=GroupEffects.INCLUDED)
     matrix = draws.to_numpy().reshape(-1, patients.n_patients)
     true = factor * true_cate(truth, effect_scale)
-    lower, upper = np.quantile(matrix, _LIMITS, axis=0)
-    average_lower, average_upper = np.quantile(matrix.mean(axis=1), _LIMITS)
+    lower, upper = np.quantile(matrix, (0.025, 0.975), axis=0)
+    average_lower, average_upper = np.quantile(matrix.mean(axis=1), (0.025, 0.975))
     found = point_metrics(matrix.mean(axis=0), true)._asdict() | {
         "coverage": float(((lower <= true) & (true <= upper)).mean()),
         "width": float((upper - lower).mean()),
@@ -129,11 +127,12 @@ def _mean_and_mcse(values: pd.DataFrame) -> pd.DataFrame:
 
 def store_calibrations(directory: Path, *, workers: int = 2) -> None:
     """Run all scenarios and write their ranks to `directory`."""
-    tables = []
-    for name in sbc.SCENARIOS:
-        ranks = _long(sbc.calibrate(sbc.SCENARIOS[name], seed=sbc.SEED, workers=workers).ranks)
-        tables.append(ranks.astype({"trial": "int16", "rank": "int16"}).assign(scenario=name))
-    write_table(pd.concat(tables, ignore_index=True).astype({"quantity": str}), directory / RANKS_FILE, _COMMAND)
+    ranks = {
+        name: _long(sbc.calibrate(scenario, seed=sbc.SEED, workers=workers).ranks)
+        for name, scenario in sbc.SCENARIOS.items()
+    }
+    table = pd.concat([each.assign(scenario=name) for name, each in ranks.items()], ignore_index=True)
+    write_table(table.astype({"trial": "int16", "rank": "int16", "quantity": str}), directory / RANKS_FILE, _COMMAND)
 
 
 def _long(ranks: xr.Dataset) -> pd.DataFrame:
@@ -162,10 +161,10 @@ def prove_calibrations(stored: Mapping[str, sbc.Calibration], number: int, rng: 
         known = calibration.ranks["trial"].to_numpy()[~calibration.ranks["by_nuts"].to_numpy()]
         trials = rng.choice(known, size=number, replace=False).tolist()
         before, again = (
-            _long(calibration.ranks.sel(trial=trials)),
-            _long(sbc.calibrate(sbc.SCENARIOS[name], seed=sbc.SEED, only=trials).ranks),
+            calibration.ranks.sel(trial=trials),
+            sbc.calibrate(sbc.SCENARIOS[name], seed=sbc.SEED, only=trials),
         )
-        both = before.merge(again.drop(columns="by_nuts"), on=["trial", "quantity"])
+        both = _long(before).merge(_long(again.ranks), on=["trial", "quantity"])
         tables.append(both.rename(columns={"rank_x": "stored", "rank_y": "again"}).assign(scenario=name))
     compared = pd.concat(tables, ignore_index=True).assign(allowed=RANKS_APART)
     equal = int((compared["stored"] == compared["again"]).sum())
