@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import expit, logit
 
-from hte_utils.corrected.predictions import Cohort, EffectPredictions
+from hte_utils.corrected.cross_fitting import Cohort, EffectPredictions
 
 
 def made_trial(n: int = 4000, seed: int = 1) -> tuple[Cohort, EffectPredictions]:

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made_predictions import made_trial, predictions
 
+from hte_utils.corrected.cross_fitting import Cohort
 from hte_utils.corrected.decisions import (
     EVERYBODY,
     GRID,
@@ -27,7 +28,6 @@ from hte_utils.corrected.decisions import (
     threshold_curve,
     toc,
 )
-from hte_utils.corrected.predictions import Cohort
 
 PROBABILITY = st.floats(0.01, 0.99)
 BENEFITS = st.lists(st.floats(-1, 1), min_size=2, max_size=30)

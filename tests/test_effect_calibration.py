@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import statsmodels.api as sm
@@ -13,6 +11,7 @@ from made_predictions import made_trial, predictions, stretched
 from scipy.stats import somersd
 from statsmodels.stats.proportion import confint_proportions_2indep
 
+from hte_utils.corrected.cross_fitting import Cohort
 from hte_utils.corrected.decisions import doubly_robust_scores
 from hte_utils.corrected.effect_calibration import (
     MatchedPairs,
@@ -25,7 +24,6 @@ from hte_utils.corrected.effect_calibration import (
     regress_risk_difference,
     true_log_odds_ratio_calibration,
 )
-from hte_utils.corrected.predictions import Cohort
 from hte_utils.effects.strata import quantile_groups
 
 MADE, TRUE = made_trial(20_000)
@@ -235,7 +233,7 @@ def test_right_predictions_have_the_distance_they_are_said_to_have() -> None:
     found = []
     for trial in range(30):
         outcome = (rng.random(1500) < made.factual_risk).astype(int)
-        found.append(e_for_benefit(truth, replace(made, outcome=outcome), seed=trial))
+        found.append(e_for_benefit(truth, made._replace(outcome=outcome), seed=trial))
     values, right = np.array([(value, if_right.value) for value, if_right in found]).T
     assert (values > 0).all()
     assert values.mean() == pytest.approx(right.mean(), abs=3.5 * values.std() / np.sqrt(30))

@@ -6,8 +6,15 @@ import numpy as np
 import pytest
 
 from hte_utils import PAPER_SPEC, simulate_trial
-from hte_utils.corrected.cross_fitting import AGE, by_age, cross_fit
-from hte_utils.corrected.predictions import Cohort, EffectPredictions, predict_by_age, predict_effects
+from hte_utils.corrected.cross_fitting import (
+    AGE,
+    Cohort,
+    EffectPredictions,
+    by_age,
+    cross_fit,
+    predict_by_age,
+    predict_effects,
+)
 from hte_utils.effects.cate import (
     EffectScale,
     GroupEffects,

@@ -11,7 +11,13 @@ from scipy.special import expit
 
 from hte_utils.corrected import figures_effects as figures
 from hte_utils.corrected import validation
-from hte_utils.corrected.cross_fitting import NextFold, arm_balanced_folds, predict_sequentially
+from hte_utils.corrected.cross_fitting import (
+    Cohort,
+    EffectPredictions,
+    NextFold,
+    arm_balanced_folds,
+    predict_sequentially,
+)
 from hte_utils.corrected.decisions import (
     NOBODY,
     differences_from,
@@ -22,7 +28,6 @@ from hte_utils.corrected.decisions import (
     toc,
 )
 from hte_utils.corrected.effect_calibration import calibrate_against_truth, effects_by_predicted_group
-from hte_utils.corrected.predictions import Cohort, EffectPredictions
 from hte_utils.corrected.validation import (
     NOTHING,
     TRUE,

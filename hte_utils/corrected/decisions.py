@@ -23,7 +23,7 @@ import pandas as pd
 from scipy.stats import norm
 
 from hte_utils.corrected.calibration import Estimate
-from hte_utils.corrected.predictions import Cohort, EffectPredictions
+from hte_utils.corrected.cross_fitting import Cohort, EffectPredictions
 from hte_utils.effects.logistic import Z
 from hte_utils.effects.strata import tied_ranks
 from hte_utils.model.checks import FloatArray, one_per_patient, require_probability, zeros_and_ones

@@ -21,7 +21,7 @@ import pandas as pd
 from scipy.special import logit
 
 from hte_utils.corrected.calibration import Estimate, curve_places, last_coefficient, spline_columns
-from hte_utils.corrected.predictions import Cohort, EffectPredictions
+from hte_utils.corrected.cross_fitting import Cohort, EffectPredictions
 from hte_utils.effects.evaluation import point_metrics
 from hte_utils.effects.logistic import fit_replicates
 from hte_utils.effects.strata import tied_ranks

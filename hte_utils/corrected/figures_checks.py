@@ -15,11 +15,9 @@ import numpy as np
 import pandas as pd
 
 from hte_utils.corrected.sbc import Calibration
-from hte_utils.model.checks import FloatArray
 from hte_utils.style import BLACK, BLUE, DIRECTION, GREY, ORANGE, VERMILION, canvas, dots_with_intervals
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 _MODELS = ((ORANGE, "s", 0.18), (BLUE, "o", -0.18))
@@ -31,6 +29,7 @@ _MEASURES = {
 }
 _LEAST_REACH = 0.12
 _LINES = ("-", "--", "-.", ":")
+_DOTTED: dict[str, Any] = {"color": BLACK, "linewidth": 0.7, "linestyle": ":"}
 
 
 def prior_predictions(predictions: Mapping[str, pd.DataFrame], observed_rate: float) -> Figure:
@@ -45,7 +44,7 @@ def prior_predictions(predictions: Mapping[str, pd.DataFrame], observed_rate: fl
             rates.hist(100 * prediction["event_rate"], bins=list(range(0, 101, 4)), **style)
             differences.hist(100 * prediction["risk_difference"], bins=list(range(-60, 61, 4)), **style)
         rates.axvline(100 * observed_rate, color=BLACK, linewidth=1.2, label="observed in this trial")
-        differences.axvline(0, color=BLACK, linewidth=0.7, linestyle=":")
+        differences.axvline(0, **_DOTTED)
         rates.set(xlabel="Event rate of a simulated trial (%)", ylabel="Prior predictive density")
         differences.set(xlabel=f"Average risk difference (percentage points)\n{DIRECTION}")
         drawn.figure.legend(*rates.get_legend_handles_labels(), loc="outside upper left", ncols=3)
@@ -69,7 +68,7 @@ def replicated_rates(rates: Mapping[str, pd.DataFrame], differences: Mapping[str
             axis.plot(100 * groups["observed"], place, "|", **bars)
             axis.set_yticks(place, list(groups.index))
         drawn.axes[0].set(xlabel="Event rate (%)", xlim=(0, None))
-        drawn.axes[1].axvline(0, color=BLACK, linewidth=0.7, linestyle=":")
+        drawn.axes[1].axvline(0, **_DOTTED)
         drawn.axes[1].set(xlabel=f"Treatment minus control (points)\n{DIRECTION}")
         drawn.figure.legend(*drawn.axis.get_legend_handles_labels(), loc="outside upper left", ncols=3)
     return drawn.figure
@@ -129,21 +128,18 @@ def errors_over_trials(
     `results`, `paper_trial`: from `stored_checks.evaluate_candidates`; `labels`: of the models, in the order drawn.
     """
     rng = np.random.default_rng(1)
-
-    def of(table: pd.DataFrame, model: str, measure: str) -> FloatArray:
-        chosen = table[(table["scale"] == scale) & (table["model"] == model)]
-        return np.asarray(chosen[measure], dtype=np.float64)
-
+    by_model, of_paper = (
+        table[table["scale"] == scale].groupby("model")[list(_MEASURES)] for table in (results, paper_trial)
+    )
     with canvas(len(_MEASURES), height=3.4, width=8.6, sharey=True) as drawn:
         for axis, (measure, (title, ideal)) in zip(drawn.axes, _MEASURES.items(), strict=True):
             for at, name in enumerate(reversed(list(labels))):
-                values = of(results, name, measure)
-                jitter = rng.uniform(-0.12, 0.12, values.size)
-                axis.plot(values, at + jitter, ".", color=GREY, markersize=2, alpha=0.6)
+                values, own = (each.get_group(name)[measure].to_numpy(np.float64) for each in (by_model, of_paper))
+                axis.plot(values, at + rng.uniform(-0.12, 0.12, values.size), ".", color=GREY, markersize=2, alpha=0.6)
                 axis.plot(values.mean(), at, "o", color=BLUE, markersize=6)
-                axis.plot(of(paper_trial, name, measure), [at], "D", color=VERMILION, markersize=5, mfc="none")
+                axis.plot(own, [at], "D", color=VERMILION, markersize=5, mfc="none")
             if ideal is not None:
-                axis.axvline(ideal, color=BLACK, linewidth=0.7, linestyle=":")
+                axis.axvline(ideal, **_DOTTED)
             axis.set(xlabel=title)
         drawn.axis.set_yticks(np.arange(len(labels)), list(labels.values())[::-1])
         axis = drawn.axes[-1]
@@ -160,37 +156,29 @@ def ecdf_differences(calibrations: Mapping[str, Calibration], faults: Mapping[st
     `calibrations`, by label, have the same number of trials; `faults`: by the same labels, quantities to be drawn thick
     and named. In the grey envelope a uniform sample stays everywhere with 95 % probability.
     """
+    ecdf_utils: Any = import_module("arviz_stats.ecdf_utils")  # imported when used: it takes seconds
     trials = next(iter(calibrations.values())).ranks.sizes["trial"]
-    points, lower, upper = _envelope(trials)
+    uniform = np.arange(1, trials + 1) / trials
+    points, _, lower, upper = ecdf_utils.ecdf_pit(uniform, 0.95, 1000, rng=np.random.default_rng(214))
+    grid = np.linspace(0.0, 1.0, 201)
     with canvas(len(calibrations), height=3.8, width=8.6) as drawn:
         for axis, (label, calibration) in zip(drawn.axes, calibrations.items(), strict=True):
             axis.fill_between(points, lower - points, upper - points, color=GREY, alpha=0.3, linewidth=0)
             axis.axhline(0, color="black", linewidth=0.6)
-            _curves(axis, calibration, list(faults[label]))
+            faulty = list(faults[label])
+            for name, pit in calibration.pit().items():
+                difference = np.searchsorted(np.sort(pit.to_numpy()), grid, side="right") / pit.size - grid
+                style: dict[str, Any] = {"color": BLUE, "linewidth": 0.6, "alpha": 0.7}
+                if name in faulty:
+                    line = _LINES[faulty.index(str(name)) % len(_LINES)]
+                    style = {"color": VERMILION, "linestyle": line, "linewidth": 1.6, "label": fill(str(name), 30)}
+                axis.plot(grid, difference, **style)
+            if faulty:
+                axis.legend(loc="upper right", fontsize=7)
+            low, high = axis.get_ylim()
+            # No panel magnifies what is inside the envelope; the legend gets room above the curves.
+            axis.set_ylim(min(low, -_LEAST_REACH), 1.35 * max(high, _LEAST_REACH))
             axis.set_title(fill(label, 28))
             axis.set(xlabel="PIT value of the truth")
         drawn.axis.set(ylabel="ECDF − uniform")
     return drawn.figure
-
-
-def _curves(axis: Axes, calibration: Calibration, faulty: list[str]) -> None:
-    grid = np.linspace(0.0, 1.0, 201)
-    for name, pit in calibration.pit().items():
-        difference = np.searchsorted(np.sort(pit.to_numpy()), grid, side="right") / pit.size - grid
-        style: dict[str, Any] = {"color": BLUE, "linewidth": 0.6, "alpha": 0.7}
-        if name in faulty:
-            line = _LINES[faulty.index(str(name)) % len(_LINES)]
-            style = {"color": VERMILION, "linestyle": line, "linewidth": 1.6, "label": fill(str(name), 30)}
-        axis.plot(grid, difference, **style)
-    if faulty:
-        axis.legend(loc="upper right", fontsize=7)
-    low, high = axis.get_ylim()
-    # No panel magnifies what is inside the envelope; the legend gets room above the curves.
-    axis.set_ylim(min(low, -_LEAST_REACH), 1.35 * max(high, _LEAST_REACH))
-
-
-def _envelope(trials: int) -> tuple[FloatArray, FloatArray, FloatArray]:
-    ecdf_utils: Any = import_module("arviz_stats.ecdf_utils")  # imported when used: it takes seconds
-    uniform = np.arange(1, trials + 1) / trials
-    points, _, lower, upper = ecdf_utils.ecdf_pit(uniform, 0.95, 1000, rng=np.random.default_rng(214))
-    return points, lower, upper

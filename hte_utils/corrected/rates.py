@@ -23,10 +23,9 @@ from scipy.special import expit, logit
 
 from hte_utils.corrected import cross_fitting, subgroups
 from hte_utils.corrected.calibration import calibrate_risk, calibrate_risk_against_truth
-from hte_utils.corrected.cross_fitting import IMPLIED, MODELS
+from hte_utils.corrected.cross_fitting import IMPLIED, MODELS, Cohort, EffectPredictions, predict_effects
 from hte_utils.corrected.decisions import doubly_robust_scores, policy_difference
 from hte_utils.corrected.effect_calibration import effects_by_predicted_group
-from hte_utils.corrected.predictions import Cohort, EffectPredictions, predict_effects
 from hte_utils.corrected.stored_checks import write_table
 from hte_utils.corrected.validation import NOTHING, benefit_estimates, sequential_inference, true_benefit_values
 from hte_utils.effects.averages import standardised_risks

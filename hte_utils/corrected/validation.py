@@ -17,11 +17,11 @@ import pandas as pd
 
 from hte_utils.corrected import effect_calibration
 from hte_utils.corrected.calibration import Estimate, RiskCalibration, calibrate_risk, calibrate_risk_against_truth
-from hte_utils.corrected.cross_fitting import NextFold, combine_folds
+from hte_utils.corrected.cross_fitting import Cohort, EffectPredictions, NextFold, combine_folds
 from hte_utils.corrected.decisions import GRID, autoc, doubly_robust_scores, qini, toc
 from hte_utils.corrected.effect_calibration import c_for_benefit, calibrate_against_truth, e_for_benefit
-from hte_utils.corrected.predictions import Cohort, EffectPredictions
 from hte_utils.effects.evaluation import point_metrics
+from hte_utils.effects.logistic import Z
 
 APPARENT, CROSS_FITTED, SEQUENTIAL, TRUE = "apparent", "cross-fitted", "sequential", "true (new patients)"
 NULL_RATE = "its null rate"
@@ -113,9 +113,8 @@ def sequential_curve(deals: Sequence[Sequence[NextFold]], cohort: Cohort) -> pd.
         value, error, true = np.moveaxis(np.array(found), 1, 0)
         curves.append([value.mean(axis=0), np.sqrt(np.square(error).sum(axis=0)) / len(deal), true.mean(axis=0)])
     value, error, true = np.mean(curves, axis=0)
-    unit = Estimate.normal(0.0, 1.0)
-    table = {"lower": value + unit.lower * error, "upper": value + unit.upper * error, "true": true}
-    return pd.DataFrame({"share": GRID, "toc": value} | table)
+    ends = {"lower": value - Z * error, "upper": value + Z * error}
+    return pd.DataFrame({"share": GRID, "toc": value} | ends | {"true": true})
 
 
 def risk_calibrations(candidate: Candidate, trial: Cohort, new: Cohort, *, seed: int) -> dict[str, RiskCalibration]:
@@ -128,10 +127,7 @@ def risk_calibrations(candidate: Candidate, trial: Cohort, new: Cohort, *, seed:
 
 
 def risk_calibration_table(found: Mapping[str, Mapping[str, RiskCalibration]]) -> pd.DataFrame:
-    """Lay out what `risk_calibrations` found, by candidate, with 95 % intervals; ICI in percentage points.
-
-    Index: candidate and kind of prediction; text columns.
-    """
+    """What `risk_calibrations` found, by candidate and kind, as text with 95 % intervals; ICI in percentage points."""
     rows = {}
     for label, by_kind in found.items():
         for kind, each in by_kind.items():
