@@ -24,7 +24,6 @@ from hte_utils.corrected.stored_checks import (
     mean_over_trials,
     prove_calibrations,
     prove_evaluation,
-    provenance,
     store_calibrations,
     store_evaluation,
     stored_calibrations,
@@ -143,7 +142,7 @@ def test_evaluation_round_trip(tmp_path: Path) -> None:
     store_evaluation(tmp_path)
     stored = stored_evaluation(tmp_path)
     assert set(stored["seed"]) == {123, 5}
-    assert set(provenance(stored)) == {"made_by", "made_on", "versions"}
+    assert set(stored.attrs) == {"made_by", "made_on", "versions"}
     assert prove_evaluation(stored, 5, [PAPER_MODEL]).passed
 
 

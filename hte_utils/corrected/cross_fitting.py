@@ -101,8 +101,8 @@ class EffectPredictions(NamedTuple):
 def predict_effects(posterior: xr.DataTree, patients: Patients, *, group_effects: GroupEffects) -> EffectPredictions:
     """Posterior means of every patient's risk and effect, and the probability of harm; arguments as `cate_draws`.
 
-    In eight batches of draws, long against their autocorrelation. So that batches are equal and none lies across two
-    chains, there must be 1, 2, 4 or 8 chains, and up to seven draws at the end of a chain are left out.
+    In eight batches of draws. So that they are equal and none lies across two chains, there must be 1, 2, 4 or 8
+    chains, and up to seven draws at the end of a chain are left out.
     """
     sizes = posterior["posterior"].sizes
     per_chain = _BATCHES // sizes["chain"]
@@ -122,10 +122,7 @@ def predict_effects(posterior: xr.DataTree, patients: Patients, *, group_effects
 
 
 def predict_by_age(trial: pd.DataFrame, patients: pd.DataFrame) -> EffectPredictions:
-    """Fit a logistic regression on treatment, age and their product to `trial`, and predict `patients`.
-
-    The probability of harm is that of the normal approximation to the log odds ratio at the patient's age.
-    """
+    """Predict by a logistic regression on treatment, age and their product; P(harm) by the normal approximation."""
     design = PAPER_SPEC.design(trial)
     column = design.prognostic_labels.index("age")
     age, arm = design.prognostic[:, column], design.treatment
@@ -228,10 +225,7 @@ def predictors() -> tuple[Predictor, ...]:
 def cross_fit(
     trial: pd.DataFrame, treatment: IntArray, predictor: Predictor, *, n_folds: int = N_FOLDS, seed: int = 1
 ) -> dict[str, EffectPredictions]:
-    """Predict every patient by a model, standardisation included, that has not seen the patient's fold.
-
-    `treatment` is 0/1. By the predictor's labels, in the order of the trial's table.
-    """
+    """Predict every patient by a model, standardisation included, that has not seen the patient's fold; by label."""
     fold = arm_balanced_folds(treatment, n_folds, seed)
     parts = [
         predictor(trial.loc[fold != number], trial.loc[fold == number], np.random.SeedSequence((seed, number)))
@@ -251,10 +245,7 @@ class NextFold(NamedTuple):
 def predict_sequentially(
     trial: pd.DataFrame, treatment: IntArray, predictor: Predictor, *, n_deals: int = N_DEALS, seed: int = 1
 ) -> dict[str, list[list[NextFold]]]:
-    """Predict each fold but the first from the folds before it, for several deals of the folds.
-
-    `treatment` is 0/1. By the predictor's labels: for each deal, the folds from the second on.
-    """
+    """Predict each fold from the second on from the folds before it, for several deals of the folds; by label."""
     found: dict[str, list[list[NextFold]]] = {}
     for deal in range(n_deals):
         fold = arm_balanced_folds(treatment, N_FOLDS, seed * n_deals + deal)

@@ -120,19 +120,17 @@ def policies_of(predictions: Mapping[str, EffectPredictions], cohort: Cohort) ->
 def policy_difference(policy: Policy, other: Policy, effects: FloatArray) -> Estimate:
     """Event rate under `policy` minus that under `other`, in the same patients; below 0: `policy` is better.
 
-    `effects` are true risk differences, or doubly robust scores, on any scale. The standard error is over populations
-    of this size.
+    `effects`: true risk differences, or scores of them, on any scale. The error is over populations of this size.
     """
     values = (policy.astype(np.float64) - other) * effects
     return Estimate.normal(float(values.mean()), float(values.std(ddof=1) / np.sqrt(values.size)))
 
 
 def policy_values[Label](policies: Mapping[Label, Policy], cohort: Cohort) -> pd.DataFrame:
-    """True value of each policy among given patients.
+    """True value of each policy, per 1000 of the given patients.
 
-    Index: policy. Per 1000 patients: `bleeds`; `regret`, bleeds above the oracle's, exact for these patients and with
-    its standard error `regret_se` for the population they were drawn from; `treated`; `wrong`, patients who are treated
-    to their harm or not treated though it would help.
+    `bleeds`; `regret`, bleeds above the oracle's, exact for these patients and with its standard error `regret_se` for
+    the population they were drawn from; `treated`; `wrong`: treated to their harm, or untreated though it would help.
     """
     effect = cohort.risk_difference
     rows = {}
@@ -156,10 +154,10 @@ def threshold_curve(predictions: EffectPredictions, thresholds: Iterable[float],
 def differences_from(
     reference: str, policies: Mapping[str, Policy], cohort: Cohort, scores: FloatArray
 ) -> pd.DataFrame:
-    """Bleeds of each policy minus those of the reference: true, and estimated from the outcomes of the same patients.
+    """Bleeds per 1000 of each other policy minus those of the reference, in the same patients.
 
-    Index: the other policies. Per 1000 patients `true`; `value`, `se`, `lower`, `upper` (estimate, 95 % interval). And
-    `patients_needed` to find the true difference, at the spread of the scores in this trial.
+    `true`; `value`, `se`, `lower`, `upper` (estimate, 95 % interval); and `patients_needed` to find the true
+    difference, at the spread of the scores in this trial.
     """
     rows = {}
     for label, policy in policies.items():
@@ -182,8 +180,7 @@ def patients_needed(effect: float, se: float, n_patients: int) -> float:
 def believed_difference(policy: Policy, other: Policy, risk_differences: xr.DataArray, cohort: Cohort) -> pd.Series:
     """What a posterior believes of its own policy, beside the truth: bleeds per 1000, `policy` minus `other`.
 
-    From draws of the CATE as risk difference, dims (chain, draw, patient): `believed`, their mean, with the central
-    95 % credible interval `lower`, `upper`; and `true`.
+    From CATE draws (risk differences; chain, draw, patient): mean `believed`, central 95 % `lower`, `upper`; `true`.
     """
     draws = risk_differences.transpose("chain", "draw", "patient").to_numpy().reshape(-1, policy.size)
     believed = PER_THOUSAND * draws @ ((policy.astype(np.float64) - other) / policy.size)

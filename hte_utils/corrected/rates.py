@@ -182,9 +182,8 @@ def stored() -> pd.DataFrame:
 def prove(found: pd.DataFrame, design: str, number: int) -> Proof:
     """Analyse one trial again and hold every number against the one `found` before.
 
-    Other arithmetic may exchange two patients with nearly equal predictions, and a draw or two of a posterior. So a
-    value may move by `SHARE_OF_SD` of its standard deviation over the trials, and by what one patient moves a group, a
-    pair or a policy.
+    Other arithmetic may exchange two patients with nearly equal predictions, or a draw or two. So a value may move by
+    `SHARE_OF_SD` of its standard deviation over the trials, and by what one patient moves a group, a pair or a policy.
     """
     keys = ["method", "statistic", "number"]
     trials = found[(found["design"] == design) & (found["method"] != ICI)]

@@ -42,9 +42,8 @@ PAPER_SEED: Final = 123
 RANKS_APART: Final = 2
 SHARE_OF_SD: Final = 0.05
 SCALES: Final = {"log odds ratio": (EffectScale.LOG_ODDS_RATIO, 1.0), "points": (EffectScale.RISK_DIFFERENCE, 100.0)}
+# 1000 draws: the Monte Carlo error of a mean is a thirtieth of its posterior SD, far below what varies over trials.
 QUICK_SETTINGS: Final = IndependenceSettings(draws=500, chains=2, proposals_per_draw=10)
-"""1000 draws: the Monte Carlo error of a mean is a thirtieth of its posterior SD, far below what varies from trial to
-trial."""
 _COMMAND = "python benchmarks/bayesian_checks.py"
 MEASURES: Final = ("correlation", "rmse", "mae", "bias", "calibration_slope", "coverage", "width", "average_covered")
 
@@ -54,8 +53,7 @@ def evaluate_candidates(
 ) -> pd.DataFrame:
     """Fit every model to every simulated trial (Listing 1, 2000 patients) and compare with the truth.
 
-    One row for each `seed`, `model` (its name) and `scale` (of `SCALES`); columns `MEASURES`, as `effect_errors` has
-    them, and `passed`: whether the fit passed its checks.
+    A row for each `seed`, `model` (name) and `scale` (of `SCALES`): `MEASURES`, and `passed`, the fit's checks.
     """
     models = tuple(models)
     rows = []
@@ -203,13 +201,8 @@ def prove_evaluation(stored: pd.DataFrame, seed: int, models: Sequence[Candidate
     return Proof.by_tolerance("candidates", done, compared[["seed", *keys, "stored", "again", "allowed"]])
 
 
-def provenance(table: pd.DataFrame) -> dict[str, str]:
-    """How a stored table was made."""
-    return {str(key): str(value) for key, value in table.attrs.items()}
-
-
 def write_table(table: pd.DataFrame, path: Path, made_by: str) -> None:
-    """Store a table in one step, with the command, the date and the versions that made it."""
+    """Store a table in one step; its `attrs` say which command made it, when, and with which versions."""
     versions = ", ".join(f"{name} {version}" for name, version in library_versions().items())
     table.attrs = {"made_by": made_by, "made_on": f"{datetime.now(UTC):%Y-%m-%d}", "versions": versions}
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,8 +1,8 @@
-"""Effects in subgroups and between them, without a model and with one, and who is harmed with which probability.
+"""Effects in subgroups and between them, without a prior, and who is harmed with which probability.
 
-Effects within subgroups by a posterior come from `hte_utils.effects.averages`; here are the comparisons that need no
-prior. Whether subgroups *differ* is a question about their difference (a test within each does not answer it). The
-event is bleeding: a risk difference or log odds ratio above 0, or a risk ratio above 1, is **harm**.
+Effects within subgroups by a posterior come from `hte_utils.effects.averages`. Whether subgroups *differ* is a question
+about their difference (a test within each does not answer it). The event is bleeding: a risk difference or log odds
+ratio above 0, or a risk ratio above 1, is **harm**.
 """
 
 from __future__ import annotations
@@ -63,9 +63,8 @@ def neighbouring_levels(members: pd.DataFrame) -> list[tuple[str, str]]:
 def subgroup_contrasts(risks: xr.Dataset, pairs: Sequence[tuple[str, str]], *, interval: float = 0.95) -> pd.DataFrame:
     """How much the average risk difference of one population exceeds that of another (interaction).
 
-    `risks` are those of `hte_utils.effects.averages.standardised_risks`, `pairs` of populations (first, second). Index:
-    "second minus first"; columns `mean`, `lower`, `upper` of the equal-tailed credible interval (positive: the second
-    is harmed more).
+    `risks` are those of `averages.standardised_risks`, `pairs` of populations (first, second). Index: "second minus
+    first"; `mean`, and `lower`, `upper` of the equal-tailed credible interval (positive: the second is harmed more).
     """
     effects = effect_measures(risks)[Measure.RISK_DIFFERENCE.name]
     rows = {}

@@ -1,10 +1,9 @@
 """Several predictions side by side: what is estimated of their effects, with intervals that hold, and what is true.
 
 Calibration (intercept and slope on the log odds, slope on the risk difference), ranking (AUTOC, QINI) and
-discrimination (C-for-benefit), each fold by fold and combined as in `hte_utils.corrected.cross_fitting`. How often each
-interval excludes "nothing" where there is nothing, and how often it holds what is true, is measured in
-`hte_utils.corrected.rates`. Tables are for readers: formatted, effects in percentage points; positive effects are harm,
-and benefit is a negative risk difference.
+discrimination (C-for-benefit), each fold by fold and combined as in `hte_utils.corrected.cross_fitting`; how often the
+intervals err is measured in `hte_utils.corrected.rates`. Tables are text for readers, effects in percentage points;
+positive effects are harm, and benefit is a negative risk difference.
 """
 
 from __future__ import annotations
@@ -81,8 +80,8 @@ def true_benefit_values(predictions: EffectPredictions, cohort: Cohort) -> dict[
 def sequential_inference(deals: Sequence[Sequence[NextFold]], cohort: Cohort) -> pd.DataFrame:
     """Every statistic of one prediction's sequential folds, with its 95 % interval.
 
-    Index: statistic. `value`, `se`, `lower`, `upper`; `over_deals`, the standard deviation of the estimate over the
-    deals (its own luck); `true`, what it estimates: the same means of what is true of the same predictions.
+    Index: statistic. `value`, `se`, `lower`, `upper`; `true`, what it estimates: the same means of what is true of the
+    same predictions.
     """
     by_deal = []
     for deal in deals:
@@ -94,15 +93,11 @@ def sequential_inference(deals: Sequence[Sequence[NextFold]], cohort: Cohort) ->
         by_deal.append([value, error, (weights * true).sum(axis=0)])
     value, error, true = np.mean(by_deal, axis=0)
     table = pd.DataFrame([Estimate.normal(*each) for each in zip(value, error, strict=True)], index=list(NOTHING))
-    spread = np.std([each[0] for each in by_deal], axis=0, ddof=1) if len(by_deal) > 1 else np.nan
-    return table.assign(over_deals=spread, true=true)
+    return table.assign(true=true)
 
 
 def sequential_curve(deals: Sequence[Sequence[NextFold]], cohort: Cohort) -> pd.DataFrame:
-    """Targeting curve of sequential predictions: the mean of the folds' curves.
-
-    `share` (q: 0.01 to 1), `toc`, pointwise 95 % interval `lower`, `upper`, and `true`: the same with true effects.
-    """
+    """Mean of the folds' targeting curves: `share` (q), `toc`, pointwise 95 % `lower`, `upper`, and `true` effects'."""
     curves = []
     for deal in deals:
         found = []
@@ -155,10 +150,10 @@ def benefit_table(
     trial: Cohort,
     new: Cohort,
 ) -> pd.DataFrame:
-    """Lay out what is estimated of predicted effects: in hindsight, with valid 95 % intervals, and what is true.
+    """What is estimated of predicted effects: in hindsight, with valid 95 % intervals, and what is true, as text.
 
-    `null_rates`: The text of each interval's rejection rate under its null, by candidate and statistic. Index:
-    candidate and kind; text columns, AUTOC and QINI in percentage points. In hindsight no interval would hold.
+    `null_rates`: each interval's rejection rate under its null, as text, by candidate and statistic. Index: candidate
+    and kind. AUTOC and QINI are in percentage points; in hindsight no interval would hold.
     """
     rows = {}
     for label, candidate in candidates.items():
