@@ -20,7 +20,7 @@ from hte_utils.corrected.subgroups import standardised_effects, unadjusted_effec
 from hte_utils.effects.averages import EVERYBODY, Measure, everybody
 from hte_utils.effects.logistic import Z, fit_replicates
 from hte_utils.model.checks import FloatArray
-from hte_utils.model.fit import library_versions
+from hte_utils.model.fit import FitRecord, FitWarning, library_versions
 from hte_utils.report.columns import OwnTrial, own_trial
 from hte_utils.report.heterogeneity import (
     Heterogeneity,
@@ -31,6 +31,13 @@ from hte_utils.report.heterogeneity import (
 )
 from hte_utils.report.question import Question
 from hte_utils.report.reading import Table
+from hte_utils.report.shrinkage import (
+    Predicted,
+    Shrunken,
+    predicted_effects,
+    shrunken_effects,
+    subgroup_members,
+)
 
 if TYPE_CHECKING:
     from hte_utils.model.spec import TrialDesign
@@ -51,6 +58,8 @@ class Report(NamedTuple):
     ranking: Quintiles
     quintiles: pd.DataFrame
     tests: Heterogeneity
+    shrunken: Shrunken | None
+    predicted: Predicted | None
     data_digest: str
     warnings: list[str]
 
@@ -84,6 +93,14 @@ class Report(NamedTuple):
             "heterogeneity": (tests[0] if tests else {"test": None, "p": None, "null_rate": None})
             | {"tests": tests, "modifiers": single, "simulated": self.tests.simulated}
             | {"quintile_interval_coverage": self.tests.coverage},
+            "subgroups": self._subgroups(),
+            "patients": self._patients(),
+            "sensitivity": [] if self.shrunken is None else _rows(self.shrunken.sensitivity, "scale"),
+            "predicted_effects": None
+            if self.predicted is None
+            else {name: getattr(self.predicted, name) for name in ("slope", "concordance", "autoc")}
+            | {"net_benefit": _rows(self.predicted.net_benefit, "threshold")},
+            "fits": [] if self.shrunken is None else [_fit(record) for record in self.shrunken.fits],
             "flow": [{"what": what, "n": count} for what, count in trial.flow],
             "missing": trial.missing,
             "notes": trial.notes,
@@ -95,12 +112,44 @@ class Report(NamedTuple):
         }
         return {key: _plain(value) for key, value in found.items()}
 
+    def _subgroups(self) -> list[dict[str, Any]]:
+        if self.shrunken is None:
+            return []
+        counts = [f"{what}_{arm}" for arm in ("control", "treated") for what in ("n", "events")]
+        return [
+            {"population": name, "risk_difference": _interval(row)}
+            | {"shrunken": {"estimate": row["mean"], "lower": row["model_lower"], "upper": row["model_upper"]}}
+            | {count: int(row[count]) for count in counts}
+            for name, row in self.shrunken.subgroups.iterrows()
+        ]
+
+    def _patients(self) -> dict[str, Any] | None:
+        """Individual effects: quantiles over patients, and for what share the direction is sure."""
+        if self.shrunken is None:
+            return None
+        positive, negative = self.shrunken.sure
+        return {
+            "quantiles": _rows(self.shrunken.patients, "quantile"),
+            "surely_more_events": positive,
+            "surely_fewer_events": negative,
+        }
+
 
 _ENDS = {"estimate": "", "lower": "_lower", "upper": "_upper"}
 
 
 def _interval(row: Any) -> dict[str, float]:
     return {key: row[key] for key in _ENDS}
+
+
+def _rows(table: pd.DataFrame, key: str) -> list[dict[str, Any]]:
+    rows = table.to_dict("records")
+    return [{key: place} | {str(name): row[name] for name in row} for place, row in zip(table.index, rows, strict=True)]
+
+
+def _fit(record: FitRecord) -> dict[str, Any]:
+    checks = [{"name": check.name, "value": check.value, "rule": check.rule} for check in record.checks]
+    return {"engine": record.sampler, "ess": record.ess, "checks": checks}
 
 
 def _measures(table: pd.DataFrame) -> dict[str, Any]:
@@ -141,12 +190,26 @@ def analyse(
         quintiles = _by_quintile(trial, ranking, warnings)
         say("effects by cross-fitted risk are there")
         modifiers, names = _modifier_columns(trial)
+        shrunken = _shrunken(trial, warnings)
+        say("shrunken effects are there")
+        predicted = predicted_effects(trial, ranking.fold) if names and np.ptp(ranking.risk) > 0.0 else None
         tests = heterogeneity(trial, ranking, modifiers, names, say)
     if tests.simulated < question.simulations:
         warnings.append(
             f"Only {tests.simulated} of {question.simulations} trials without heterogeneity could be analysed."
         )
-    return Report(trial, crude, standardised, ranking, quintiles, tests, _digest(trial), warnings)
+    return Report(trial, crude, standardised, ranking, quintiles, tests, shrunken, predicted, _digest(trial), warnings)
+
+
+def _shrunken(trial: OwnTrial, warnings: list[str]) -> Shrunken | None:
+    try:
+        found = shrunken_effects(trial, subgroup_members(trial))
+    except FitWarning as failure:
+        warnings.append(f"The hierarchical model could not be fitted, so nothing of it is reported: {failure}")
+        return None
+    if any(record.sampler == "nuts" for record in found.fits):
+        warnings.append("The quick engine could not fit the hierarchical model: NUTS took over.")
+    return found
 
 
 def _silent(_: str) -> None:

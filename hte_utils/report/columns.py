@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from hte_utils.model.checks import FloatArray, IntArray
@@ -105,6 +104,16 @@ class OwnTrial:
         """Design columns of the covariates in one imputed version, shape (patients, columns)."""
         return np.hstack([codes.columns()[0] for codes in self.imputed[number]])
 
+    def modifier_matrix(self, number: int = 0) -> tuple[FloatArray, int]:
+        """Design columns of the modifiers, shape (patients, columns), and for how many the model has a parameter.
+
+        The modifiers' columns come first among the covariates' (`OwnTrial` sorts them so). Without modifiers the one
+        parameter that a `TrialSpec` needs multiplies zeros.
+        """
+        parts = [each.columns()[0] for each in self.imputed[number] if each.name in self.question.effect_modifiers]
+        columns = np.hstack(parts) if parts else np.zeros((self.n, 1))
+        return columns, columns.shape[1]
+
     def group_dummies(self) -> FloatArray:
         """A column for each group but the first, shape (patients, groups - 1)."""
         return np.eye(len(self.group_labels))[self.group][:, 1:]
@@ -163,7 +172,8 @@ def own_trial(table: Table | pd.DataFrame, question: Question) -> OwnTrial:
     )
     _require_both(events, question.outcome, f"{'every' if events[0] else 'no'} patient has the event {event!r}")
     flow.append(("analysed", len(frame)))
-    codes = [_codes(frame, name, question, notes) for name in question.covariates]
+    ordered = sorted(question.covariates, key=lambda name: name not in question.effect_modifiers)  # modifiers first
+    codes = [_codes(frame, name, question, notes) for name in ordered]
     group, group_labels = _group(frame, question, warnings)
     imputed: tuple[tuple[Codes, ...], ...] = (tuple(codes),)
     if any(np.isnan(each.numbers).any() for each in codes):
@@ -379,8 +389,3 @@ def _impute(codes: list[Codes], seed: int) -> tuple[tuple[Codes, ...], ...]:
             tuple(Codes(each.name, values, each.levels) for each, values in zip(codes, filled, strict=True))
         )
     return tuple(versions)
-
-
-def group_sizes(trial: OwnTrial) -> npt.NDArray[np.int64]:
-    """Patients of each level of the group."""
-    return np.bincount(trial.group, minlength=len(trial.group_labels))

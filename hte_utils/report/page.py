@@ -9,14 +9,16 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from html import escape
 from pathlib import Path
+from typing import Any
 
+from hte_utils.corrected.effects_report import signed
 from hte_utils.report.analysis import Report
 from hte_utils.report.figures import Scale, arm_pictures
 from hte_utils.report.words import Sentences, needed, p_value, points, ratio, short, table_one
-from hte_utils.style import BLUE
+from hte_utils.style import BLUE, GREY, VERMILION
 
 _CSS = """
 :root{color-scheme:light}
@@ -78,7 +80,10 @@ def page(report: Report) -> str:
         _patients(report),
         _average(report),
         _quintiles(report),
+        _subgroups(report),
+        _patients_effects(report, words),
         _heterogeneity(report, words),
+        _decisions(report),
         _end(report, words),
     ]
     return (
@@ -219,6 +224,90 @@ def _quintiles(report: Report) -> str:
         f"of their fifth in {share} of cases (nominal: 95 %)."
     )
     return "<h2>Effects by cross-fitted risk</h2>" + table("Fifths of risk", header, rows, raw=[4]) + paragraphs([note])
+
+
+def _subgroups(report: Report) -> str:
+    if report.shrunken is None:
+        return ""
+    frame = report.shrunken.subgroups
+    columns = ["estimate", "lower", "upper", "mean", "model_lower", "model_upper"]
+    scale = Scale([100 * float(each) for each in frame[columns].to_numpy().ravel()])
+    rows = []
+    for name, row in frame.iterrows():
+        crude, model = [100 * row[key] for key in columns[:3]], [100 * row[key] for key in columns[3:]]
+        shrunk = {"estimate": row["mean"], "lower": row["model_lower"], "upper": row["model_upper"]}
+        counts = [f"{int(row[f'events_{arm}'])}/{int(row[f'n_{arm}'])}" for arm in ("treated", "control")]
+        picture = scale.interval((*crude, GREY), (*model, VERMILION))
+        rows.append((short(str(name)), *counts, picture, points(row), points(shrunk)))
+    rows.append(("", "", "", scale.axis(), "", ""))
+    header = ["subgroup", "treated", "control", "risk difference (points)", "alone (grey)", "shrunken (red)"]
+    status = report.trial.question.status("subgroups")
+    said = [
+        f"The subgroups are {status}. “Alone” compares the arms inside the subgroup; “shrunken” is the average effect "
+        "of its patients by the hierarchical model, whose interactions share a size that the trial has a say in."
+    ]
+    if report.shrunken.group_as_covariate:
+        said.append("The group has many levels: it entered that model as one covariate, its levels' shrunken log odds.")
+    return "<h2>Subgroups</h2>" + paragraphs(said) + table("Effects in subgroups", header, rows, raw=[3])
+
+
+def _patients_effects(report: Report, words: Sentences) -> str:
+    if report.shrunken is None:
+        return ""
+    found = report.shrunken
+    rows = [
+        (f"{100 * quantile:.0f} %", *(signed(100 * row[name], "+.1f") for name in ("mean", "lower", "upper")))
+        for quantile, row in zip(found.patients.index, found.patients.to_dict("records"), strict=True)
+    ]
+    header = ["share of patients below", "risk difference (points)", "lower ends", "upper ends"]
+    sensitivity = [
+        (f"{scale:g}", points(row | {"estimate": row["mean"]}), f"{100 * row['sd_patients']:.2f}")
+        for scale, row in zip(found.sensitivity.index, found.sensitivity.to_dict("records"), strict=True)
+    ]
+    engines = ", ".join(sorted({f"{fit.sampler} ({fit.ess:.0f} effective draws)" for fit in found.fits}))
+    return (
+        "<h2>Single patients, by the model</h2>"
+        + paragraphs([words.patients()])
+        + table("Predicted effects and the ends of their 95 % credible intervals, over patients", header, rows)
+        + table(
+            "Sensitivity to the prior of the interactions' size",
+            ["scale", "average risk difference (points)", "SD over patients (points)"],
+            sensitivity,
+        )
+        + paragraphs([f"Engine: {engines}. Every check of every fit was passed; a fit that fails is not reported."])
+    )
+
+
+def _decisions(report: Report) -> str:
+    if report.predicted is None:
+        return ""
+    found = report.predicted
+    rows = [
+        (f"{100 * threshold:g}", f"{100 * row['treated']:.0f} %", *_per_thousand(row))
+        for threshold, row in zip(found.net_benefit.index, found.net_benefit.to_dict("records"), strict=True)
+    ]
+    header = ["threshold (points)", "treated", "net benefit, those above it", "net benefit, everybody"]
+    numbers = [
+        ("slope of observed on predicted log odds ratios (1: calibrated, 0: no relation)", f"{found.slope:.2f}"),
+        ("C-for-benefit (0.5: chance)", f"{found.concordance:.2f}"),
+        ("AUTOC (0: no better than chance), points", signed(100 * found.autoc, "+.2f")),
+    ]
+    said = (
+        "Effects were predicted for each patient by a regression that has not seen the patient's fold, and held "
+        "against the outcomes. Estimates only: intervals of cross-fitted statistics err, and the calibrated tests above "
+        "say whether there is anything to predict. Net benefit: per 1000 patients, events avoided (or gained, if they "
+        "are good) less the threshold for each patient treated; treating nobody has 0."
+    )
+    return (
+        "<h2>Predicted effects and decisions</h2>"
+        + paragraphs([said])
+        + table("Calibration for benefit and discrimination", ["measure", "estimate"], numbers)
+        + table("Treat those whose predicted benefit exceeds a threshold", header, rows)
+    )
+
+
+def _per_thousand(row: dict[Hashable, Any]) -> list[str]:
+    return [signed(1000 * row[name], "+.1f") for name in ("net_benefit", "everybody")]
 
 
 def _heterogeneity(report: Report, words: Sentences) -> str:

@@ -94,6 +94,9 @@ class Question:
         for role, chosen in {"modifier": self.modifiers or (), "factor": self.factors}.items():
             if strangers := [name for name in chosen if name not in self.covariates]:
                 raise QuestionError(f"{role} {strangers[0]!r} is not among the covariates: add it to them")
+        known = (*self.covariates, " × ".join(self.group))
+        if strangers := [name for name in self.subgroups if name not in known]:
+            raise QuestionError(f"subgroup {strangers[0]!r} is neither a covariate nor the group: add it to them")
         if self.missing not in MISSING:
             raise QuestionError(f"missing must be one of {', '.join(MISSING)}, not {self.missing!r}")
         least = {"seed": 0, "simulations": 20}
@@ -114,8 +117,7 @@ class Question:
     @property
     def columns(self) -> list[str]:
         """Every column that is used."""
-        used = [name for names in self._roles().values() for name in names]
-        return [*used, *(name for name in self.subgroups if name not in used)]
+        return [name for names in self._roles().values() for name in names]
 
     @property
     def effect_modifiers(self) -> tuple[str, ...]:

@@ -112,6 +112,17 @@ class Sentences:
             "not evidence that it is the same for all: most trials are too small for such a test."
         )
 
+    def patients(self) -> str:
+        """For how many patients the model is sure of the direction."""
+        shrunken = self.report.shrunken
+        if shrunken is None:
+            return "There is no model of single patients."
+        more, fewer = (f"{100 * share:.0f} %" for share in shrunken.sure)
+        return (
+            f"By the model {self.treated} causes more events with a probability above 95 % for {more} of the patients, "
+            f"and fewer for {fewer}; for the others it is not sure of the direction. This holds if the model does."
+        )
+
     def cannot_be_said(self) -> list[str]:
         """Limits that hold for every trial, and for this one."""
         said = [

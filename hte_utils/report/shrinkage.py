@@ -1,0 +1,234 @@
+"""Effects in subgroups and of single patients by a model that learns from the trial how much they can differ.
+
+A logistic regression whose interactions with treatment share a size ω that the trial has a say in
+(`Priors.interaction_scale`), fitted by the project's engine. Beside it: what the subgroups show without a model, how
+the answer changes with the prior, and cross-fitted predictions of effects held against outcomes they have not seen.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, NamedTuple, cast
+
+import numpy as np
+import pandas as pd
+from scipy.special import expit, logit
+
+from hte_utils.corrected.cross_fitting import N_FOLDS
+from hte_utils.corrected.decisions import autoc, doubly_robust_scores
+from hte_utils.corrected.effect_calibration import c_for_benefit, regress_log_odds_ratio
+from hte_utils.corrected.predictions import Cohort, EffectPredictions
+from hte_utils.corrected.subgroups import memberships, unadjusted_effects
+from hte_utils.effects.averages import Measure, draws_of, effect_measures, standardised_risks
+from hte_utils.effects.cate import EffectScale, cate
+from hte_utils.effects.logistic import fit_replicates
+from hte_utils.model.checks import FloatArray, IntArray
+from hte_utils.model.fit import FitRecord, FitWarning
+from hte_utils.model.listing_2 import Priors
+from hte_utils.model.quick_posterior import QuickFallbackWarning, quick_posterior
+from hte_utils.model.spec import Covariate, CovariateCoding, DesignCoding, TrialDesign, TrialSpec
+from hte_utils.report.columns import OwnTrial
+from hte_utils.report.heterogeneity import RiskModel
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+MOST_GROUPS = 8
+"""Levels of a group beyond which its effects enter as one covariate: in more dimensions than that the quick engine's
+proposal fails, and other engines need minutes for thousands of patients."""
+MOST_SUBGROUP_LEVELS = 8
+_DRAWS = 500
+_RIDGE_SD = 0.35  # of interactions, in cross-fitted predictions: the prior median of ω
+SENSITIVITY = (0.5, 1.0, 2.0)
+THRESHOLDS = (0.0, 0.005, 0.01, 0.02, 0.05)
+QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+
+
+class Shrunken(NamedTuple):
+    """What the model says. Effects are risk differences, as probabilities.
+
+    `subgroups`: index population ("column: level"); counts by arm, `estimate`, `lower`, `upper` without a model, and
+    `mean`, `model_lower`, `model_upper` (95 % credible) with it. `patients`: quantiles over patients of the posterior
+    means, and of the ends of their intervals. `sure`: share of patients whose effect is positive, and negative, with a
+    probability above 95 %. `sensitivity`: index the prior's scale; `mean`, `lower`, `upper` of the average effect and
+    the spread `sd_patients` of the patients' posterior means. `fits`: how each posterior was made.
+    """
+
+    subgroups: pd.DataFrame
+    patients: pd.DataFrame
+    sure: tuple[float, float]
+    sensitivity: pd.DataFrame
+    fits: tuple[FitRecord, ...]
+    group_as_covariate: bool
+
+
+def subgroup_members(trial: OwnTrial) -> pd.DataFrame:
+    """Who belongs to which subgroup: those asked for, or every factor and the median of every number."""
+    cuts: Mapping[str, tuple[float, ...]] = trial.question.subgroups
+    columns: dict[str, object] = {}
+    for each in trial.covariates:
+        columns[each.name] = each.numbers
+        if each.levels:
+            columns[each.name] = _categorical(each.numbers.astype(np.int64), each.levels)
+    title = " × ".join(trial.question.group)
+    if trial.has_group:
+        columns[title] = _categorical(trial.group, trial.group_labels)
+    if not cuts:
+        found: dict[str, tuple[float, ...]] = {}
+        for each in trial.covariates:
+            if not each.levels:
+                found[each.name] = (float(np.median(each.numbers)),)
+            elif len(each.levels) <= MOST_SUBGROUP_LEVELS:
+                found[each.name] = ()
+        if trial.has_group and len(trial.group_labels) <= MOST_SUBGROUP_LEVELS:
+            found[title] = ()
+        cuts = found
+    members = memberships(pd.DataFrame(columns), cuts)
+    both = [bool(np.unique(trial.treatment[members[name]]).size == 2) for name in members]
+    return members.loc[:, both]
+
+
+def _categorical(codes: IntArray, levels: tuple[str, ...]) -> pd.Categorical:
+    return pd.Categorical(np.array(levels, dtype=object)[codes], categories=list(levels))
+
+
+def shrunken_effects(trial: OwnTrial, members: pd.DataFrame) -> Shrunken:
+    """Fit the model to every imputed version of the trial and pool the draws; FitWarning raised if a fit failed."""
+    scale = trial.question.interaction_scale
+    draws, fits, patients, positive = [], [], [], []
+    for posterior, design, record in _posteriors(trial, scale):
+        draws.append(_draws(posterior, design, members))
+        fits.append(record)
+        effects = cate(posterior, design, scale=EffectScale.RISK_DIFFERENCE)
+        patients.append(np.stack([effects[name].to_numpy() for name in ("mean", "lower", "upper")]))
+        positive.append(effects["p_harm"].to_numpy())
+    pooled, each = np.concatenate(draws), np.mean(patients, axis=0)
+    sure = np.mean(positive, axis=0)
+    table = unadjusted_effects(cast("TrialDesign", trial), members).xs(Measure.RISK_DIFFERENCE.name, level="measure")
+    lower, upper = np.quantile(pooled, (0.025, 0.975), axis=0)
+    table = pd.DataFrame(table).assign(mean=pooled.mean(axis=0), model_lower=lower, model_upper=upper)
+    spread = np.quantile(each, QUANTILES, axis=1)
+    return Shrunken(
+        table,
+        pd.DataFrame(spread, index=pd.Index(QUANTILES, name="quantile"), columns=["mean", "lower", "upper"]),
+        (float((sure > 0.95).mean()), float((sure < 0.05).mean())),
+        _sensitivity(trial, pooled[:, 0], float(each[0].std())),
+        tuple(fits),
+        trial.has_group and len(trial.group_labels) > MOST_GROUPS,
+    )
+
+
+def _draws(posterior: xr.DataTree, design: TrialDesign, members: pd.DataFrame) -> FloatArray:
+    """Average risk differences, shape (draws, populations)."""
+    risks = standardised_risks(posterior, design, members)
+    return draws_of(effect_measures(risks)[Measure.RISK_DIFFERENCE.name])
+
+
+def _sensitivity(trial: OwnTrial, average: FloatArray, sd: float) -> pd.DataFrame:
+    rows = {}
+    scale = trial.question.interaction_scale
+    for factor in SENSITIVITY:
+        draws, spread = average, sd
+        if factor != 1.0:
+            posterior, design, _ = next(_posteriors(trial, factor * scale))
+            everybody = pd.DataFrame({"all": np.ones(trial.n, dtype=bool)})
+            draws = _draws(posterior, design, everybody)[:, 0]
+            means = cate(posterior, design, scale=EffectScale.RISK_DIFFERENCE)["mean"].to_numpy()
+            spread = float(means.std())
+        lower, upper = np.quantile(draws, (0.025, 0.975))
+        rows[factor * scale] = {"mean": draws.mean(), "lower": lower, "upper": upper, "sd_patients": spread}
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("scale")
+
+
+def _posteriors(trial: OwnTrial, scale: float) -> Iterator[tuple[xr.DataTree, TrialDesign, FitRecord]]:
+    """A posterior for each imputed version, by the quick engine, or by NUTS where that fails."""
+    for number in range(len(trial.imputed)):
+        design = model_design(trial, number)
+        priors = Priors(
+            precision_rate=0.25,
+            intercept_mean=float(logit(trial.outcome.mean())),
+            intercept_sd=1.0,
+            interaction_scale=scale,
+        )
+        seed = np.random.SeedSequence((trial.question.seed, 13, number))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", QuickFallbackWarning)  # the record says it, and the page with it
+            warnings.simplefilter("error", FitWarning)
+            found = quick_posterior(design, priors=priors, draws=_DRAWS, seed=seed)
+        yield found.tree(), design, found.record
+
+
+def model_design(trial: OwnTrial, number: int) -> TrialDesign:
+    """The trial as the hierarchical model sees it. Labels are numbered: a reader's names may be anything.
+
+    Without a group everybody is in one. A group of many levels enters as one covariate, the shrunken log odds of its
+    levels in a regression without interactions.
+    """
+    prognostic = trial.matrix(number)
+    group, labels = trial.group, tuple(str(place) for place in range(len(trial.group_labels)))
+    modifiers, n_modifiers = trial.modifier_matrix(number)
+    if trial.has_group and len(labels) > MOST_GROUPS:
+        model = RiskModel.of(trial, number)
+        coefficients = fit_replicates(model.terms, trial.outcome, precision=model.precision)[0]
+        level = trial.group_dummies() @ coefficients[-len(labels) + 1 :]
+        prognostic = np.column_stack([prognostic, level - level.mean()])
+        group, labels = np.zeros_like(group), ("0",)
+    names = tuple(f"x{place}" for place in range(prognostic.shape[1]))
+    spec = TrialSpec(
+        "outcome", "treatment", "group", tuple(Covariate(name, name) for name in names), names[:n_modifiers]
+    )
+    coding = DesignCoding(spec, tuple(CovariateCoding(each, None, 0.0, 1.0) for each in spec.prognostic), labels)
+    return TrialDesign(prognostic, modifiers, group.copy(), coding, trial.outcome, trial.treatment)
+
+
+class Predicted(NamedTuple):
+    """Cross-fitted predictions of effects against outcomes that they have not seen.
+
+    `slope`: what to multiply the predicted log odds ratios' differences with (1 if calibrated, 0 if they have nothing
+    to do with the effects); `concordance`: C-for-benefit (0.5 is chance); `autoc`: area under the targeting curve, a
+    risk difference. `net_benefit`: index threshold; `treated` (share of the patients whose predicted benefit exceeds
+    it), `net_benefit` of treating these, and of treating `everybody`, per patient.
+    """
+
+    slope: float
+    concordance: float
+    autoc: float
+    net_benefit: pd.DataFrame
+
+
+def predicted_effects(trial: OwnTrial, fold: IntArray) -> Predicted:
+    """Predict each patient's effect by ridge regressions fitted to the other folds, and hold that against outcomes."""
+    model = RiskModel.of(trial)
+    modifiers, _ = trial.modifier_matrix(0)
+    arm = model.terms[:, 1:2]
+    terms = np.hstack([model.terms, arm * modifiers])
+    precision = np.append(model.precision, np.full(modifiers.shape[1], _RIDGE_SD**-2))
+    others = (fold != np.arange(N_FOLDS)[:, None]).astype(np.float64)
+    fits = fit_replicates(terms, trial.outcome, weights=others, precision=precision)[fold]
+    n_main = model.terms.shape[1]
+    log_odds = np.einsum("ij,ij->i", model.terms, fits[:, :n_main]) - fits[:, 1] * arm[:, 0]
+    ratio = fits[:, 1] + np.einsum("ij,ij->i", modifiers, fits[:, n_main:])
+    risk = expit(log_odds)
+    predictions = EffectPredictions(risk, expit(log_odds + ratio) - risk, ratio, np.full(trial.n, np.nan))
+    outcome, treatment = trial.outcome.astype(np.int64), trial.treatment.astype(np.int64)
+    unknown = np.full(trial.n, np.nan)  # nobody knows the truth of a real trial
+    share = float(trial.treatment.mean())
+    cohort = Cohort(outcome, treatment, unknown, unknown, unknown, share)
+    scores = doubly_robust_scores(predictions, outcome, treatment, p_treated=share)
+    good = 1.0 if trial.question.benefit else -1.0
+    rows = {}
+    for threshold in THRESHOLDS:
+        chosen = good * predictions.risk_difference > threshold
+        rows[threshold] = {
+            "treated": chosen.mean(),
+            "net_benefit": (chosen * (good * scores - threshold)).mean(),
+            "everybody": (good * scores - threshold).mean(),
+        }
+    _, slope = regress_log_odds_ratio(predictions, cohort)
+    return Predicted(
+        slope.value,
+        c_for_benefit(predictions.risk_difference, trial.outcome, treatment).value,
+        autoc(good * predictions.risk_difference, good * scores).value,
+        pd.DataFrame.from_dict(rows, orient="index").rename_axis("threshold"),
+    )
