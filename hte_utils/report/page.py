@@ -294,7 +294,7 @@ def _decisions(report: Report) -> str:
     ]
     said = (
         "Effects were predicted for each patient by a regression that has not seen the patient's fold, and held "
-        "against the outcomes. Estimates only: intervals of cross-fitted statistics err; the calibrated tests above say "
+        "against the outcomes. Estimates only: intervals of cross-fitted statistics err; the calibrated tests say "
         "whether there is anything to predict. Net benefit: per 1000 patients, events avoided (or gained, if they "
         "are good) less the threshold for each patient treated; treating nobody has 0."
     )
