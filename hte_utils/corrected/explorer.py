@@ -96,4 +96,4 @@ def _thinned(posterior: xr.DataTree) -> xr.Dataset:
 
 
 def _rounded(values: xr.DataArray) -> list[float]:
-    return [round(float(value), 4) for value in values.values]
+    return [round(float(value), 4) for value in values.to_numpy()]
