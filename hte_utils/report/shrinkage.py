@@ -15,10 +15,9 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit, logit
 
-from hte_utils.corrected.cross_fitting import N_FOLDS
+from hte_utils.corrected.cross_fitting import N_FOLDS, Cohort, EffectPredictions
 from hte_utils.corrected.decisions import autoc, doubly_robust_scores
 from hte_utils.corrected.effect_calibration import c_for_benefit, regress_log_odds_ratio
-from hte_utils.corrected.predictions import Cohort, EffectPredictions
 from hte_utils.corrected.subgroups import memberships, unadjusted_effects
 from hte_utils.effects.averages import Measure, draws_of, effect_measures, standardised_risks
 from hte_utils.effects.cate import EffectScale, cate
