@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import runpy
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from report_trials import own_report, own_trial_frame
 
+from hte_utils.ledger.notebooks import Project
 from hte_utils.report.__main__ import main
 
 OPTIONS = [
@@ -112,3 +114,16 @@ def test_zero_and_one_need_no_names_and_benefit_turns_the_words_round(tmp_path) 
     assert "NNH" in pages[1]
     numbers = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
     assert (numbers["arms"]["control"], numbers["arms"]["treated"], numbers["outcome"]["event"]) == ("0", "1", "1")
+
+
+def test_the_shipped_example_is_made_by_its_script_and_runs(tmp_path) -> None:
+    project = Project.find()
+    shipped = project.stored_results / "own-trial"
+    script = runpy.run_path(str(project.root / "benchmarks" / "own_trial.py"))
+    assert script["simulate"]().to_csv(index=False, lineterminator="\n") == (shipped / "trial.csv").read_text()
+    assert script["PLAN"] == (shipped / "plan.toml").read_text()
+    command = [str(shipped / "trial.csv"), "--plan", str(shipped / "plan.toml"), "--simulations", "20", "--quiet"]
+    assert main([*command, "-o", str(tmp_path / "report.html")]) == 0
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "prespecified" in page
+    assert "Example trial: Active against Placebo" in page

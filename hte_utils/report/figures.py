@@ -1,6 +1,7 @@
-"""Pictures of a report as inline SVG, drawn by hand: no label is ever parsed, and a page needs no other file.
+"""Pictures of a report: inline SVG for its page, and a figure for the book.
 
-matplotlib would read ``$`` in a reader's label as mathematics, and turn letters into outlines.
+The page's are drawn by hand, so that no label is ever parsed: matplotlib would read ``$`` in a reader's label as
+mathematics, and turn letters into outlines.
 """
 
 from __future__ import annotations
@@ -10,8 +11,10 @@ from collections.abc import Sequence
 from html import escape
 
 import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
 
-from hte_utils.style import BLUE, GREY, VERMILION
+from hte_utils.style import BLUE, GREY, VERMILION, canvas, dots_with_intervals
 
 _WIDTH, _HEIGHT = 260, 22
 
@@ -82,3 +85,17 @@ class Scale:
                 f'<circle cx="{self.at(estimate):.1f}" cy="{y:.1f}" r="3.5" fill="{colour}"/>'
             )
         return f'<svg class="interval" viewBox="0 0 {_WIDTH} {_HEIGHT}" aria-hidden="true">{"".join(drawn)}</svg>'
+
+
+def effects_by_risk(quintiles: pd.DataFrame, average: float) -> Figure:
+    """Risk differences (points) of the risk groups over their predicted risk, and the average effect as a line."""
+    risk, *interval = (100.0 * quintiles[name].to_numpy() for name in ("risk", "estimate", "lower", "upper"))
+    with canvas(width=6.4, height=3.4) as drawn:
+        axis = drawn.axis
+        axis.axhline(0.0, color=GREY, linewidth=0.8)
+        axis.axhline(100.0 * average, color=BLUE, linewidth=1.0, linestyle="--", label="average effect")
+        dots_with_intervals(axis, risk, interval, {"color": BLUE, "label": "fifth of cross-fitted risk"})
+        axis.set_xlabel("mean predicted risk without treatment (%)")
+        axis.set_ylabel("risk difference (points)")
+        axis.legend(loc="best")
+    return drawn.figure
