@@ -13,6 +13,7 @@ from statsmodels.stats.proportion import confint_proportions_2indep
 
 from hte_utils.report import DataError, analyse
 from hte_utils.report.analysis import pooled
+from hte_utils.report.page import page
 
 
 def difference(found: pd.DataFrame) -> np.ndarray:
@@ -121,6 +122,32 @@ def test_sixty_patients_with_four_events_work_and_say_how_little_they_say() -> N
     report = analyse(frame, own_question())
     assert np.isfinite(difference(report.standardised)).all()
     assert any("only 4 events" in each for each in report.warnings)
+
+
+def test_ties_that_leave_a_fifth_empty_are_said() -> None:
+    frame = own_trial_frame()
+    report = analyse(frame, own_question(covariates=("sex",)))
+    assert report.quintiles["n"].sum() == 600
+    assert any("cannot be compared" in each for each in report.warnings)
+    assert "nan" not in page(report).replace("nance", "")
+
+
+@pytest.mark.parametrize("missing", ["complete", "impute"])
+def test_missing_covariates_are_left_out_or_imputed_and_pooled(missing: str) -> None:
+    frame = own_trial_frame()
+    frame.loc[:30, "age"] = np.nan
+    frame.loc[20:50, "sex"] = None
+    report = analyse(frame, own_question(missing=missing))
+    assert report.trial.n == {"complete": 549, "impute": 600}[missing]
+    assert report.numbers()["missing"] == {"age": 31, "sex": 31}
+    assert difference(report.standardised)[0] == pytest.approx(difference(own_report().standardised)[0], abs=0.03)
+
+
+def test_events_that_a_covariate_separates_give_an_answer() -> None:
+    frame = own_trial_frame(300)
+    report = analyse(frame.assign(event=np.where(frame["age"] > 60, "yes", "no")), own_question())
+    assert report.numbers()["heterogeneity"]["p"] is None
+    assert "too few events" in page(report)
 
 
 def test_a_covariate_twice_is_said() -> None:

@@ -6,6 +6,7 @@ import json
 import runpy
 from pathlib import Path
 
+import openpyxl
 import pandas as pd
 import pytest
 from report_trials import own_report, own_trial_frame
@@ -90,6 +91,20 @@ def test_hostile_names_and_levels_stay_text(tmp_path) -> None:
     for markup in ("<script", "<img", "<b>Active", "onerror=alert(1)>"):
         assert markup not in page
     assert "&lt;script&gt;" in page
+
+
+def test_a_workbook_keeps_text_as_text(tmp_path) -> None:
+    frame = own_trial_frame(200)
+    frame["severity"] = frame["severity"].replace({"severe": "=1+1", "mild": "a\x07b"})
+    status, _ = run(tmp_path, frame, "--tables", str(tmp_path / "report.xlsx"))
+    assert status == 0
+    sheets = pd.read_excel(tmp_path / "report.xlsx", sheet_name=None)
+    assert {"Average, crude", "Fifths of risk", "Subgroups", "Tests"} <= set(sheets)
+    assert sheets["Fifths of risk"]["n"].sum() == 200
+    book = openpyxl.load_workbook(tmp_path / "report.xlsx")
+    cells = [cell for sheet in book for row in sheet for cell in row]
+    assert "=1+1" in [cell.value for cell in cells]
+    assert {cell.data_type for cell in cells} <= {"s", "n"}
 
 
 def test_the_page_loads_nothing(tmp_path) -> None:

@@ -57,6 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--title", help="title of the page")
     add("-o", "--output", type=Path, default=Path("report.html"), metavar="FILE", help="default: %(default)s")
     add("--json", type=Path, metavar="FILE", help="write every number to this file as well")
+    add("--tables", type=Path, metavar="XLSX", help="write every table to this Excel workbook as well")
     add("--quiet", action="store_true", help="no progress")
     return parser
 
@@ -82,7 +83,7 @@ def _question(options: argparse.Namespace, known: set[str]) -> Question:
     given: dict[str, Any] = {
         name: value
         for name, value in vars(options).items()
-        if value is not None and name not in ("trial", "plan", "output", "json", "quiet", *lists)
+        if value is not None and name not in ("trial", "plan", "output", "json", "tables", "quiet", *lists)
     }
     for name in lists:
         texts = getattr(options, name)
@@ -120,8 +121,9 @@ def _run(options: argparse.Namespace) -> int:
     # Imported here: --help and a wrong option need not wait for it.
     from hte_utils.report.analysis import analyse
     from hte_utils.report.page import write_json, write_page
+    from hte_utils.report.workbook import write_workbook
 
-    for path in (options.output, options.json):
+    for path in (options.output, options.json, options.tables):
         if path is not None and not path.parent.is_dir():
             raise QuestionError(f"there is no folder {str(path.parent)!r} to write {path.name!r} into: make it first")
     table = read_table(options.trial)
@@ -130,7 +132,10 @@ def _run(options: argparse.Namespace) -> int:
     write_page(report, options.output)
     if options.json is not None:
         write_json(report, options.json)
-    sys.stdout.write(f"wrote {options.output}{f' and {options.json}' if options.json else ''}\n")
+    if options.tables is not None:
+        write_workbook(report, options.tables)
+    written = [str(path) for path in (options.output, options.json, options.tables) if path is not None]
+    sys.stdout.write(f"wrote {', '.join(written)}\n")
     return 0
 
 

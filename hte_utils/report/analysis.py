@@ -231,6 +231,10 @@ def _standardised(trial: OwnTrial, warnings: list[str]) -> pd.DataFrame:
     for number in range(len(trial.imputed)):
         model = RiskModel.of(trial, number)
         precision = np.append(np.zeros(model.terms.shape[1] - n_groups), np.ones(n_groups))
+        if any(arm.events in (0, arm.n) for arm in trial.arm_counts().values()):
+            warnings.append("One arm has no event or no non-event: there is no standardised effect.")
+            names = [measure.name for measure in Measure]
+            return pd.DataFrame(np.nan, index=names, columns=["estimate", "lower", "upper", "se"])
         coefficients = fit_replicates(model.terms, trial.outcome, precision=precision)[0]
         if np.isnan(coefficients).any():
             precision[2:] = np.maximum(precision[2:], _WEAK_PRECISION)
@@ -242,10 +246,6 @@ def _standardised(trial: OwnTrial, warnings: list[str]) -> pd.DataFrame:
             warnings.extend([warning] if warning not in warnings else [])
         p = expit(model.terms @ coefficients)
         information = (model.terms.T * (p * (1.0 - p))) @ model.terms + np.diag(precision)
-        if not np.isfinite(coefficients).all():
-            warnings.append("One arm has no event or no non-event: there is no standardised effect.")
-            names = [measure.name for measure in Measure]
-            return pd.DataFrame(np.nan, index=names, columns=["estimate", "lower", "upper", "se"])
         untreated, treated = model.terms.copy(), model.terms.copy()
         untreated[:, 1], treated[:, 1] = 0.0, 1.0
         covariance = np.linalg.inv(information)

@@ -176,6 +176,8 @@ class NullModel(NamedTuple):
         for terms in (small, large):
             faint = np.full(terms.shape[1], _FAINT_PRECISION)
             log_odds = terms @ fit_replicates(terms, outcome, precision=faint)[0]
+            if not np.isfinite(log_odds).all():
+                return np.nan
             likelihoods.append(float(outcome @ log_odds - np.logaddexp(0.0, log_odds).sum()))
         return 2.0 * (likelihoods[1] - likelihoods[0])
 
@@ -245,7 +247,8 @@ def heterogeneity(
         },
         index=pd.Index(names, name="modifier"),
     )
-    coverage = float(np.nanmean(np.concatenate(covered)))
+    held = np.concatenate(covered)
+    coverage = float(np.nanmean(held)) if np.isfinite(held).any() else np.nan
     return Heterogeneity(pd.DataFrame.from_dict(rows, orient="index"), single, coverage, int(known.sum()))
 
 

@@ -14,10 +14,12 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from hte_utils.corrected.effects_report import signed
 from hte_utils.report.analysis import Report
 from hte_utils.report.figures import Scale, arm_pictures
-from hte_utils.report.words import Sentences, needed, p_value, points, ratio, short, table_one
+from hte_utils.report.words import Sentences, needed, p_value, percent, points, ratio, short, table_one
 from hte_utils.style import BLUE, GREY, VERMILION
 
 _CSS = """
@@ -104,7 +106,7 @@ def _first_page(report: Report, words: Sentences) -> str:
             picture = arm_pictures(
                 row["events_control"] / row["n_control"], row["events_treated"] / row["n_treated"], labels
             )
-        risk = f"predicted risk without treatment {100 * row['risk']:.1f} %"
+        risk = f"predicted risk without treatment {percent(row['risk'])}"
         cards.append(
             f'<section class="card"><h3>Fifth {str(name)[1:]}{place}</h3><p class="small">{risk}</p>{picture}'
             f"<p>{escape(words.quintile(str(name)))}</p></section>"
@@ -196,7 +198,7 @@ def _quintiles(report: Report) -> str:
     rows = [
         (
             str(name),
-            f"{100 * row['risk']:.1f} %",
+            percent(row["risk"]),
             f"{int(row['events_treated'])}/{int(row['n_treated'])}",
             f"{int(row['events_control'])}/{int(row['n_control'])}",
             scale.interval((100 * row["estimate"], 100 * row["lower"], 100 * row["upper"], BLUE)),
@@ -218,7 +220,7 @@ def _quintiles(report: Report) -> str:
         "risk ratio",
     ]
     coverage = report.tests.coverage
-    share = f"{100 * coverage:.1f} %" if coverage == coverage else "an unknown share"
+    share = percent(coverage) if coverage == coverage else "an unknown share"
     note = (
         f"In {report.tests.simulated} trials simulated without heterogeneity these intervals held the true difference "
         f"of their fifth in {share} of cases (nominal: 95 %)."
@@ -315,16 +317,16 @@ def _heterogeneity(report: Report, words: Sentences) -> str:
     rows = [
         (
             str(name),
-            f"{row['statistic']:.2f}",
+            "–" if np.isnan(row["statistic"]) else f"{row['statistic']:.2f}",
             p_value(row["nominal_p"]),
             p_value(row["p"]),
-            f"{100 * row['null_rate']:.1f} %",
+            percent(row["null_rate"]),
         )
         for name, row in tests.tests.iterrows()
     ]
     header = ["test", "statistic", "nominal p", "calibrated p (counts)", "null rate at nominal 5 %"]
     single = [
-        (short(str(name)), f"{row['z']:+.2f}".replace("-", "−"), p_value(row["nominal_p"]), p_value(row["p"]))
+        (short(str(name)), signed(row["z"], "+.2f"), p_value(row["nominal_p"]), p_value(row["p"]))
         for name, row in tests.single.iterrows()
     ]
     found = "<h2>Heterogeneity</h2>" + paragraphs([words.heterogeneity()]) + table("Tests", header, rows)
@@ -356,12 +358,17 @@ def write_json(report: Report, path: str | Path) -> None:
 
 
 def write_whole(text: str, path: str | Path) -> None:
-    """Write a file under another name and move it; what cannot be UTF-8 is replaced by a question mark."""
+    """Write text as UTF-8; what cannot be UTF-8 is replaced by a question mark."""
+    write_bytes(text.encode("utf-8", errors="replace"), path)
+
+
+def write_bytes(content: bytes, path: str | Path) -> None:
+    """Write a file under another name and move it."""
     target = Path(path)
     handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name[:40]}.", suffix=".part")
     try:
         with os.fdopen(handle, "wb") as out:
-            out.write(text.encode("utf-8", errors="replace"))
+            out.write(content)
         Path(name).chmod(0o644)
         Path(name).replace(target)
     except BaseException:

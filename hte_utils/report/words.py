@@ -44,6 +44,11 @@ def needed(row: Any, benefit: bool) -> str:
     return number_needed(-estimate, -upper, -lower) if benefit else number_needed(estimate, lower, upper)
 
 
+def percent(share: float) -> str:
+    """A probability in per cent."""
+    return f"{100 * share:.1f} %" if math.isfinite(share) else "–"
+
+
 def p_value(p: float) -> str:
     """A p-value as it is printed."""
     if not math.isfinite(p):
@@ -89,7 +94,7 @@ class Sentences:
         """One sentence for one risk group."""
         row: Any = self.report.quintiles.loc[name]
         if not math.isfinite(row["estimate"]):
-            return f"{name}: one arm has no patients here, so nothing can be said."
+            return "One arm has no patients here, so nothing can be said."
         control, treated = (100.0 * row[f"events_{arm}"] / row[f"n_{arm}"] for arm in ("control", "treated"))
         return (
             f"Of 100 such patients {control:.1f} have the event with {self.control} and {treated:.1f} with "
