@@ -14,8 +14,8 @@ import pandas as pd
 import xarray as xr
 
 from hte_utils.effects.cate import GroupEffects, PatientEffects
-from hte_utils.model.analysis import Analysis, paper_analysis
 from hte_utils.model.candidates import ALL_MODIFIERS_MODEL, PAPER_MODEL
+from hte_utils.model.store import Analysis, paper_analysis
 from hte_utils.trial import LISTING_BASELINE, LISTING_EFFECT
 
 N_DRAWS: Final = 1000
