@@ -22,6 +22,7 @@ CONVENTIONS = {
 """Numbers that may stand anywhere."""
 
 FORMS = {
+    r"\bACTG 175\b": "name of a trial",
     r"adds 3 bleeds in 100, it should add about 3\b": "an example",
     r"\([0-9]{1,2}\)": "number of an equation",
     r"^\s*(?:#+ \w+ )?\d{1,2}\. ": "number of a chapter, item of a numbered list",

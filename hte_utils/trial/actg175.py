@@ -18,6 +18,8 @@ DIGEST: Final = "56fba31fa0d7bfbff9667b7149fd96a97c352e72aa582871a62a935e812f0e0
 """SHA-256 of the table as the wheel of lifelines 0.30.3 has it."""
 ARMS: Final = ("Zidovudine", "Zidovudine + didanosine", "Zidovudine + zalcitabine", "Didanosine")
 """The randomised arms; the first is the control of the trial's report."""
+RANDOMISED: Final = 2467
+"""Patients of the trial; the public table holds 2139 of them."""
 PUBLISHED_HAZARD_RATIOS: Final = {ARMS[1]: 0.50, ARMS[2]: 0.54, ARMS[3]: 0.61}
 """Of the event, against zidovudine alone, in all 2467 randomised patients (the report's abstract)."""
 AFTER_RANDOMISATION: Final = ("cd420", "cd496", "r", "cd820", "offtrt")

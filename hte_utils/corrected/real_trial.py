@@ -1,0 +1,123 @@
+"""Chapter 15: what was observed in a trial with times, beside what the model for times says, and figures of both.
+
+Nothing here knows a truth: a real trial has none. Risks are probabilities of the event by a horizon; a positive
+difference is harm if the event is bad.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from statsmodels.duration.hazard_regression import PHReg
+from statsmodels.duration.survfunc import SurvfuncRight
+
+from hte_utils.effects.survival import survival_curves
+from hte_utils.model.checks import FloatArray
+from hte_utils.model.survival import TimesDesign
+from hte_utils.style import ARM_COLOURS, ARM_LINES, BLACK, BLUE, GREY, canvas, dots_with_intervals
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_Z = 1.959963984540054
+_ARMS = (("control", 0.0, "Control", "untreated"), ("treated", 1.0, "Treatment", "treated"))
+
+
+def observed_by(times: TimesDesign, members: pd.DataFrame, horizon: float) -> pd.DataFrame:
+    """Risks by a horizon in each arm (Kaplan and Meier), and their difference, without a model.
+
+    Index `population`, the columns of `members`; `n_control`, `n_treated`, the risks `control` and `treated` with their
+    standard errors `se_control` and `se_treated` (Greenwood), `estimate`, `lower` and `upper` of the difference (95 %).
+    """
+    rows = {}
+    for name in members.columns:
+        row: dict[str, float] = {}
+        for arm, code, *_ in _ARMS:
+            chosen = members[name].to_numpy() & (times.trial.treatment == code)
+            curve = SurvfuncRight(times.time[chosen], times.trial.outcome[chosen])
+            place = np.searchsorted(curve.surv_times, horizon, side="right")
+            row[f"n_{arm}"] = int(chosen.sum())
+            row[arm] = 1.0 - np.append(1.0, curve.surv_prob)[place]
+            row[f"se_{arm}"] = np.append(0.0, curve.surv_prob_se)[place]
+        error = np.hypot(row["se_control"], row["se_treated"])
+        difference = row["treated"] - row["control"]
+        rows[name] = row | {"estimate": difference, "lower": difference - _Z * error, "upper": difference + _Z * error}
+    table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("population")
+    return table.astype({"n_control": int, "n_treated": int})
+
+
+def hazard_ratio(times: TimesDesign) -> dict[str, float]:
+    """Hazard ratio of the treated by Cox's regression on treatment alone: `estimate`, `lower`, `upper` (95 %)."""
+    fitted = PHReg(times.time, times.trial.treatment[:, None], times.trial.outcome, ties="efron").fit()
+    centre, reach = float(fitted.params[0]), _Z * float(fitted.bse[0])
+    return {"estimate": np.exp(centre), "lower": np.exp(centre - reach), "upper": np.exp(centre + reach)}
+
+
+def blind_risk(times: TimesDesign) -> FloatArray:
+    """Rank of each patient's risk that does not know the arms: Cox's regression of both arms on covariates and group.
+
+    Groups by it do not understate how much effects differ: no arm's events made it more than the other's.
+    """
+    design = times.trial
+    terms = np.hstack([np.eye(len(design.group_labels))[design.group][:, 1:], design.prognostic])
+    fitted = PHReg(times.time, terms, design.outcome, ties="efron").fit()
+    return np.asarray(terms @ fitted.params)
+
+
+def arms_over_time(times: TimesDesign, posteriors: Mapping[str, xr.DataTree], members: pd.DataFrame) -> Figure:
+    """Share with an event over time, by arm and population: Kaplan and Meier's steps, and the models' averages."""
+    days = np.linspace(0.0, 0.97 * times.ends[-1], 40)
+    curves = {name: survival_curves(each, times.trial, days, members) for name, each in posteriors.items()}
+    with canvas(len(members.columns), width=8.2, height=3.6, sharey=True) as drawn:
+        for axis, population in zip(drawn.axes, members.columns, strict=True):
+            for _, code, label, variable in _ARMS:
+                chosen = members[population].to_numpy() & (times.trial.treatment == code)
+                curve = SurvfuncRight(times.time[chosen], times.trial.outcome[chosen])
+                colour, name_of_arm = ARM_COLOURS[label], label.lower()
+                happened, since = 100 * (1.0 - np.append(1.0, curve.surv_prob)), np.append(0.0, curve.surv_times)
+                axis.step(since, happened, where="post", color=colour, linewidth=1.0, label=f"observed, {name_of_arm}")
+                for (name, each), width in zip(curves.items(), (1.0, 2.2), strict=False):
+                    mean = 100 * (1.0 - each[variable].sel(population=population).mean(["chain", "draw"]))
+                    axis.plot(days, mean, "--", color=colour, linewidth=width, label=f"{name}, {name_of_arm}")
+            axis.set(title=str(population), xlabel="Days from randomisation")
+        drawn.axis.set(ylabel="With an event (%)", ylim=(0, None))
+        handles, labels = drawn.axis.get_legend_handles_labels()
+        drawn.figure.legend(handles, labels, loc="outside upper center", ncols=3)
+    return drawn.figure
+
+
+def risk_groups(observed: pd.DataFrame, risks: xr.Dataset, effects: pd.DataFrame) -> Figure:
+    """Risks by arm and their difference by group of risk: observed (Kaplan and Meier) and by the model.
+
+    `observed` is of `observed_by`, `risks` of `hte_utils.effects.survival.risks_by`, `effects` its summary.
+    """
+    place = np.arange(len(observed))
+    with canvas(2, width=8.2, height=3.6) as drawn:
+        left, right = drawn.axes
+        for (arm, _, label, variable), shift in zip(_ARMS, (-0.12, 0.12), strict=True):
+            centre, reach = 100 * observed[arm], 100 * _Z * observed[f"se_{arm}"]
+            style = {"color": ARM_COLOURS[label], "label": f"observed, {label.lower()}"}
+            dots_with_intervals(left, place + shift, (centre, centre - reach, centre + reach), style)
+            mean = 100 * risks[variable].mean(["chain", "draw"]).to_numpy()
+            left.plot(place, mean, ARM_LINES[label], color=ARM_COLOURS[label], label=f"model, {label.lower()}")
+        right.axhline(0, color=BLACK, linewidth=0.7, linestyle=":")
+        rows = effects.loc[[(name, "RISK_DIFFERENCE") for name in observed.index]]
+        model = rows.rename(columns={"mean": "estimate"})
+        for table, shift, colour, marker, name in (
+            (observed, -0.14, GREY, "o", "observed difference"),
+            (model, 0.14, BLUE, "s", "model's difference"),
+        ):
+            interval = [100 * table[end].to_numpy() for end in ("estimate", "lower", "upper")]
+            dots_with_intervals(right, place + shift, interval, {"color": colour, "fmt": marker, "label": name})
+        left.set(ylabel="Risk (%)", ylim=(0, None))
+        right.set(ylabel="Risk difference (percentage points)\n← fewer events | more events →")
+        for axis in drawn.axes:
+            axis.set_xticks(place, [str(name) for name in observed.index])
+            axis.set(xlabel="Fifth of predicted risk")
+        arms, differences = left.get_legend_handles_labels(), right.get_legend_handles_labels()
+        drawn.figure.legend(arms[0] + differences[0], arms[1] + differences[1], loc="outside upper center", ncols=3)
+    return drawn.figure
