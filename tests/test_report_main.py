@@ -9,6 +9,7 @@ from pathlib import Path
 import openpyxl
 import pandas as pd
 import pytest
+from reference_values import run_again
 from report_trials import own_report, own_trial_frame
 
 from hte_utils.ledger.notebooks import Project
@@ -50,6 +51,8 @@ def test_a_csv_gives_the_same_numbers_as_the_frame(tmp_path) -> None:
         (["--seed", "-1"], ["seed", "-1"]),
         (["--id", "centre"], ["'centre'", "not unique"]),
         (["--plan", "nowhere.toml"], ["nowhere.toml"]),
+        (["-o", "."], ["'.' is a folder"]),
+        (["-o", "nowhere/report.html"], ["no folder 'nowhere'"]),
     ],
 )
 def test_what_cannot_be_done_is_said_in_three_lines(tmp_path, capfd, more: list[str], words: list[str]) -> None:
@@ -142,3 +145,33 @@ def test_the_shipped_example_is_made_by_its_script_and_runs(tmp_path) -> None:
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "prespecified" in page
     assert "Example trial: Active against Placebo" in page
+
+
+def test_the_table_is_never_overwritten(tmp_path, capfd) -> None:
+    own_trial_frame(60).to_csv(tmp_path / "trial.csv", index=False)
+    before = (tmp_path / "trial.csv").read_bytes()
+    assert main([str(tmp_path / "trial.csv"), *OPTIONS, "-o", str(tmp_path / "trial.csv")]) == 2
+    assert "names of their own" in capfd.readouterr().err
+    assert (tmp_path / "trial.csv").read_bytes() == before
+
+
+def test_verification_passes_and_says_what_it_compared(capfd) -> None:
+    assert main(["--verify"]) == 0
+    said = capfd.readouterr().out
+    assert "standardised_difference" in said
+    assert "FAIL" not in said
+
+
+def test_verification_fails_when_a_number_differs(capfd, monkeypatch) -> None:
+    found = pd.DataFrame({"number": ["n"], "ours": [1.0], "expected": [2.0], "witness": ["R"], "passed": [False]})
+    monkeypatch.setattr("hte_utils.report.verify.verify", lambda: found)
+    assert main(["--verify"]) == 1
+    assert "FAIL" in capfd.readouterr().out
+
+
+@pytest.mark.r
+def test_r_still_prints_the_recorded_values(tmp_path) -> None:
+    run_again("r_report.R", tmp_path / "values.csv")
+    recorded = Project.find().stored_results / "own-trial" / "r_values.csv"
+    fresh, before = (pd.read_csv(path, comment="#", index_col="name") for path in (tmp_path / "values.csv", recorded))
+    pd.testing.assert_frame_equal(fresh, before, rtol=1e-9)

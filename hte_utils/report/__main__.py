@@ -2,9 +2,10 @@
 
     python -m hte_utils.report trial.csv --outcome event --treatment arm --control Placebo --covariates age,sex
     python -m hte_utils.report trial.csv --plan plan.toml -o report.html --json report.json
+    python -m hte_utils.report --verify
 
-Exit status: 0 when the report was written, 2 when the data or the options do not allow it (with the reason in a line or
-two), 130 after Ctrl-C.
+Exit status: 0 when the report was written, 1 when --verify found a difference, 2 when the data or the options do not
+allow a report (with the reason in a line or two), 130 after Ctrl-C.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ class _Parser(argparse.ArgumentParser):
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog=_PROGRAM, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
-    add("trial", type=Path, help="CSV (any separator), Parquet or Excel; one row per patient")
+    add("trial", type=Path, nargs="?", help="CSV (any separator), Parquet or Excel; one row per patient")
     add("--plan", type=Path, metavar="TOML", help="the question, fixed before the data were seen")
     add("--outcome", metavar="COLUMN", help="the outcome")
     add("--event", metavar="VALUE", help="its value that is the event (default: 1 of a column with 0 and 1)")
@@ -58,6 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     add("-o", "--output", type=Path, default=Path("report.html"), metavar="FILE", help="default: %(default)s")
     add("--json", type=Path, metavar="FILE", help="write every number to this file as well")
     add("--tables", type=Path, metavar="XLSX", help="write every table to this Excel workbook as well")
+    add("--verify", action="store_true", help="compare the report on the shipped trial with R and closed forms")
     add("--quiet", action="store_true", help="no progress")
     return parser
 
@@ -83,7 +85,7 @@ def _question(options: argparse.Namespace, known: set[str]) -> Question:
     given: dict[str, Any] = {
         name: value
         for name, value in vars(options).items()
-        if value is not None and name not in ("trial", "plan", "output", "json", "tables", "quiet", *lists)
+        if value is not None and name not in ("trial", "plan", "output", "json", "tables", "verify", "quiet", *lists)
     }
     for name in lists:
         texts = getattr(options, name)
@@ -121,11 +123,25 @@ def _run(options: argparse.Namespace) -> int:
     # Imported here: --help and a wrong option need not wait for it.
     from hte_utils.report.analysis import analyse
     from hte_utils.report.page import write_json, write_page
+    from hte_utils.report.verify import verification_text, verify
     from hte_utils.report.workbook import write_workbook
 
-    for path in (options.output, options.json, options.tables):
-        if path is not None and not path.parent.is_dir():
+    if options.verify:
+        found = verify()
+        sys.stdout.write(verification_text(found))
+        return 0 if found["passed"].all() else 1
+    if options.trial is None:
+        raise QuestionError("which table? Give the path of a CSV, Parquet or Excel file")
+    outputs = [path for path in (options.output, options.json, options.tables) if path is not None]
+    if len({path.resolve() for path in (options.trial, *outputs)}) <= len(outputs):
+        raise QuestionError(
+            "the table and each file that is written need names of their own: one would replace another"
+        )
+    for path in outputs:
+        if not path.parent.is_dir():
             raise QuestionError(f"there is no folder {str(path.parent)!r} to write {path.name!r} into: make it first")
+        if path.is_dir():
+            raise QuestionError(f"{str(path)!r} is a folder: give the name of a file in it")
     table = read_table(options.trial)
     question = _question(options, {str(name) for name in table.frame.columns})
     report = analyse(table, question, progress=None if options.quiet else _progress)
@@ -134,8 +150,7 @@ def _run(options: argparse.Namespace) -> int:
         write_json(report, options.json)
     if options.tables is not None:
         write_workbook(report, options.tables)
-    written = [str(path) for path in (options.output, options.json, options.tables) if path is not None]
-    sys.stdout.write(f"wrote {', '.join(written)}\n")
+    sys.stdout.write(f"wrote {', '.join(str(path) for path in outputs)}\n")
     return 0
 
 
