@@ -28,7 +28,7 @@ def verify() -> pd.DataFrame:
     table = read_table(folder / "trial.csv")
     report, again = (analyse(table, question) for _ in range(2))
     printed = pd.read_csv(folder / "r_values.csv", comment="#", index_col="name")["value"]
-    rows = [(name, _ours(report)[name], float(value), "R") for name, value in printed.items()]
+    rows = [(name, _ours(report)[str(name)], float(value), "R") for name, value in printed.items()]
     rows += [
         (f"{name}: observed risk difference", row["estimate"], _rate_difference(row), "closed form")
         for name, row in report.quintiles.iterrows()
