@@ -9,9 +9,11 @@ import statsmodels.api as sm
 from actg175_trials import SPEC, real_posterior, real_times, real_trial
 from scipy import optimize, stats
 
+from hte_utils.model import survival
 from hte_utils.model.chart import expand_at_mode
-from hte_utils.model.fit import FitWarning, IndependenceSettings, NutsSettings, fit, record_of
+from hte_utils.model.fit import FitCheck, FitWarning, IndependenceSettings, NutsSettings, fit, record_of
 from hte_utils.model.listing_2 import Priors, listing2_draws
+from hte_utils.model.quick_posterior import QuickFallbackWarning
 from hte_utils.model.sampler import metropolis_chain, proposal_for_chains
 from hte_utils.model.spec import PAPER_SPEC, Covariate, TrialSpec
 from hte_utils.model.survival import TimesDensity, TimesDesign, fit_times, times_design, times_model
@@ -137,6 +139,21 @@ def test_same_seed_same_draws_and_a_failed_fit_is_said() -> None:
     with pytest.warns(FitWarning):
         again = fit_times(small_times(), settings=settings, cores=2)
     assert first["posterior"].to_dataset().equals(again["posterior"].to_dataset())
+
+
+def test_nuts_takes_over_where_the_fast_chains_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    kinds, draw, fails = [], survival._drawn, FitCheck("R-hat", 1.3, "b_trt", "below 1.01", False)
+
+    def drawn(times, priors, changing_effect, settings, cores):
+        kinds.append(type(settings))
+        return draw(times, priors, changing_effect, IndependenceSettings(), cores)
+
+    monkeypatch.setattr(survival, "_drawn", drawn)
+    monkeypatch.setattr(survival, "run_checks", lambda _: (fails,))
+    with pytest.warns(QuickFallbackWarning, match="NUTS takes their place"):
+        posterior = fit_times(real_times())
+    assert kinds == [IndependenceSettings, NutsSettings]
+    assert record_of(posterior).sampler == "nuts"
 
 
 def test_doors() -> None:

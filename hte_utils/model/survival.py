@@ -17,6 +17,7 @@ The likelihood is that of Poisson counts. The project's engine draws from the po
 from __future__ import annotations
 
 import time as clock
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, override
@@ -29,11 +30,13 @@ from hte_utils.model.checks import FloatArray, IntArray, one_per_patient
 from hte_utils.model.density import Coordinates, HierarchicalDensity, coordinates_of, design_rows
 from hte_utils.model.fit import (
     IndependenceSettings,
+    NutsSettings,
     Settings,
     available_cores,
     independence_chains,
     nuts_chains,
     record_fit,
+    run_checks,
 )
 from hte_utils.model.listing_2 import (
     Priors,
@@ -44,6 +47,7 @@ from hte_utils.model.listing_2 import (
     sums_of,
     sums_variable,
 )
+from hte_utils.model.quick_posterior import QuickFallbackWarning
 from hte_utils.model.spec import TrialDesign
 
 if TYPE_CHECKING:
@@ -220,6 +224,8 @@ def fit_times(
 
     Warns
     -----
+    QuickFallbackWarning
+        If no settings were given and the fast chains failed a check: the draws are those of NUTS then.
     FitWarning
         If the fit fails a check.
 
@@ -235,9 +241,20 @@ def fit_times(
     """
     if not isinstance(times, TimesDesign):
         raise TypeError(f"fit_times needs a TimesDesign, not {type(times).__name__}: call times_design(design, time)")
-    priors, settings = priors or Priors(), settings or IndependenceSettings()
-    cores = min(cores or available_cores(), settings.chains)
+    priors, chosen = priors or Priors(), settings or IndependenceSettings()
+    cores = min(cores or available_cores(), chosen.chains)
     started = clock.perf_counter()
+    posterior = _drawn(times, priors, changing_effect, chosen, cores)
+    if settings is None and not all(check.passed for check in run_checks(posterior)):
+        # Above some forty coefficients one proposal for all of them is refused too often.
+        warnings.warn("the fast chains failed a check; NUTS takes their place", QuickFallbackWarning, stacklevel=2)
+        chosen = NutsSettings(tune=500, target_accept=0.9)
+        posterior = _drawn(times, priors, changing_effect, chosen, cores)
+    record_fit(posterior, chosen, priors, clock.perf_counter() - started, cores)
+    return posterior
+
+
+def _drawn(times: TimesDesign, priors: Priors, changing_effect: bool, settings: Settings, cores: int) -> xr.DataTree:
     if isinstance(settings, IndependenceSettings):
         density = TimesDensity.of(times, priors, changing_effect)
         points, stats, rng = independence_chains(density, settings, cores)
@@ -255,7 +272,6 @@ def fit_times(
     posterior = posterior_tree(found, stats, times.trial)
     labelled = posterior["posterior"].to_dataset().assign_coords(interval_end=("interval", times.ends))
     posterior["posterior"] = xr.DataTree(labelled)
-    record_fit(posterior, settings, priors, clock.perf_counter() - started, cores)
     return posterior
 
 
