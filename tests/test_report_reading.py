@@ -34,6 +34,12 @@ def test_decimal_commas_are_numbers_and_said(tmp_path) -> None:
     assert any("decimal comma" in note for note in trial.notes)
 
 
+def test_a_comma_that_may_be_one_of_thousands_is_refused() -> None:
+    frame = own_trial_frame(60).assign(age=["1,234", "567", "2,100"] * 20)
+    with pytest.raises(DataError, match="decimals or of thousands"):
+        own_trial(frame, own_question())
+
+
 @pytest.mark.parametrize("suffix", ["parquet", "xlsx"])
 def test_parquet_and_excel_give_the_trial_of_the_csv(tmp_path, suffix: str) -> None:
     frame = own_trial_frame(80)

@@ -129,7 +129,7 @@ def own_trial(table: Table | pd.DataFrame, question: Question) -> OwnTrial:
     """Check a table against a question; DataError if it does not allow the report."""
     if isinstance(table, pd.DataFrame):
         table = Table(table, "a pandas DataFrame", [])
-    frame, notes = table.frame, list(table.notes)
+    frame, notes = table.frame.rename(columns=str), list(table.notes)
     require_columns(list(frame.columns), question.columns)
     if frame.empty:
         raise DataError("the table has no rows: it needs one row per patient")

@@ -39,14 +39,17 @@ figcaption{font-size:.85rem;overflow-wrap:anywhere}
 caption{text-align:left;font-weight:600;padding:.3rem 0}
 th,td{text-align:left;padding:.22rem .6rem .22rem 0;border-bottom:1px solid #e3e3e3;vertical-align:middle}
 td{white-space:nowrap}td:first-child{white-space:normal;min-width:7rem;max-width:20rem;overflow-wrap:anywhere}
+.prose td{white-space:normal;max-width:34rem;overflow-wrap:break-word}
 .interval{width:260px;height:22px;display:block}.interval text{font-size:11px;fill:#444}
 .small{font-size:.85rem;color:#444}
 @media print{h2{break-after:avoid}.card,tr{break-inside:avoid}}
 """
 
 
-def table(caption: str, header: Sequence[str], rows: Iterable[Sequence[str]], raw: Sequence[int] = ()) -> str:
-    """An HTML table of text; columns `raw` hold SVG made here and are not escaped."""
+def table(
+    caption: str, header: Sequence[str], rows: Iterable[Sequence[str]], raw: Sequence[int] = (), prose: bool = False
+) -> str:
+    """An HTML table of text; columns `raw` hold SVG made here and are not escaped; `prose` wraps long cells."""
     head = "".join(f'<th scope="col">{escape(each)}</th>' for each in header)
     body = "".join(
         "<tr>"
@@ -54,10 +57,10 @@ def table(caption: str, header: Sequence[str], rows: Iterable[Sequence[str]], ra
         + "</tr>"
         for row in rows
     )
-    caption = escape(caption)
+    kind = "scroll prose" if prose else "scroll"
     return (
-        f'<div class="scroll"><table><caption>{caption}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody>'
-        "</table></div>"
+        f'<div class="{kind}"><table><caption>{escape(caption)}</caption><thead><tr>{head}</tr></thead>'
+        f"<tbody>{body}</tbody></table></div>"
     )
 
 
@@ -150,8 +153,8 @@ def _question(report: Report, words: Sentences) -> str:
         )
     return (
         "<h2>For the statistician: what was asked, and of whom</h2>"
-        + table("The question", ["part", "what", "fixed"], rows)
-        + table("How covariates enter the models", ["column", "coding"], coded)
+        + table("The question", ["part", "what", "fixed"], rows, prose=True)
+        + table("How covariates enter the models", ["column", "coding"], coded, prose=True)
     )
 
 
@@ -246,7 +249,8 @@ def _subgroups(report: Report) -> str:
     status = report.trial.question.status("subgroups")
     said = [
         f"The subgroups are {status}. “Alone” compares the arms inside the subgroup; “shrunken” is the average effect "
-        "of its patients by the hierarchical model, whose interactions share a size that the trial has a say in."
+        "of its patients by the hierarchical model, whose interactions share a size that the trial has a say in. "
+        "These intervals are not calibrated by simulation: whether subgroups differ is for the tests of heterogeneity."
     ]
     if report.shrunken.group_as_covariate:
         said.append("The group has many levels: it entered that model as one covariate, its levels' shrunken log odds.")
@@ -333,6 +337,9 @@ def _heterogeneity(report: Report, words: Sentences) -> str:
     if single:
         header = ["modifier", "z (+: more events with treatment)", "nominal p", "p, calibrated for all modifiers"]
         found += table("Single modifiers", header, single)
+        found += table(
+            "Credibility of effect modification: ICEMAN's questions", ["question", "answer"], words.iceman(), prose=True
+        )
     return found
 
 
@@ -344,7 +351,7 @@ def _end(report: Report, words: Sentences) -> str:
         ("plan (SHA-256)", report.trial.question.plan_digest or "no plan was given"),
         ("libraries", ", ".join(f"{name} {version}" for name, version in numbers["versions"].items())),
     ]
-    return "<h2>Methods</h2>" + paragraphs([words.methods()]) + table("Provenance", ["what", "value"], rows)
+    return "<h2>Methods</h2>" + paragraphs([words.methods()]) + table("Provenance", ["what", "value"], rows, prose=True)
 
 
 def write_page(report: Report, path: str | Path) -> None:

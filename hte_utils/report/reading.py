@@ -177,8 +177,16 @@ def numbers_of(column: pd.Series) -> FloatArray | None:
 
 
 def has_decimal_comma(column: pd.Series) -> bool:
-    """Whether a column of numbers writes a decimal comma."""
-    return not pd.api.types.is_numeric_dtype(column.dtype) and any("," in _text(value) for value in column.unique())
+    """Whether a column of numbers writes a decimal comma; DataError if it may as well be one of thousands."""
+    if pd.api.types.is_numeric_dtype(column.dtype):
+        return False
+    parts = [_text(value).split(",") for value in column.unique() if "," in _text(value)]
+    if parts and all(len(part) == 2 and len(part[1]) == 3 for part in parts):
+        raise DataError(
+            f"column {column.name!r} holds numbers such as {','.join(parts[0])!r}: the comma may be one of decimals or "
+            "of thousands. Write decimals with a point, and thousands without a mark"
+        )
+    return bool(parts)
 
 
 def missing_in(column: pd.Series) -> npt.NDArray[np.bool_]:

@@ -128,6 +128,34 @@ class Sentences:
             f"and fewer for {fewer}; for the others it is not sure of the direction. This holds if the model does."
         )
 
+    def iceman(self) -> list[tuple[str, str]]:
+        """ICEMAN's questions on the credibility of effect modification (Schandelmaier et al. 2020), where answered."""
+        question, tests = self.question, self.report.tests
+        fixed = question.status("modifiers")
+        n_modifiers = len(tests.single)
+        least = float(tests.single["p"].min()) if n_modifiers else math.nan
+        return [
+            (
+                "Was the direction of the effect modification hypothesised beforehand?",
+                "Not asked: it is for the reader.",
+            ),
+            ("Is it supported by earlier evidence?", "Not known here: it is for the reader."),
+            (
+                "Does a test of interaction suggest that chance is an unlikely explanation?",
+                f"Smallest calibrated p of a modifier: {p_value(least)}; of treatment × predicted risk: "
+                f"{p_value(float(tests.tests.iloc[0]['p']))}.",
+            ),
+            (
+                "Was only a small number of modifiers tested, or their number accounted for?",
+                f"{n_modifiers} were tested ({fixed}); the calibrated p-values account for their number.",
+            ),
+            (
+                "Were arbitrary cut points of continuous modifiers avoided?",
+                "Yes in the tests and models, which use the numbers themselves. The subgroups' cut points are "
+                f"{question.status('subgroups')}.",
+            ),
+        ]
+
     def cannot_be_said(self) -> list[str]:
         """Limits that hold for every trial, and for this one."""
         said = [
