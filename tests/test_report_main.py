@@ -164,7 +164,7 @@ def test_verification_passes_and_says_what_it_compared(capfd) -> None:
 
 def test_verification_fails_when_a_number_differs(capfd, monkeypatch) -> None:
     found = pd.DataFrame({"number": ["n"], "ours": [1.0], "expected": [2.0], "witness": ["R"], "passed": [False]})
-    monkeypatch.setattr("hte_utils.report.verify.verify", lambda: found)
+    monkeypatch.setattr("hte_utils.report.__main__.verify", lambda: found)
     assert main(["--verify"]) == 1
     assert "FAIL" in capfd.readouterr().out
 
