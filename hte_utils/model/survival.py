@@ -248,7 +248,7 @@ def fit_times(
     if settings is None and not all(check.passed for check in run_checks(posterior)):
         # Above some forty coefficients one proposal for all of them is refused too often.
         warnings.warn("the fast chains failed a check; NUTS takes their place", QuickFallbackWarning, stacklevel=2)
-        chosen = NutsSettings(tune=500, target_accept=0.9)
+        chosen = NutsSettings(draws=2000, tune=500, target_accept=0.9)
         posterior = _drawn(times, priors, changing_effect, chosen, cores)
     record_fit(posterior, chosen, priors, clock.perf_counter() - started, cores)
     return posterior
