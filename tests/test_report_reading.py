@@ -138,7 +138,7 @@ def test_a_missing_outcome_or_arm_is_refused_by_its_row(tmp_path, column: str) -
     frame = own_trial_frame(60)
     frame.loc[4, column] = None
     frame.to_csv(tmp_path / "t.csv", index=False)
-    with pytest.raises(DataError, match=rf"column '{column}'\) is missing in 1 rows \(6\)"):
+    with pytest.raises(DataError, match=rf"column '{column}'\) is missing in 1 row \(index 6\)"):
         own_trial(read_table(tmp_path / "t.csv"), own_question(missing="impute"))
 
 

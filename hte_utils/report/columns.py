@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from hte_utils.model.checks import FloatArray, IntArray
+from hte_utils.model.checks import FloatArray, IntArray, rows_where
 from hte_utils.report.question import Question
 from hte_utils.report.reading import (
     DataError,
@@ -23,7 +23,6 @@ from hte_utils.report.reading import (
     missing_in,
     numbers_of,
     require_columns,
-    rows_shown,
     values_shown,
 )
 
@@ -201,7 +200,7 @@ def _require_unique(frame: pd.DataFrame, name: str) -> None:
     if repeated.any():
         raise DataError(
             f"identifiers in column {name!r} are not unique: {str(frame[name][repeated].iloc[0])!r} is repeated in "
-            f"{rows_shown(repeated, frame.index)}. Keep one row per patient"
+            f"{rows_where(repeated, frame.index)}. Keep one row per patient"
         )
 
 
@@ -209,7 +208,7 @@ def _complete_labels(frame: pd.DataFrame, name: str, what: str) -> Labels:
     bad = missing_in(frame[name])
     if bad.any():
         raise DataError(
-            f"the {what} (column {name!r}) is missing in {rows_shown(bad, frame.index)}: a report needs it for every "
+            f"the {what} (column {name!r}) is missing in {rows_where(bad, frame.index)}: a report needs it for every "
             "patient. Complete these rows, or take them out and say so"
         )
     return labels_of(frame[name])
@@ -301,7 +300,7 @@ def _codes(frame: pd.DataFrame, name: str, question: Question, notes: list[str])
     if numbers is not None:
         if np.isinf(numbers).any():
             raise DataError(
-                f"covariate {name!r} is infinite in {rows_shown(np.isinf(numbers), frame.index)}: correct these values"
+                f"covariate {name!r} is infinite in {rows_where(np.isinf(numbers), frame.index)}: correct these values"
             )
         known = np.unique(numbers[np.isfinite(numbers)])
         if known.size > 2:

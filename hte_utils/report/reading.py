@@ -22,7 +22,6 @@ LARGEST_FILE = 500_000_000
 """Bytes of a CSV file beyond which a report would need more memory than most computers have to spare."""
 MISSING_WORDS = ("", "NA", "N/A", "NaN", "nan", "NULL", "null", "<NA>", "#N/A", ".")
 _SEPARATORS = ",;\t|"
-_ROWS_SHOWN = 5
 
 
 class DataError(ValueError):
@@ -126,7 +125,9 @@ def require_columns(names: Sequence[object], wanted: Sequence[str]) -> None:
             raise DataError(f"there are {found} columns named {name!r}: keep one of them")
         if not found:
             close = difflib.get_close_matches(name, [str(each) for each in names], 1, cutoff=0.5)
-            shown = f"did you mean {close[0]!r}?" if close else f"there are {_shown([str(each) for each in names])}"
+            shown = (
+                f"did you mean {close[0]!r}?" if close else f"there are {values_shown([str(each) for each in names])}"
+            )
             raise DataError(f"there is no column {name!r}: {shown}")
 
 
@@ -212,17 +213,7 @@ def _is_number(text: str) -> bool:
     return text.isascii() and "_" not in text
 
 
-def _shown(names: Sequence[str]) -> str:
+def values_shown(names: Sequence[str]) -> str:
+    """A few names or values for a message."""
     shown = ", ".join(repr(name[:40]) for name in names[:8])
     return shown + (f" and {len(names) - 8} more" if len(names) > 8 else "")
-
-
-def rows_shown(bad: npt.NDArray[np.bool_], index: pd.Index) -> str:
-    """Name the first few rows where `bad` holds."""
-    rows = [str(row) for row in index[bad][:_ROWS_SHOWN]]
-    return f"{int(bad.sum())} rows ({', '.join(rows)}{', …' if bad.sum() > _ROWS_SHOWN else ''})"
-
-
-def values_shown(levels: Sequence[str]) -> str:
-    """A column's values for a message."""
-    return _shown(levels)
