@@ -263,9 +263,9 @@ def _arms(arm: Labels, question: Question) -> tuple[str, str]:
             f"column {name!r} has {len(levels)} arms, {values_shown(levels)}: name the two that are compared, by "
             "--control and --treated"
         )
-    [other] = [level for level in levels if level not in (control, treated)] if len(levels) == 2 and None in (
-        control, treated) else [None]  # fmt: skip
-    return control or str(other), treated or str(other)
+    # Two levels, of which one or both are named; or more, of which both are.
+    others = [level for level in levels if level not in (control, treated)]
+    return control or others[0], treated or others[0]
 
 
 def _event(outcome: Labels, question: Question) -> str:
