@@ -31,6 +31,14 @@ def checks():
     return load(ROOT / ".ci" / "check_pages.py")
 
 
+def test_words_in_a_cell_stand_at_the_left_and_numbers_do_not(extension):
+    html = "<tr><th>a</th><td>two of them</td><td>-1.5 (0.2)</td><td>–</td><td class='x'>Yes</td></tr>"
+    shown = extension.set_cells(html)
+    assert shown.count("data-words") == 2
+    assert "<td data-words>two" in shown
+    assert "<td class='x' data-words>Yes" in shown
+
+
 def test_a_change_in_the_package_makes_every_page_stale(extension, tmp_path, monkeypatch):
     monkeypatch.setattr(extension, "ROOT", tmp_path)
     module = tmp_path / "hte_utils" / "trial.py"

@@ -94,7 +94,14 @@ def set_cells(html: str) -> str:
     """Set the numbers in the cells of an output's tables; the ledger shows characters as they were printed."""
     if "<details class='ledger'>" in html or "<table id='ledger-table'>" in html:
         return html
-    return TEXT_OF_CELL.sub(lambda cell: cell[1] + set_numbers(cell[2]), html)
+    return TEXT_OF_CELL.sub(_set_cell, html)
+
+
+def _set_cell(cell: re.Match[str]) -> str:
+    """Set a cell's numbers; words are marked, so that they stand at the left."""
+    tag, text = cell[1], set_numbers(cell[2])
+    words = tag.startswith("<td") and re.match(r"\s*[^\W\d_]", text)
+    return (tag[:-1] + " data-words>" if words else tag) + text
 
 
 def visit_table_figure(translator: HTML5Translator, node: nodes.Element) -> None:
