@@ -30,7 +30,7 @@ FILES_BESIDE_THE_PAGES = (
     "book/ledger.csv",
 )
 HELD = {
-    "the ledger": "details.ledger, #ledger-table, .proof",
+    "the ledger": "details.ledger, #ledger-table, table.glance, .proof",
     "the replay: outputs of cells": ".cell_output",
     "the replay: values in the text": "span.output.text_plain",
 }
@@ -177,7 +177,7 @@ def _uncaptioned_tables(article: Tag) -> list[Tag]:
     return [
         table
         for table in article.find_all("table")
-        if not (_in_captioned_figure(table) or _has_number(table.find("caption")) or _is_folded_ledger(table))
+        if not (_in_captioned_figure(table) or _has_number(table.find("caption")) or _is_explained(table))
     ]
 
 
@@ -186,9 +186,10 @@ def _in_captioned_figure(element: Tag) -> bool:
     return figure is not None and _has_number(figure.find("figcaption"))
 
 
-def _is_folded_ledger(table: Tag) -> bool:
-    """Entries folded below a sentence that says what they are; the ledger's page has them as a numbered table."""
-    return table.find_parent("details", class_="ledger") is not None
+def _is_explained(table: Tag) -> bool:
+    """What the words above it explain: folded entries, the paper's own tables, a form's read-out."""
+    folded = table.find_parent("details", class_="ledger") is not None
+    return folded or "glance" in table.get("class", []) or table.has_attr("aria-describedby")
 
 
 def _leads_somewhere(link: str, path: Path) -> bool:

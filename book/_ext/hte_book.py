@@ -92,7 +92,7 @@ def is_verbatim(text: nodes.Text) -> bool:
 
 def set_cells(html: str) -> str:
     """Set the numbers in the cells of an output's tables; the ledger shows characters as they were printed."""
-    if "<details class='ledger'>" in html or "<table id='ledger-table'>" in html:
+    if any(mark in html for mark in ("<details class='ledger'>", "<table id='ledger-table'>", "<table class='glance'>")):
         return html
     return TEXT_OF_CELL.sub(_set_cell, html)
 
