@@ -37,6 +37,8 @@ SAY_NOTHING_OF_PARALLEL = ("sphinx_jupyterbook_latex", "sphinx_multitoc_numberin
 """They keep nothing between pages while these are read, and do not say so."""
 TABLE_PREFIX = "tab-"
 VERBATIM = (nodes.literal, nodes.literal_block, nodes.math, nodes.math_block, nodes.raw, nodes.comment)
+AS_PRINTED = ("<details class='ledger'>", "<table id='ledger-table'>", "<table class='glance'>")
+"""Outputs whose characters stay as they are."""
 TEXT_OF_CELL = re.compile(r"(<t[dh]\b[^>]*>)([^<]*)(?=</t[dh]>)")
 
 
@@ -92,7 +94,7 @@ def is_verbatim(text: nodes.Text) -> bool:
 
 def set_cells(html: str) -> str:
     """Set the numbers in the cells of an output's tables; the ledger shows characters as they were printed."""
-    if any(mark in html for mark in ("<details class='ledger'>", "<table id='ledger-table'>", "<table class='glance'>")):
+    if any(mark in html for mark in AS_PRINTED):
         return html
     return TEXT_OF_CELL.sub(_set_cell, html)
 
