@@ -6,6 +6,7 @@
 
   const PLACE = 0; // columns of the ledger's table
   const VERDICT = 4;
+  const PAGE = 50; // rows
 
   function target() {
     return location.hash ? document.getElementById(decodeURIComponent(location.hash.slice(1))) : null;
@@ -41,7 +42,7 @@
   function enhance(table, DataTable) {
     const places = tally(table, PLACE);
     const verdicts = tally(table, VERDICT);
-    const shown = new DataTable(table, { paging: false, order: [], autoWidth: false });
+    const shown = new DataTable(table, { pageLength: PAGE, lengthMenu: [PAGE, 250, { label: "all", value: -1 }], order: [], autoWidth: false });
     const inPlace = choice("Where", places, (value) =>
       shown.column(PLACE).search((text) => !value || text === value).draw());
     const withVerdict = choice("Verdict", verdicts, (value) =>
@@ -51,12 +52,22 @@
     bar.append(inPlace.box, withVerdict.box);
     table.closest(".dt-container").before(bar);
 
+    /* Turn to the page of the row that the address names. */
+    function turn() {
+      const id = decodeURIComponent(location.hash.slice(1));
+      const rows = shown.rows({ order: "applied", search: "applied" }).nodes().toArray();
+      const place = id ? rows.findIndex((row) => row.id === id) : -1;
+      for (const row of rows) row.classList.toggle("named", row.id === id);
+      if (place >= 0 && shown.page.len() > 0) shown.page(Math.floor(place / shown.page.len())).draw(false);
+    }
+
     function follow() {
       const wanted = new URLSearchParams(location.search);
       for (const [name, filter] of [["where", inPlace], ["verdict", withVerdict]]) {
-        filter.select.value = target() ? "" : wanted.get(name) || "";
+        filter.select.value = location.hash ? "" : wanted.get(name) || "";
         filter.select.dispatchEvent(new Event("change"));
       }
+      turn();
       reveal();
     }
     addEventListener("hashchange", follow);
