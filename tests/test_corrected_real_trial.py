@@ -66,3 +66,37 @@ def test_figures_show_arms_and_groups() -> None:
         assert [tick.get_text() for tick in figure.axes[1].get_xticklabels()] == list(groups)
     finally:
         plt.switch_backend(before)
+
+
+def test_disagreement_is_laid_on_the_covariate_that_made_it() -> None:
+    design = real_times().trial
+    standard = real_trial.covariates_of(design)
+    assert list(standard.columns) == [*design.prognostic_labels, design.group_labels[1]]
+    np.testing.assert_allclose(standard.mean(), 0.0, atol=1e-12)
+    np.testing.assert_allclose(standard.std(), 1.0)
+    ours = np.random.default_rng(3).normal(size=design.n_patients)
+    effects = pd.DataFrame({"ours": ours, "other": ours + 0.02 * standard["cd4"] - 0.1})
+    row = real_trial.disagreement(effects, standard).loc["other"]
+    expected = {name: 0.02 * (name == "cd4") for name in standard} | {"explained": 1.0}
+    np.testing.assert_allclose(row[list(expected)], list(expected.values()), atol=1e-12)
+
+
+def test_figure_of_methods_shows_their_means_and_what_differences_follow() -> None:
+    before = plt.get_backend()
+    plt.switch_backend("agg")
+    try:
+        standard = real_trial.covariates_of(real_times().trial)
+        effects = pd.DataFrame({"ours": 0.01 * standard["cd4"], "other": 0.03 * standard["age"]})
+        groups = pd.DataFrame({"low": standard["age"] < 0, "high": standard["age"] >= 0})
+        observed = real_trial.observed_by(real_times(), groups, 730.0)
+        why = real_trial.disagreement(effects, standard)
+        left, right = real_trial.methods_compared(effects, groups, observed, why).axes
+        lines = {line.get_label(): line.get_ydata() for line in left.lines}
+        np.testing.assert_allclose(lines["other"], [100 * effects["other"][groups[name]].mean() for name in groups])
+        shown = dict(
+            zip([tick.get_text() for tick in right.get_yticklabels()], right.lines[0].get_xdata(), strict=True)
+        )
+        assert shown["age"] == pytest.approx(3.0)
+        assert shown["cd4"] == pytest.approx(-1.0)
+    finally:
+        plt.switch_backend(before)

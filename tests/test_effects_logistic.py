@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import subprocess
+from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import statsmodels.api as sm
 from comparator_trials import numbers_of, trial_of
@@ -18,6 +20,7 @@ from statsmodels.formula.api import logit
 from hte_utils.effects.logistic import (
     COVARIATES,
     LikelihoodRatioTest,
+    TrialNumbers,
     all_interactions,
     expit_in_place,
     fit_replicates,
@@ -25,7 +28,17 @@ from hte_utils.effects.logistic import (
     listing_2_interactions,
     risk_interaction,
 )
+from hte_utils.model.spec import PAPER_SPEC
 from hte_utils.trial import simulate_trial
+
+
+def test_each_group_but_the_first_has_a_column():
+    trial = trial_of(500)
+    spec = replace(PAPER_SPEC, group="site")
+    sites = np.resize(["A", "B", "C"], len(trial))
+    numbers = TrialNumbers.of(trial.assign(site=pd.Categorical(sites)), spec)
+    np.testing.assert_array_equal(numbers.covariates[:, -2:], np.column_stack([sites == "B", sites == "C"]))
+    assert numbers.covariates.shape[1] == len(spec.prognostic) + 2
 
 
 @given(arrays(np.float64, st.integers(1, 20), elements=st.floats(-700.0, 700.0)))

@@ -5,12 +5,14 @@ from __future__ import annotations
 import pickle
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from comparator_trials import rng, trial_of
 
 from hte_utils.methods import METHODS, MethodResult
+from hte_utils.model.candidates import ALL_MODIFIERS_SPEC
 
 QUICK = [name for name, method in METHODS.items() if not method.slow]
 SLOW = [name for name, method in METHODS.items() if method.slow]
@@ -101,6 +103,20 @@ def test_order_of_the_trials_rows_matters_no_more_than_other_draws(name: str) ->
 def test_the_true_effect_is_not_looked_at(name: str) -> None:
     trial = trial_of(500)
     same(run(name), run(name, trial=trial.assign(true_te=99.0)))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["interactions_lasso", *(pytest.param(name, marks=pytest.mark.slow) for name in ("causal_forest", "bcf"))],
+)
+def test_another_trials_columns_are_named_by_its_spec(name: str) -> None:
+    trial = trial_of(500).rename(columns=str.upper)
+    covariates = tuple(replace(each, column=each.column.upper()) for each in ALL_MODIFIERS_SPEC.prognostic)
+    roles = {
+        role: getattr(ALL_MODIFIERS_SPEC, role).upper() for role in ("outcome", "treatment", "group", "subject_id")
+    }
+    spec = replace(ALL_MODIFIERS_SPEC, prognostic=covariates, **roles)
+    same(METHODS[name](trial, [trial], rng(), spec=spec), METHODS[name](trial_of(500), [trial_of(500)], rng()))
 
 
 def test_one_call_does_not_disturb_another_on_several_threads() -> None:

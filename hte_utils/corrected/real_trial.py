@@ -1,4 +1,4 @@
-"""Chapter 15: what was observed in a trial with times, beside what the model for times says, and figures of both.
+"""Chapter 15: what was observed in a trial with times, beside what models say, where they differ, and figures.
 
 Nothing here knows a truth: a real trial has none. Risks are probabilities of the event by a horizon; a positive
 difference is harm if the event is bad.
@@ -17,13 +17,27 @@ from statsmodels.duration.survfunc import SurvfuncRight
 
 from hte_utils.effects.survival import survival_curves
 from hte_utils.model.checks import FloatArray
+from hte_utils.model.spec import TrialDesign
 from hte_utils.model.survival import TimesDesign
-from hte_utils.style import ARM_COLOURS, ARM_LINES, BLACK, BLUE, GREY, canvas, dots_with_intervals
+from hte_utils.style import (
+    ARM_COLOURS,
+    ARM_LINES,
+    BLACK,
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    PURPLE,
+    VERMILION,
+    canvas,
+    dots_with_intervals,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _Z = 1.959963984540054
+_METHODS = (("s", BLUE), ("D", PURPLE), ("^", VERMILION), ("v", GREEN), ("P", ORANGE))
 _ARMS = (("control", 0.0, "Control", "untreated"), ("treated", 1.0, "Treatment", "treated"))
 
 
@@ -120,4 +134,57 @@ def risk_groups(observed: pd.DataFrame, risks: xr.Dataset, effects: pd.DataFrame
             axis.set(xlabel="Fifth of predicted risk")
         arms, differences = left.get_legend_handles_labels(), right.get_legend_handles_labels()
         drawn.figure.legend(arms[0] + differences[0], arms[1] + differences[1], loc="outside upper center", ncols=3)
+    return drawn.figure
+
+
+def covariates_of(design: TrialDesign) -> pd.DataFrame:
+    """All covariates and group indicators (less the first group), each in standard deviations from its mean."""
+    indicators = np.eye(len(design.group_labels))[design.group][:, 1:]
+    columns = [*design.prognostic_labels, *design.group_labels[1:]]
+    table = pd.DataFrame(np.hstack([design.prognostic, indicators]), columns=columns)
+    return (table - table.mean()) / table.std()
+
+
+def disagreement(effects: pd.DataFrame, covariates: pd.DataFrame) -> pd.DataFrame:
+    """Say which covariates go with the difference of each method from the first, by least squares over patients.
+
+    `effects`: a column of risk differences (probabilities) a method, a row a patient; `covariates` of `covariates_of`.
+    Index method, without the first; a column each covariate (change of the difference for one SD more, the others
+    equal), and `explained`, the share of the difference's variance that all of them explain together.
+    """
+    terms = np.column_stack([np.ones(len(covariates)), covariates])
+    rows = {}
+    for name in effects.columns[1:]:
+        difference = (effects[name] - effects.iloc[:, 0]).to_numpy()
+        slopes = np.linalg.lstsq(terms, difference, rcond=None)[0]
+        left = (difference - terms @ slopes).var() / difference.var()
+        rows[name] = dict(zip(covariates.columns, slopes[1:], strict=True)) | {"explained": 1.0 - left}
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("method")
+
+
+def methods_compared(effects: pd.DataFrame, groups: pd.DataFrame, observed: pd.DataFrame, why: pd.DataFrame) -> Figure:
+    """Mean effects of several methods in groups of patients beside what was observed, and what differences follow.
+
+    `effects` and `why` as in `disagreement`; `groups`, boolean, a column a group; `observed` of `observed_by`.
+    """
+    slopes = 100 * why.drop(columns="explained")
+    marks = dict(zip(effects.columns, _METHODS, strict=False))
+    with canvas(2, width=8.2, height=4.2) as drawn:
+        left, right = drawn.axes
+        place = np.arange(groups.shape[1])
+        interval = [100 * observed[end].to_numpy() for end in ("estimate", "lower", "upper")]
+        dots_with_intervals(left, place, interval, {"color": GREY, "label": "observed"})
+        for (name, (marker, colour)), shift in zip(marks.items(), np.linspace(-0.3, 0.3, len(marks)), strict=True):
+            means = [100 * effects.loc[inside, name].mean() for inside in groups.to_numpy().T]
+            left.plot(place, means, marker=marker, color=colour, markersize=4, linewidth=1.0, label=name)
+            if name in slopes.index:
+                rows = np.arange(slopes.shape[1]) + shift
+                right.plot(slopes.loc[name], rows, marker, color=colour, markersize=4)
+        left.set_xticks(place, [str(name) for name in groups.columns])
+        left.set(xlabel="Fifth of predicted risk", ylabel="Risk difference (percentage points)")
+        right.set_yticks(np.arange(slopes.shape[1]), [str(name).replace("_", " ") for name in slopes.columns])
+        right.set(xlabel=f"Minus {effects.columns[0]}: points for one SD more\n← more benefit | less benefit →")
+        right.invert_yaxis()
+        right.axvline(0, color=BLACK, linewidth=0.7, linestyle=":")
+        drawn.figure.legend(*left.get_legend_handles_labels(), loc="outside upper center", ncols=3)
     return drawn.figure

@@ -57,7 +57,8 @@ def expit_in_place(log_odds: FloatArray) -> FloatArray:
 class TrialNumbers:
     """What a frequentist method sees of a trial."""
 
-    covariates: FloatArray  # (patients, covariates), as `COVARIATES`: numbers in SD from the mean, the others 0 or 1
+    # (patients, covariates), as `COVARIATES`: numbers in SD from the mean, the others 0 or 1; each group but the first
+    covariates: FloatArray
     treatment: FloatArray  # 0/1, (patients,)
     outcome: FloatArray  # 0/1, (patients,)
     design: TrialDesign  # puts other patients on the same scale
@@ -78,7 +79,8 @@ class TrialNumbers:
 
 
 def _matrix(patients: Patients) -> FloatArray:
-    return np.column_stack([patients.prognostic, patients.group.astype(np.float64)])
+    groups = np.eye(len(patients.group_labels))[patients.group]
+    return np.hstack([patients.prognostic, groups[:, 1:]])
 
 
 def main_effect_terms(covariates: FloatArray, arm: float | FloatArray) -> FloatArray:

@@ -38,7 +38,9 @@ from hte_utils.methods.estimates import (
     MethodResult,
 )
 from hte_utils.methods.ridge_and_lasso import require_events
+from hte_utils.model.candidates import ALL_MODIFIERS_SPEC
 from hte_utils.model.checks import FloatArray
+from hte_utils.model.spec import TrialSpec
 
 BOOSTING: dict[str, Any] = {
     "max_iter": 50,
@@ -142,14 +144,17 @@ def _require_events_in_both_arms(numbers: TrialNumbers, method: str) -> None:
 
 
 def fit_causal_forest(
-    trial: pd.DataFrame, populations: Sequence[pd.DataFrame], rng: np.random.Generator
+    trial: pd.DataFrame,
+    populations: Sequence[pd.DataFrame],
+    rng: np.random.Generator,
+    spec: TrialSpec = ALL_MODIFIERS_SPEC,
 ) -> MethodResult:
-    """Causal forest. `rng` seeds folds and trees."""
+    """Causal forest. `rng` seeds folds and trees; `spec` names the columns."""
     from econml.dml import CausalForestDML
     from sklearn.dummy import DummyClassifier
     from sklearn.linear_model import LogisticRegression
 
-    numbers = TrialNumbers.of(trial)
+    numbers = TrialNumbers.of(trial, spec)
     require_events(numbers.outcome, _FOLDS)
     forest = CausalForestDML(
         model_y=LogisticRegression(C=np.inf, max_iter=1000),
@@ -203,13 +208,18 @@ def _clipped(value: FloatArray, lower: FloatArray, upper: FloatArray) -> Interva
     return IntervalEstimate(*(np.clip(np.asarray(each, dtype=np.float64), -1.0, 1.0) for each in (value, lower, upper)))
 
 
-def fit_bcf(trial: pd.DataFrame, populations: Sequence[pd.DataFrame], rng: np.random.Generator) -> MethodResult:
-    """Bayesian causal forest. `rng` seeds the chain.
+def fit_bcf(
+    trial: pd.DataFrame,
+    populations: Sequence[pd.DataFrame],
+    rng: np.random.Generator,
+    spec: TrialSpec = ALL_MODIFIERS_SPEC,
+) -> MethodResult:
+    """Bayesian causal forest. `rng` seeds the chain; `spec` names the columns.
 
     Notes: ``ess_average`` and ``mcse_average``, effective draws of the first population's average risk difference and
     its Monte Carlo standard error.
     """
-    numbers = TrialNumbers.of(trial)
+    numbers = TrialNumbers.of(trial, spec)
     model = sampled_forest(numbers, int(rng.integers(2**31)))
     draws = [risk_draws(model, numbers.encode(population)) for population in populations]
     risk, risk_treated = draws[0]

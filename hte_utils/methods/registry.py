@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
 from types import MappingProxyType
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pandas as pd
@@ -17,7 +17,7 @@ from threadpoolctl import threadpool_limits
 from hte_utils.methods.estimates import MethodResult
 
 if TYPE_CHECKING:
-    Fitter = Callable[[pd.DataFrame, Sequence[pd.DataFrame], np.random.Generator], MethodResult]
+    Fitter = Callable[..., MethodResult]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +55,12 @@ class RegisteredMethod:
     stream: str = ""
 
     def __call__(
-        self, trial: pd.DataFrame, populations: Sequence[pd.DataFrame], rng: np.random.Generator
+        self, trial: pd.DataFrame, populations: Sequence[pd.DataFrame], rng: np.random.Generator, **options: Any
     ) -> MethodResult:
-        """Learn from `trial`, and estimate the effects of the patients of each population; see `Method`."""
+        """Learn from `trial`, and estimate the effects of the patients of each population; see `Method`.
+
+        All read the columns of the paper's trial; penalised regressions and forests also those of another `spec`.
+        """
         if isinstance(populations, pd.DataFrame) or not populations:
             raise ValueError(
                 f"populations must be a sequence of at least one DataFrame, not {type(populations).__name__}"
@@ -68,7 +71,7 @@ class RegisteredMethod:
         fitter = cast("Fitter", getattr(import_module(f"hte_utils.methods.{self.home}"), f"fit_{self.name}"))
         # One thread: results must not depend on the number of processors, and studies run a method on each of them.
         with threadpool_limits(limits=1):
-            return fitter(trial, populations, rng)
+            return fitter(trial, populations, rng, **options)
 
 
 _WALD = "confidence (Wald, delta method)"

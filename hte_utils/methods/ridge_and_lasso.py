@@ -21,8 +21,9 @@ import pandas as pd
 from hte_utils.effects.logistic import Terms, TrialNumbers, interaction_terms, listing_2_terms
 from hte_utils.methods.estimates import MethodResult
 from hte_utils.methods.logistic import effects_in
+from hte_utils.model.candidates import ALL_MODIFIERS_SPEC
 from hte_utils.model.checks import FloatArray
-from hte_utils.model.spec import PAPER_SPEC
+from hte_utils.model.spec import PAPER_SPEC, TrialSpec
 
 FOLDS = 5
 RIDGE_PENALTIES = np.logspace(-4.0, 0.5, 10)
@@ -103,12 +104,13 @@ def _fit(
     trial: pd.DataFrame,
     populations: Sequence[pd.DataFrame],
     rng: np.random.Generator,
+    spec: TrialSpec = ALL_MODIFIERS_SPEC,
 ) -> MethodResult:
-    numbers = TrialNumbers.of(trial)
+    numbers = TrialNumbers.of(trial, spec)
     fitted = fit_penalised(penalty, numbers, int(rng.integers(2**31)))
     notes = {"inverse_penalty": fitted.inverse_penalty} | ({} if fitted.converged else {"not_converged": 1.0})
     return MethodResult(effects_in(populations, numbers, fitted.terms, fitted.coefficients), notes)
 
 
 fit_interactions_ridge, fit_interactions_lasso = partial(_fit, "ridge"), partial(_fit, "lasso")
-"""All interactions, squared or absolute penalty. The random numbers shuffle the folds."""
+"""All interactions, squared or absolute penalty. The random numbers shuffle the folds; `spec` names the columns."""
