@@ -109,7 +109,7 @@ def unadjusted_effects(design: TrialDesign, members: pd.DataFrame, *, interval: 
     names of `Measure`); columns `estimate`, `lower`, `upper` (Newcombe's interval for the difference, log intervals for
     the ratios; NaN for a ratio of nothing), and `events_control`, `n_control`, `events_treated`, `n_treated`.
     """
-    rows = {}
+    rows: dict[tuple[str, str], dict[str, float]] = {}
     for name in members.columns:
         counts: dict[str, float] = {}
         for arm, treatment in {"control": 0.0, "treated": 1.0}.items():
@@ -120,22 +120,32 @@ def unadjusted_effects(design: TrialDesign, members: pd.DataFrame, *, interval: 
         events, n, events_control, n_control = (
             counts[f"{what}_{arm}"] for arm in ("treated", "control") for what in ("events", "n")
         )
-        treated, control = events / n, events_control / n_control
-        estimates = {Measure.RISK_DIFFERENCE: treated - control}
-        if min(treated, control) > 0.0:
-            estimates[Measure.RISK_RATIO] = treated / control
-            if max(treated, control) < 1.0:
-                estimates[Measure.MARGINAL_LOG_ODDS_RATIO] = float(logit(treated) - logit(control))
-        for measure, (compare, method) in _INTERVALS.items():
-            found = dict.fromkeys(("estimate", "lower", "upper"), math.nan)
-            if measure in estimates:
-                ends = confint_proportions_2indep(
-                    events, n, events_control, n_control, compare=compare, method=method, alpha=1.0 - interval
-                )
-                lower, upper = np.log(ends) if measure is Measure.MARGINAL_LOG_ODDS_RATIO else ends
-                found = {"estimate": estimates[measure], "lower": float(lower), "upper": float(upper)}
-            rows[name, measure.name] = found | counts
+        found = compared_rates(events, n, events_control, n_control, interval)
+        rows |= {(name, measure): effect | counts for measure, effect in found.items()}
     return _table(rows)
+
+
+def compared_rates(
+    events: float, n: float, events_control: float, n_control: float, interval: float = 0.95
+) -> dict[str, dict[str, float]]:
+    """Effects of two event rates with their intervals, by measure; the counts need not be whole numbers."""
+    treated, control = events / n, events_control / n_control
+    estimates = {Measure.RISK_DIFFERENCE: treated - control}
+    if min(treated, control) > 0.0:
+        estimates[Measure.RISK_RATIO] = treated / control
+        if max(treated, control) < 1.0:
+            estimates[Measure.MARGINAL_LOG_ODDS_RATIO] = float(logit(treated) - logit(control))
+    rows: dict[str, dict[str, float]] = {}
+    for measure, (compare, method) in _INTERVALS.items():
+        found = dict.fromkeys(("estimate", "lower", "upper"), math.nan)
+        if measure in estimates:
+            ends = confint_proportions_2indep(
+                events, n, events_control, n_control, compare=compare, method=method, alpha=1.0 - interval
+            )
+            lower, upper = np.log(ends) if measure is Measure.MARGINAL_LOG_ODDS_RATIO else ends
+            found = {"estimate": estimates[measure], "lower": float(lower), "upper": float(upper)}
+        rows[measure.name] = found
+    return rows
 
 
 def likelihood_effects(design: TrialDesign, members: pd.DataFrame) -> pd.DataFrame:
