@@ -74,8 +74,8 @@ def test_no_module_is_too_long_to_read(path) -> None:
     assert len(path.read_text(encoding="utf-8").splitlines()) <= 400
 
 
-def test_the_package_stays_within_a_hundred_and_ten_files() -> None:
-    assert len(MODULES) <= 110
+def test_the_package_stays_within_a_hundred_files_beside_those_that_name_a_room() -> None:
+    assert len([path for path in MODULES if path.name != "__init__.py"]) <= 100
 
 
 def test_the_architecture_fits_on_a_few_screens() -> None:

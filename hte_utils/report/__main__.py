@@ -62,6 +62,8 @@ def _parser() -> argparse.ArgumentParser:
         text = f"{what}, separated by commas (a name with a comma in double quotes); may be repeated"
         add(f"--{name}", action="append", metavar="COLUMNS", help=text)
     add("--id", dest="identifier", metavar="COLUMN", help="unique patient identifiers")
+    add("--time", metavar="COLUMN", help="time to the event, or to the end of follow-up without it")
+    add("--horizon", type=float, metavar="NUMBER", help="time by which risks are compared, in the unit of --time")
     add("--benefit", action="store_const", const=True, help="the event is good")
     add("--missing", choices=MISSING, help="what happens to missing covariates (default: refuse)")
     add("--simulations", type=int, metavar="N", help="trials simulated for the null rates (default: 200)")

@@ -9,14 +9,14 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import pandas as pd
 from scipy.special import expit
 from threadpoolctl import threadpool_limits
 
-from hte_utils.corrected.subgroups import standardised_effects, unadjusted_effects
+from hte_utils.corrected.subgroups import standardised_effects
 from hte_utils.effects.averages import EVERYBODY, Measure, everybody
 from hte_utils.effects.logistic import Z, fit_replicates
 from hte_utils.model.checks import FloatArray
@@ -27,7 +27,6 @@ from hte_utils.report.heterogeneity import (
     Quintiles,
     RiskModel,
     heterogeneity,
-    risk_quintiles,
 )
 from hte_utils.report.question import Question
 from hte_utils.report.reading import Table
@@ -38,9 +37,7 @@ from hte_utils.report.shrinkage import (
     shrunken_effects,
     subgroup_members,
 )
-
-if TYPE_CHECKING:
-    from hte_utils.model.spec import TrialDesign
+from hte_utils.report.times import Times, crude_effects, heterogeneity_of_times, ranked_by_risk, times_shown
 
 _WEAK_PRECISION = 0.16  # Normal(0, 2.5): where the likelihood alone has no maximum
 
@@ -48,8 +45,9 @@ _WEAK_PRECISION = 0.16  # Normal(0, 2.5): where the likelihood alone has no maxi
 class Report(NamedTuple):
     """What was found. Tables of effects have the columns `estimate`, `lower`, `upper` (95 % intervals).
 
-    `crude`, `standardised`: index measure (names of `Measure`), of all patients. `quintiles`: index Q1 to Q5, counts by
-    arm, `risk` (mean predicted risk without treatment), the risk difference and `ratio`, `ratio_lower`, `ratio_upper`.
+    `crude`, `standardised`: index measure (names of `Measure`), of all patients. `quintiles`: index Q1 to Q5, counts
+    and rates by arm, `risk` (mean predicted risk without treatment), the risk difference and `ratio`, `ratio_lower`,
+    `ratio_upper`. With times all risks are those by the horizon; `times` has the rest.
     """
 
     trial: OwnTrial
@@ -62,6 +60,7 @@ class Report(NamedTuple):
     predicted: Predicted | None
     data_digest: str
     warnings: list[str]
+    times: Times | None = None
 
     def numbers(self) -> dict[str, Any]:
         """Every number, ready for JSON; NaN is null."""
@@ -70,6 +69,7 @@ class Report(NamedTuple):
         rows = [
             {"group": name, "n": int(row["n"]), "events": int(row["events"]), "risk": row["risk"]}
             | {f"{what}_{arm}": int(row[f"{what}_{arm}"]) for arm in ("control", "treated") for what in ("n", "events")}
+            | {f"rate_{arm}": row[f"rate_{arm}"] for arm in ("control", "treated")}
             | {"risk_difference": _interval(row)}
             | {"risk_ratio": {key: row[f"ratio{end}"] for key, end in _ENDS.items()}}
             for name, row in self.quintiles.iterrows()
@@ -85,10 +85,11 @@ class Report(NamedTuple):
                 "column": question.treatment,
                 "treated": trial.arms[1],
                 "control": trial.arms[0],
-                "counts": {role: {"n": arm.n, "events": arm.events} for role, arm in arms.items()},
+                "counts": {role: {"n": arm.n, "events": arm.events, "rate": arm.rate} for role, arm in arms.items()},
             },
             "average": _measures(self.crude)
-            | {"method": "rates of the arms", "standardised": _measures(self.standardised)},
+            | {"method": "rates of the arms" if self.times is None else "Kaplan and Meier's risks by the horizon"}
+            | {"standardised": _measures(self.standardised)},
             "quintiles": rows,
             "heterogeneity": (tests[0] if tests else {"test": None, "p": None, "null_rate": None})
             | {"tests": tests, "modifiers": single, "simulated": self.tests.simulated}
@@ -101,6 +102,9 @@ class Report(NamedTuple):
             else {name: getattr(self.predicted, name) for name in ("slope", "concordance", "autoc")}
             | {"net_benefit": _rows(self.predicted.net_benefit, "threshold")},
             "fits": [] if self.shrunken is None else [_fit(record) for record in self.shrunken.fits],
+            "horizon": question.horizon,
+            "censored_before_horizon": None if self.times is None else self.times.arms["censored"].to_dict(),
+            "times": None if self.times is None else _times(self.times),
             "flow": [{"what": what, "n": count} for what, count in trial.flow],
             "missing": trial.missing,
             "notes": trial.notes,
@@ -135,7 +139,10 @@ class Report(NamedTuple):
         }
 
 
+_DIFFERENCE = Measure.RISK_DIFFERENCE.name
 _ENDS = {"estimate": "", "lower": "_lower", "upper": "_upper"}
+_ROLES = ("control", "treated")
+_WITH_RATES = (*_ENDS, *(f"rate_{arm}" for arm in _ROLES))
 
 
 def _interval(row: Any) -> dict[str, float]:
@@ -150,6 +157,10 @@ def _rows(table: pd.DataFrame, key: str) -> list[dict[str, Any]]:
 def _fit(record: FitRecord) -> dict[str, Any]:
     checks = [{"name": check.name, "value": check.value, "rule": check.rule} for check in record.checks]
     return {"engine": record.sampler, "ess": record.ess, "checks": checks}
+
+
+def _times(times: Times) -> dict[str, Any]:
+    return times._asdict() | {"arms": times.arms.to_dict("index")}
 
 
 def _measures(table: pd.DataFrame) -> dict[str, Any]:
@@ -184,21 +195,30 @@ def analyse(
     say(f"read {trial.n} patients, {int(trial.outcome.sum())} events")
     # One thread: faster for products of this size, and sums that are shared out may round differently.
     with threadpool_limits(limits=1, user_api="blas"):
-        crude = cast("pd.DataFrame", _crude(trial, everybody(trial.n)).xs(EVERYBODY))
-        standardised = _standardised(trial, warnings)
-        ranking = risk_quintiles(trial)
+        crude = cast("pd.DataFrame", crude_effects(trial, everybody(trial.n)).xs(EVERYBODY))
+        if trial.time is None:
+            standardised = _standardised(trial, warnings)
+        ranking = ranked_by_risk(trial)
         quintiles = _by_quintile(trial, ranking, warnings)
         say("effects by cross-fitted risk are there")
         modifiers, names = _modifier_columns(trial)
         shrunken = _shrunken(trial, warnings)
         say("shrunken effects are there")
-        predicted = predicted_effects(trial, ranking.fold) if names and np.ptp(ranking.risk) > 0.0 else None
-        tests = heterogeneity(trial, ranking, modifiers, names, say)
+        if trial.time is None:
+            times = None
+            predicted = predicted_effects(trial, ranking.fold) if names and np.ptp(ranking.risk) > 0.0 else None
+            tests = heterogeneity(trial, ranking, modifiers, names, say)
+        else:
+            times, predicted = times_shown(trial), None  # these predictions are of an outcome that all patients have
+            standardised = crude[["estimate", "lower", "upper"]] * np.nan if shrunken is None else shrunken.average
+            tests = heterogeneity_of_times(trial, modifiers, names, say)
     if tests.simulated < question.simulations:
         warnings.append(
             f"Only {tests.simulated} of {question.simulations} trials without heterogeneity could be analysed."
         )
-    return Report(trial, crude, standardised, ranking, quintiles, tests, shrunken, predicted, _digest(trial), warnings)
+    return Report(
+        trial, crude, standardised, ranking, quintiles, tests, shrunken, predicted, _digest(trial), warnings, times
+    )
 
 
 def _shrunken(trial: OwnTrial, warnings: list[str]) -> Shrunken | None:
@@ -214,11 +234,6 @@ def _shrunken(trial: OwnTrial, warnings: list[str]) -> Shrunken | None:
 
 def _silent(_: str) -> None:
     return None
-
-
-def _crude(trial: OwnTrial, members: pd.DataFrame) -> pd.DataFrame:
-    """As `unadjusted_effects`, which asks a design for no more than arm and outcome."""
-    return unadjusted_effects(cast("TrialDesign", trial), members)
 
 
 def _standardised(trial: OwnTrial, warnings: list[str]) -> pd.DataFrame:
@@ -278,7 +293,11 @@ def _by_quintile(trial: OwnTrial, ranking: Quintiles, warnings: list[str]) -> pd
     both = {name: bool(np.unique(trial.treatment[members[name]]).size == 2) for name in populations}
     if empty := [name for name, there in both.items() if not there]:
         warnings.append(f"Risk groups without patients of both arms cannot be compared: {', '.join(empty)}.")
-    effects = _crude(trial, members[[name for name, there in both.items() if there]])
+    effects = crude_effects(trial, members[[name for name, there in both.items() if there]])
+    unknown = effects["estimate"].xs(_DIFFERENCE, level="measure").isna()
+    if unknown.any():
+        names = ", ".join(unknown.index[unknown])
+        warnings.append(f"In an arm of these risk groups nobody was followed up to the horizon: {names}.")
     rows = {}
     for name in populations:
         inside = members[name].to_numpy()
@@ -292,10 +311,12 @@ def _by_quintile(trial: OwnTrial, ranking: Quintiles, warnings: list[str]) -> pd
             row |= {f"n_{arm}": outcomes.size, f"events_{arm}": outcomes.sum()}
         difference, ratio = (
             cast(
-                "Mapping[str, float]", effects.loc[(name, measure.name)] if both[name] else dict.fromkeys(_ENDS, np.nan)
+                "Mapping[str, float]",
+                effects.loc[(name, measure.name)] if both[name] else dict.fromkeys(_WITH_RATES, np.nan),
             )
             for measure in (Measure.RISK_DIFFERENCE, Measure.RISK_RATIO)
         )
+        row |= {f"rate_{arm}": difference[f"rate_{arm}"] for arm in _ROLES}
         row |= {key: difference[key] for key in _ENDS} | {f"ratio{end}": ratio[key] for key, end in _ENDS.items()}
         rows[name] = row
     return pd.DataFrame.from_dict(rows, orient="index")
@@ -312,6 +333,7 @@ def _modifier_columns(trial: OwnTrial) -> tuple[FloatArray, list[str]]:
 def _digest(trial: OwnTrial) -> str:
     """SHA-256 of what was analysed: arm, outcome, covariates as read, group."""
     content = hashlib.sha256()
-    for values in (trial.treatment, trial.outcome, trial.group, *(each.numbers for each in trial.covariates)):
+    times = [] if trial.time is None else [trial.time]
+    for values in (trial.treatment, trial.outcome, *times, trial.group, *(each.numbers for each in trial.covariates)):
         content.update(np.ascontiguousarray(np.asarray(values, dtype="<f8")).tobytes())
     return content.hexdigest()

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from hte_utils.effects.averages import everybody
 from hte_utils.model.checks import FloatArray, IntArray, rows_where
 from hte_utils.report.question import Question
 from hte_utils.report.reading import (
@@ -25,6 +26,7 @@ from hte_utils.report.reading import (
     require_columns,
     values_shown,
 )
+from hte_utils.report.times import crude_effects, follow_up
 
 MOST_LEVELS = 30
 """Levels of a factor beyond which its dummy variables say little: such a column is a group."""
@@ -33,16 +35,12 @@ _FALSE_TRUE = ({"0": "1"}, {"0.0": "1.0"}, {"False": "True"}, {"FALSE": "TRUE"},
 
 
 class Arm(NamedTuple):
-    """One arm: its value in the table, patients, and events."""
+    """One arm: its value in the table, patients, events, and the share with the event (with times: by the horizon)."""
 
     label: str
     n: int
     events: int
-
-    @property
-    def rate(self) -> float:
-        """Share of the patients with the event."""
-        return self.events / self.n
+    rate: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,7 +65,8 @@ class OwnTrial:
 
     `treatment` and `outcome`: float 0/1, shape (patients,). `imputed`: the covariates, in as many versions as there are
     imputations, one if nothing is missing. `group`: place in `group_labels`, all 0 if there is no group. `flow`: what
-    became of the rows, in words, with their number.
+    became of the rows, in words, with their number. With times, `outcome` is whether the event was seen by the horizon,
+    `time` when it was, or how long the patient was watched, at most up to the horizon.
     """
 
     question: Question
@@ -83,6 +82,7 @@ class OwnTrial:
     missing: dict[str, int]
     notes: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    time: FloatArray | None = None
 
     @property
     def n(self) -> int:
@@ -119,9 +119,11 @@ class OwnTrial:
 
     def arm_counts(self) -> dict[str, Arm]:
         """By role, control first."""
-        outcomes = [self.outcome[self.treatment == value] for value in (0.0, 1.0)]
-        arms = [Arm(label, each.size, int(each.sum())) for label, each in zip(self.arms, outcomes, strict=True)]
-        return dict(zip(("control", "treated"), arms, strict=True))
+        row = crude_effects(self, everybody(self.n)).iloc[0]
+        return {
+            role: Arm(label, int(row[f"n_{role}"]), int(row[f"events_{role}"]), float(row[f"rate_{role}"]))
+            for role, label in zip(("control", "treated"), self.arms, strict=True)
+        }
 
 
 def own_trial(table: Table | pd.DataFrame, question: Question) -> OwnTrial:
@@ -169,7 +171,12 @@ def own_trial(table: Table | pd.DataFrame, question: Question) -> OwnTrial:
     _require_both(
         treatment, question.treatment, f"all patients are in one arm, {(control, treated)[int(treatment[0])]!r}"
     )
-    _require_both(events, question.outcome, f"{'every' if events[0] else 'no'} patient has the event {event!r}")
+    time, known = None, np.ones(len(frame), dtype=bool)
+    if question.time is not None:
+        time, events, said = follow_up(frame, events, treatment, (control, treated), question)
+        known = (events == 1.0) | (time == question.horizon)
+        notes += said
+    _require_both(events, question.outcome, f"{'every' if events.any() else 'no'} patient has the event {event!r}")
     flow.append(("analysed", len(frame)))
     ordered = sorted(question.covariates, key=lambda name: name not in question.effect_modifiers)  # modifiers first
     codes = [_codes(frame, name, question, notes) for name in ordered]
@@ -184,14 +191,15 @@ def own_trial(table: Table | pd.DataFrame, question: Question) -> OwnTrial:
     for version in imputed:
         for each in version:
             _require_spread(each)
-    if min(events.sum(), (1 - events).sum()) < 20:
+    fewest = int(min(events.sum(), (1 - events[known]).sum()))
+    if fewest < 20:
         warnings.append(
-            f"There are only {int(min(events.sum(), (1 - events).sum()))} events or non-events: differences between "
+            f"There are only {fewest} events or non-events: differences between "
             "groups of patients cannot be told from chance."
         )
     return OwnTrial(
         question, table.name, treatment, events, (control, treated), event, imputed, group, group_labels, flow,
-        missing, notes, warnings,
+        missing, notes, warnings, time,
     )  # fmt: skip
 
 

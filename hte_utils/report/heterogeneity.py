@@ -14,7 +14,7 @@ effect away.)
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -25,7 +25,9 @@ from statsmodels.stats.proportion import confint_proportions_2indep
 from hte_utils.corrected.cross_fitting import N_FOLDS, arm_balanced_folds, groups_within_folds
 from hte_utils.effects.logistic import fit_replicates
 from hte_utils.model.checks import FloatArray, IntArray
-from hte_utils.report.columns import OwnTrial
+
+if TYPE_CHECKING:
+    from hte_utils.report.columns import OwnTrial
 
 N_GROUPS = 5
 LEVEL = 0.05
@@ -214,8 +216,16 @@ def heterogeneity(
         covered.append(_covered(null, outcomes, quintiles.fold))
         progress(f"simulated {min(first + size, wanted)} of {wanted} trials without heterogeneity")
     simulated = Statistics(*(np.concatenate(each) for each in zip(*parts, strict=True)))
+    return calibrated(own, simulated, np.concatenate(covered), names)
+
+
+def calibrated(own: Statistics, simulated: Statistics, covered: FloatArray, names: list[str]) -> Heterogeneity:
+    """Hold the trial's statistics against those of trials without heterogeneity.
+
+    `covered`: whether each fifth's interval held the truth, shape (trials, fifths); NaN where there was none.
+    """
     known = np.isfinite(simulated.risk)
-    n_modifiers = max(1, modifiers.shape[1])
+    n_modifiers = max(1, len(names))
     tails: dict[str, Callable[[FloatArray], FloatArray]] = {
         "risk": lambda x: chi2.sf(x, 1),
         "all": lambda x: chi2.sf(x, n_modifiers),
@@ -228,7 +238,7 @@ def heterogeneity(
     }
     rows = {}
     for field, tail in tails.items():
-        if field != "risk" and not modifiers.shape[1]:
+        if field != "risk" and not names:
             continue
         value, others = float(getattr(own, field)[0]), getattr(simulated, field)[known]
         rows[words[field]] = {
@@ -247,8 +257,7 @@ def heterogeneity(
         },
         index=pd.Index(names, name="modifier"),
     )
-    held = np.concatenate(covered)
-    coverage = float(np.nanmean(held)) if np.isfinite(held).any() else np.nan
+    coverage = float(np.nanmean(covered)) if np.isfinite(covered).any() else np.nan
     return Heterogeneity(pd.DataFrame.from_dict(rows, orient="index"), single, coverage, int(known.sum()))
 
 

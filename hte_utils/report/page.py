@@ -7,8 +7,6 @@ reader's table or plan is text and goes through `html.escape`.
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Hashable, Iterable, Sequence
 from html import escape
 from pathlib import Path
@@ -19,6 +17,7 @@ import numpy as np
 from hte_utils.corrected.effects_report import signed
 from hte_utils.report.analysis import Report
 from hte_utils.report.figures import Scale, arm_pictures
+from hte_utils.report.reading import write_whole
 from hte_utils.report.words import Sentences, needed, p_value, percent, points, ratio, short, table_one
 from hte_utils.style import BLUE, GREY, VERMILION
 
@@ -84,6 +83,7 @@ def page(report: Report) -> str:
         _question(report, words),
         _patients(report),
         _average(report),
+        _times(report, words),
         _quintiles(report),
         _subgroups(report),
         _patients_effects(report, words),
@@ -105,10 +105,8 @@ def _first_page(report: Report, words: Sentences) -> str:
     for name, row in report.quintiles.iterrows():
         place = {"Q1": " (lowest risk)", "Q5": " (highest risk)"}.get(str(name), "")
         picture = ""
-        if row["n_control"] and row["n_treated"]:
-            picture = arm_pictures(
-                row["events_control"] / row["n_control"], row["events_treated"] / row["n_treated"], labels
-            )
+        if np.isfinite(row["estimate"]):
+            picture = arm_pictures(row["rate_control"], row["rate_treated"], labels)
         risk = f"predicted risk without treatment {percent(row['risk'])}"
         cards.append(
             f'<section class="card"><h3>Fifth {str(name)[1:]}{place}</h3><p class="small">{risk}</p>{picture}'
@@ -131,6 +129,7 @@ def _question(report: Report, words: Sentences) -> str:
     question, trial = report.trial.question, report.trial
     rows = [
         ("outcome and event", words.event, question.status("outcome")),
+        *([("risks" + words.by, "by Kaplan and Meier", question.status("horizon"))] if report.times else []),
         ("arms", f"{words.treated} against {words.control}", question.status("treatment")),
         ("covariates", ", ".join(short(each) for each in question.covariates), question.status("covariates")),
         (
@@ -188,6 +187,30 @@ def _average(report: Report) -> str:
         )
     header = ["estimate", "risk difference (points)", "number needed", "risk ratio", "log odds ratio, marginal"]
     return "<h2>Average effect</h2>" + table("Absolute and relative, with 95 % intervals", header, rows)
+
+
+def _times(report: Report, words: Sentences) -> str:
+    if report.times is None:
+        return ""
+    times = report.times
+    rows = []
+    for role, arm in zip(("control", "treated"), times.arms.to_dict("records"), strict=True):
+        counts = [str(arm[key]) for key in ("n", "events", "censored")]
+        risks = [percent(arm[key]) for key in ("risk", "se", "naive")]
+        rows.append((role, *counts, *risks, f"{arm['event_free']:.4g} (SE {arm['event_free_se']:.3g})"))
+    header = ["arm", "patients", "events", "censored", "risk", "SE", "censored as if without event", "event-free time"]
+    gained = (signed(times.gained[key], "+.4g") for key in ("estimate", "lower", "upper"))
+    effects = [
+        ("event-free time up to the horizon, treated minus control", "{} ({} to {})".format(*gained)),
+        ("hazard ratio up to the horizon (Cox)", ratio(times.hazard_ratio)),
+        ("log-rank test up to the horizon, p", p_value(times.log_rank_p)),
+    ]
+    return (
+        "<h2>Times and censoring</h2>"
+        + paragraphs(words.censoring())
+        + table(f"Follow-up, and risks{words.by} by Kaplan and Meier", header, rows)
+        + table("Effects on times", ["measure", "estimate (95 % interval)"], effects)
+    )
 
 
 def _log_odds(row: object) -> str:
@@ -362,22 +385,3 @@ def write_page(report: Report, path: str | Path) -> None:
 def write_json(report: Report, path: str | Path) -> None:
     """Write every number as JSON; an existing file is replaced whole or not at all."""
     write_whole(json.dumps(report.numbers(), indent=1, ensure_ascii=False, allow_nan=False) + "\n", path)
-
-
-def write_whole(text: str, path: str | Path) -> None:
-    """Write text as UTF-8; what cannot be UTF-8 is replaced by a question mark."""
-    write_bytes(text.encode("utf-8", errors="replace"), path)
-
-
-def write_bytes(content: bytes, path: str | Path) -> None:
-    """Write a file under another name and move it."""
-    target = Path(path)
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name[:40]}.", suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as out:
-            out.write(content)
-        Path(name).chmod(0o644)
-        Path(name).replace(target)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any, Self
 
 MISSING = ("refuse", "complete", "impute")
-_TEXTS = ("title", "outcome", "event", "treatment", "control", "treated", "identifier", "missing")
+_TEXTS = ("title", "outcome", "event", "treatment", "control", "treated", "identifier", "missing", "time")
 _LISTS = ("covariates", "modifiers", "group", "factors")
 
 
@@ -45,6 +46,9 @@ class Question:
         By column, thresholds of a number, or none for a category; if empty, every factor and the median of each number.
     identifier
         Column of unique patient identifiers.
+    time, horizon
+        The column of the time from randomisation to the event, or to the end of the patient's follow-up where the
+        outcome is not the event (censored), and the time by which risks are compared, in the same unit. Both or none.
     benefit
         Whether the event is good: a higher rate then is benefit.
     missing
@@ -68,6 +72,8 @@ class Question:
     factors: tuple[str, ...] = ()
     subgroups: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     identifier: str | None = None
+    time: str | None = None
+    horizon: float | None = None
     benefit: bool = False
     missing: str = "refuse"
     interaction_scale: float = 0.5
@@ -99,6 +105,13 @@ class Question:
             raise QuestionError(f"subgroup {strangers[0]!r} is neither a covariate nor the group: add it to them")
         if self.missing not in MISSING:
             raise QuestionError(f"missing must be one of {', '.join(MISSING)}, not {self.missing!r}")
+        if (self.time is None) != (self.horizon is None):
+            raise QuestionError(
+                "time and horizon go together: name the column of the times by --time, and by --horizon the time by "
+                "which risks are compared"
+            )
+        if self.horizon is not None and not 0.0 < self.horizon < math.inf:
+            raise QuestionError(f"horizon must be a positive number in the unit of the times, not {self.horizon!r}")
         least = {"seed": 0, "simulations": 20}
         for name, smallest in least.items():
             value = getattr(self, name)
@@ -111,6 +124,7 @@ class Question:
 
     def _roles(self) -> dict[str, tuple[str, ...]]:
         own = {"outcome": (self.outcome,), "treatment": (self.treatment,), "group": self.group}
+        own |= {"time": (self.time,) if self.time is not None else ()}
         own |= {"identifier": (self.identifier,) if self.identifier is not None else ()}
         return own | {"covariate": self.covariates}
 
@@ -171,7 +185,7 @@ def _require_kind(name: str, value: object, known: set[str]) -> None:
         kind = "a table of columns with lists of thresholds"
     elif name == "benefit":
         fits, kind = isinstance(value, bool), "true or false"
-    elif name == "interaction_scale":
-        fits, kind = isinstance(value, int | float), "a number"
+    elif name in ("interaction_scale", "horizon"):
+        fits, kind = isinstance(value, int | float) and not isinstance(value, bool), "a number"
     if not fits:
         raise QuestionError(f"{name!r} in the plan must be {kind}, not {value!r}")

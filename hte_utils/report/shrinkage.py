@@ -1,7 +1,8 @@
 """Effects in subgroups and of single patients by a model that learns from the trial how much they can differ.
 
 A logistic regression whose interactions with treatment share a size ω that the trial has a say in
-(`Priors.interaction_scale`), fitted by the project's engine. Beside it: what the subgroups show without a model, how
+(`Priors.interaction_scale`), fitted by the project's engine; with times, a hazard in place of the odds, with an effect
+that may change over time, and risks by the horizon. Beside it: what the subgroups show without a model, how
 the answer changes with the prior, and cross-fitted predictions of effects held against outcomes they have not seen.
 """
 
@@ -9,7 +10,8 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, NamedTuple, cast
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -18,17 +20,20 @@ from scipy.special import expit, logit
 from hte_utils.corrected.cross_fitting import N_FOLDS, Cohort, EffectPredictions
 from hte_utils.corrected.decisions import autoc, doubly_robust_scores
 from hte_utils.corrected.effect_calibration import c_for_benefit, regress_log_odds_ratio
-from hte_utils.corrected.subgroups import memberships, unadjusted_effects
-from hte_utils.effects.averages import Measure, draws_of, effect_measures, standardised_risks
+from hte_utils.corrected.subgroups import memberships
+from hte_utils.effects.averages import Measure, draws_of, effect_measures, everybody, standardised_risks
 from hte_utils.effects.cate import EffectScale, cate
 from hte_utils.effects.logistic import fit_replicates
+from hte_utils.effects.survival import patient_effects_by, risks_by
 from hte_utils.model.checks import FloatArray, IntArray
-from hte_utils.model.fit import FitRecord, FitWarning
+from hte_utils.model.fit import FitRecord, FitWarning, IndependenceSettings, record_of
 from hte_utils.model.listing_2 import Priors
 from hte_utils.model.quick_posterior import QuickFallbackWarning, quick_posterior
 from hte_utils.model.spec import Covariate, CovariateCoding, DesignCoding, TrialDesign, TrialSpec
+from hte_utils.model.survival import fit_times
 from hte_utils.report.columns import OwnTrial
 from hte_utils.report.heterogeneity import RiskModel
+from hte_utils.report.times import Hazards, as_times, crude_effects
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -50,13 +55,15 @@ class Shrunken(NamedTuple):
     `subgroups`: index population ("column: level"); counts by arm, `estimate`, `lower`, `upper` without a model, and
     `mean`, `model_lower`, `model_upper` (95 % credible) with it. `patients`: quantiles over patients of the posterior
     means, and of the ends of their intervals. `sure`: share of patients whose effect is positive, and negative, with a
-    probability above 95 %. `sensitivity`: index the prior's scale; `mean`, `lower`, `upper` of the average effect and
-    the spread `sd_patients` of the patients' posterior means. `fits`: how each posterior was made.
+    probability above 95 %. `average`: index measure, of all patients, by the model. `sensitivity`: index the prior's
+    scale; `mean`, `lower`, `upper` of the average effect and the spread `sd_patients` of the patients' posterior means.
+    `fits`: how each posterior was made.
     """
 
     subgroups: pd.DataFrame
     patients: pd.DataFrame
     sure: tuple[float, float]
+    average: pd.DataFrame
     sensitivity: pd.DataFrame
     fits: tuple[FitRecord, ...]
     group_as_covariate: bool
@@ -95,16 +102,17 @@ def _categorical(codes: IntArray, levels: tuple[str, ...]) -> pd.Categorical:
 def shrunken_effects(trial: OwnTrial, members: pd.DataFrame) -> Shrunken:
     """Fit the model to every imputed version of the trial and pool the draws; FitWarning raised if a fit failed."""
     scale = trial.question.interaction_scale
-    draws, fits, patients, positive = [], [], [], []
+    measures, fits, patients, positive = [], [], [], []
     for posterior, design, record in _posteriors(trial, scale):
-        draws.append(_draws(posterior, design, members))
+        measures.append(effect_measures(_risks(trial, posterior, design, members)))
         fits.append(record)
-        effects = cate(posterior, design, scale=EffectScale.RISK_DIFFERENCE)
+        effects = _patient_effects(trial, posterior, design)
         patients.append(np.stack([effects[name].to_numpy() for name in ("mean", "lower", "upper")]))
         positive.append(effects["p_harm"].to_numpy())
-    pooled, each = np.concatenate(draws), np.mean(patients, axis=0)
+    pooled, each = _draws(measures, Measure.RISK_DIFFERENCE), np.mean(patients, axis=0)
+    averages = {measure.name: _draws(measures, measure)[:, 0] for measure in Measure}
     sure = np.mean(positive, axis=0)
-    table = unadjusted_effects(cast("TrialDesign", trial), members).xs(Measure.RISK_DIFFERENCE.name, level="measure")
+    table = crude_effects(trial, members).xs(Measure.RISK_DIFFERENCE.name, level="measure")
     lower, upper = np.quantile(pooled, (0.025, 0.975), axis=0)
     table = pd.DataFrame(table).assign(mean=pooled.mean(axis=0), model_lower=lower, model_upper=upper)
     spread = np.quantile(each, QUANTILES, axis=1)
@@ -112,16 +120,35 @@ def shrunken_effects(trial: OwnTrial, members: pd.DataFrame) -> Shrunken:
         table,
         pd.DataFrame(spread, index=pd.Index(QUANTILES, name="quantile"), columns=["mean", "lower", "upper"]),
         (float((sure > 0.95).mean()), float((sure < 0.05).mean())),
+        pd.DataFrame.from_dict({name: _summary(draws) for name, draws in averages.items()}, orient="index"),
         _sensitivity(trial, pooled[:, 0], float(each[0].std())),
         tuple(fits),
         trial.has_group and len(trial.group_labels) > MOST_GROUPS,
     )
 
 
-def _draws(posterior: xr.DataTree, design: TrialDesign, members: pd.DataFrame) -> FloatArray:
-    """Average risk differences, shape (draws, populations)."""
-    risks = standardised_risks(posterior, design, members)
-    return draws_of(effect_measures(risks)[Measure.RISK_DIFFERENCE.name])
+def _risks(trial: OwnTrial, posterior: xr.DataTree, design: TrialDesign, members: pd.DataFrame) -> xr.Dataset:
+    """Average risks of populations, with times by the horizon."""
+    if trial.question.horizon is None:
+        return standardised_risks(posterior, design, members)
+    return risks_by(posterior, design, trial.question.horizon, members)
+
+
+def _draws(measures: list[xr.Dataset], measure: Measure) -> FloatArray:
+    """Average effects, shape (draws, populations), of all imputed versions together."""
+    return np.concatenate([draws_of(each[measure.name]) for each in measures])
+
+
+def _summary(draws: FloatArray) -> dict[str, float]:
+    lower, upper = np.quantile(draws, (0.025, 0.975))
+    return {"estimate": float(draws.mean()), "lower": float(lower), "upper": float(upper), "se": float(draws.std())}
+
+
+def _patient_effects(trial: OwnTrial, posterior: xr.DataTree, design: TrialDesign) -> xr.Dataset | pd.DataFrame:
+    """Each patient's risk difference: `mean`, `lower`, `upper`, `p_harm`."""
+    if trial.question.horizon is None:
+        return cate(posterior, design, scale=EffectScale.RISK_DIFFERENCE)
+    return patient_effects_by(posterior, design, trial.question.horizon)
 
 
 def _sensitivity(trial: OwnTrial, average: FloatArray, sd: float) -> pd.DataFrame:
@@ -131,9 +158,9 @@ def _sensitivity(trial: OwnTrial, average: FloatArray, sd: float) -> pd.DataFram
         draws, spread = average, sd
         if factor != 1.0:
             posterior, design, _ = next(_posteriors(trial, factor * scale))
-            everybody = pd.DataFrame({"all": np.ones(trial.n, dtype=bool)})
-            draws = _draws(posterior, design, everybody)[:, 0]
-            means = cate(posterior, design, scale=EffectScale.RISK_DIFFERENCE)["mean"].to_numpy()
+            measures = [effect_measures(_risks(trial, posterior, design, everybody(trial.n)))]
+            draws = _draws(measures, Measure.RISK_DIFFERENCE)[:, 0]
+            means = _patient_effects(trial, posterior, design)["mean"].to_numpy()
             spread = float(means.std())
         lower, upper = np.quantile(draws, (0.025, 0.975))
         rows[factor * scale] = {"mean": draws.mean(), "lower": lower, "upper": upper, "sd_patients": spread}
@@ -154,8 +181,17 @@ def _posteriors(trial: OwnTrial, scale: float) -> Iterator[tuple[xr.DataTree, Tr
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", QuickFallbackWarning)  # the record says it, and the page with it
             warnings.simplefilter("error", FitWarning)
-            found = quick_posterior(design, priors=priors, draws=_DRAWS, seed=seed)
-        yield found.tree(), design, found.record
+            if trial.time is None:
+                found = quick_posterior(design, priors=priors, draws=_DRAWS, seed=seed)
+                posterior, record = found.tree(), found.record
+            else:
+                times = replace(as_times(trial), trial=design)
+                hazard = float(np.log(times.events.sum() / times.exposure.sum()))
+                settings = IndependenceSettings(draws=_DRAWS, seed=int(seed.generate_state(1)[0]))
+                priors = replace(priors, intercept_mean=hazard)
+                posterior = fit_times(times, priors=priors, changing_effect=times.ends.size > 1, settings=settings)
+                record = record_of(posterior)
+        yield posterior, design, record
 
 
 def model_design(trial: OwnTrial, number: int) -> TrialDesign:
@@ -169,7 +205,10 @@ def model_design(trial: OwnTrial, number: int) -> TrialDesign:
     modifiers, n_modifiers = trial.modifier_matrix(number)
     if trial.has_group and len(labels) > MOST_GROUPS:
         model = RiskModel.of(trial, number)
-        coefficients = fit_replicates(model.terms, trial.outcome, precision=model.precision)[0]
+        if trial.time is None:
+            coefficients = fit_replicates(model.terms, trial.outcome, precision=model.precision)[0]
+        else:
+            coefficients = Hazards.of(trial, number).fit()
         level = trial.group_dummies() @ coefficients[-len(labels) + 1 :]
         prognostic = np.column_stack([prognostic, level - level.mean()])
         group, labels = np.zeros_like(group), ("0",)

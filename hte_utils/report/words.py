@@ -71,6 +71,9 @@ class Sentences:
         self.question = report.trial.question
         self.control, self.treated = (f"“{short(label)}”" for label in report.trial.arms)
         self.event = f"“{short(self.question.outcome)}” = “{short(report.trial.event)}”"
+        self.by, self.scale = "", "odds"
+        if self.question.time is not None:
+            self.by, self.scale = f" by {self.question.horizon:g} (“{short(self.question.time)}”)", "hazard"
 
     def who_is_who(self) -> list[str]:
         """Which value is the event, which arm is treated, and which way is good."""
@@ -86,18 +89,19 @@ class Sentences:
         row = self.report.crude.loc["RISK_DIFFERENCE"]
         control, treated = (100.0 * arm.rate for arm in self.report.trial.arm_counts().values())
         return (
-            f"Of 100 patients like these, {control:.1f} have the event with {self.control} and {treated:.1f} with "
-            f"{self.treated}: {self._more(row)}. {self._certainty(row)}"
+            f"Of 100 patients like these, {control:.1f} have the event{self.by} with {self.control} and {treated:.1f} "
+            f"with {self.treated}: {self._more(row)}. {self._certainty(row)}"
         )
 
     def quintile(self, name: str) -> str:
         """One sentence for one risk group."""
         row: Any = self.report.quintiles.loc[name]
         if not math.isfinite(row["estimate"]):
-            return "One arm has no patients here, so nothing can be said."
-        control, treated = (100.0 * row[f"events_{arm}"] / row[f"n_{arm}"] for arm in ("control", "treated"))
+            until = " up to the horizon" if self.by else ""
+            return f"One arm has no patients here{until}, so nothing can be said."
+        control, treated = (100.0 * row[f"rate_{arm}"] for arm in ("control", "treated"))
         return (
-            f"Of 100 such patients {control:.1f} have the event with {self.control} and {treated:.1f} with "
+            f"Of 100 such patients {control:.1f} have the event{self.by} with {self.control} and {treated:.1f} with "
             f"{self.treated}: {self._more(row)}."
         )
 
@@ -111,10 +115,12 @@ class Sentences:
         found = f"calibrated p = {p_value(p)}; at a nominal 5 % this test errs in {100 * first['null_rate']:.1f} % of "
         found += f"{tests.simulated} simulated trials without such differences"
         if p < LEVEL:
-            return f"There is evidence that the odds ratio of treatment differs with a patient's risk ({found})."
+            return (
+                f"There is evidence that the {self.scale} ratio of treatment differs with a patient's risk ({found})."
+            )
         return (
-            f"There is no evidence that the odds ratio of treatment differs with a patient's risk ({found}). This is "
-            "not evidence that it is the same for all: most trials are too small for such a test."
+            f"There is no evidence that the {self.scale} ratio of treatment differs with a patient's risk ({found}). "
+            "This is not evidence that it is the same for all: most trials are too small for such a test."
         )
 
     def patients(self) -> str:
@@ -163,12 +169,35 @@ class Sentences:
             "compared, and each interval is about a group.",
             "A difference between two groups is not shown by one interval excluding zero and the other not. The test "
             "above is about that difference.",
-            "With one odds ratio for all patients, risk differences still grow with risk. That is arithmetic and no "
-            "sign of patients who respond differently, but it matters for decisions.",
+            f"With one {self.scale} ratio for all patients, risk differences still grow with risk. That is arithmetic "
+            "and no sign of patients who respond differently, but it matters for decisions.",
         ]
+        if self.question.time is not None:
+            said.append(
+                "Calibration for benefit, targeting and net benefit need an outcome that is known for every patient: "
+                "with patients censored before the horizon this report leaves them out."
+            )
         if not self.question.prespecified:
             said.append("Nothing was prespecified (no plan was given): every subgroup and modifier is post hoc.")
         return said
+
+    def censoring(self) -> list[str]:
+        """What censoring did, and what the hazard ratio is not."""
+        times = self.report.times
+        if times is None:
+            return []
+        control, treated = times.arms.to_dict("index").values()
+        return [
+            f"Before the horizon of {self.question.horizon:g}, {control['censored']} of {control['n']} patients with "
+            f"{self.control} and {treated['censored']} of {treated['n']} with {self.treated} were censored without "
+            "event. They count as at risk until then, not as patients without event. Taken for such, they would make "
+            f"the risks {percent(control['naive'])} and {percent(treated['naive'])} instead of "
+            f"{percent(control['risk'])} and {percent(treated['risk'])}. All this holds if those who left were at the "
+            "same risk as those of their arm who stayed; no table can show that.",
+            "A hazard ratio is not collapsible: even if it is the same for every patient, that of all patients "
+            "together is nearer to 1, and drifts with time, because those at high risk leave first. Risks and "
+            "event-free time by the horizon are free of that.",
+        ]
 
     def methods(self) -> str:
         """A methods paragraph to be copied."""
@@ -183,13 +212,26 @@ class Sentences:
             if trial.has_group
             else ""
         )
-        return (
+        regression = "logistic regression"
+        average = (
             "The average effect is the difference of the arms' event rates with Newcombe's interval; beside it stands "
             "the standardised effect of a logistic regression on arm and covariates, with the delta method's interval. "
-            "Patients were ranked by their risk without treatment, as predicted by a logistic regression without "
+        )
+        if question.time is not None:
+            regression = "regression with proportional, piecewise constant hazards"
+            average = (
+                f"The average effect is the difference of the arms' risks{self.by} by Kaplan and Meier, with "
+                "Newcombe's interval for as many patients as give Greenwood's standard error without censoring; beside "
+                "it stands the average by a hierarchical model with piecewise constant hazards and an effect that may "
+                "change over time, with its credible interval. Restricted mean times are areas under Kaplan and "
+                "Meier's curves, the hazard ratio is Cox's (Efron's ties), all up to the horizon. "
+            )
+        return (
+            f"{average}Patients were ranked by their risk without treatment, as predicted by a {regression} without "
             "interactions that was fitted to the other of five folds, and cut into fifths within folds; arms were "
             "compared within fifths. Tests of heterogeneity were calibrated by "
-            f"{question.simulations} trials with outcomes simulated from the fitted model without interactions.{group} "
+            f"{question.simulations} trials with outcomes simulated from the fitted model without interactions"
+            f"{' and censored as the trial was' if question.time is not None else ''}.{group} "
             f"{handling[question.missing if trial.missing else 'refuse']} Random numbers: seed {question.seed}. "
             "Made by hte_utils.report."
         )

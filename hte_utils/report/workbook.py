@@ -18,7 +18,7 @@ from openpyxl.styles import Font
 from openpyxl.utils import get_column_letter
 
 from hte_utils.report.analysis import Report
-from hte_utils.report.page import write_bytes
+from hte_utils.report.reading import write_bytes
 from hte_utils.report.words import Sentences, table_one
 
 _LONGEST = 32_000  # characters that Excel takes in a cell, nearly
@@ -27,8 +27,15 @@ _LONGEST = 32_000  # characters that Excel takes in a cell, nearly
 def tables(report: Report) -> dict[str, pd.DataFrame]:
     """The tables by the name of their sheet; risk differences are probabilities."""
     words = Sentences(report)
-    arms = pd.DataFrame(report.trial.arm_counts().values(), columns=["arm", "n", "events"])
-    about = [*words.who_is_who(), words.headline(), words.heterogeneity(), *words.cannot_be_said(), *report.warnings]
+    arms = pd.DataFrame(report.trial.arm_counts().values(), columns=["arm", "n", "events", "rate"])
+    about = [
+        *words.who_is_who(),
+        words.headline(),
+        words.heterogeneity(),
+        *words.censoring(),
+        *words.cannot_be_said(),
+        *report.warnings,
+    ]
     found = {
         "What is said": pd.DataFrame({"sentence": [*about, words.methods()]}),
         "Flow": pd.DataFrame(report.trial.flow, columns=["rows", "number"]),
@@ -46,6 +53,8 @@ def tables(report: Report) -> dict[str, pd.DataFrame]:
             "Single patients": report.shrunken.patients.reset_index(),
             "Sensitivity": report.shrunken.sensitivity.reset_index(),
         }
+    if report.times is not None:
+        found["Times"] = report.times.arms.rename_axis("role").reset_index()
     if report.predicted is not None:
         found["Net benefit"] = report.predicted.net_benefit.reset_index()
     return found
