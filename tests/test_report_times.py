@@ -140,6 +140,12 @@ def test_restricted_means_without_censoring_are_means() -> None:
     assert se == pytest.approx(time.std() / np.sqrt(400))
 
 
+def test_without_an_event_the_error_of_a_restricted_mean_is_not_known() -> None:
+    mean, se = restricted_mean(np.full(20, 60.0), np.zeros(20), 60.0)
+    assert mean == 60.0
+    assert np.isnan(se)
+
+
 def test_the_regression_for_times_is_that_of_a_poisson_glm() -> None:
     trial = own_trial(actg(), question())
     model, times = Hazards.of(trial), as_times(trial)
@@ -202,6 +208,14 @@ def test_times_that_cannot_be_used_are_refused(day, horizon: float, words: str) 
     frame = with_times()
     with pytest.raises(DataError, match=words):
         own_trial(frame.assign(day=day(frame["day"])), own_question(time="day", horizon=horizon))
+
+
+def test_times_with_a_comma_are_said_or_refused() -> None:
+    frame, asked = with_times(), own_question(time="day", horizon=100)
+    trial = own_trial(frame.assign(day=frame["day"].astype(str) + ",5"), asked)
+    assert any("'day' were read with a decimal comma" in each for each in trial.notes)
+    with pytest.raises(DataError, match="'day'"):
+        own_trial(frame.assign(day="1,234"), asked)
 
 
 def test_a_time_of_zero_is_said_and_a_late_event_does_not_count() -> None:

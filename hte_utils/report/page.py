@@ -197,11 +197,16 @@ def _times(report: Report, words: Sentences) -> str:
     for role, arm in zip(("control", "treated"), times.arms.to_dict("records"), strict=True):
         counts = [str(arm[key]) for key in ("n", "events", "censored")]
         risks = [percent(arm[key]) for key in ("risk", "se", "naive")]
-        rows.append((role, *counts, *risks, f"{arm['event_free']:.4g} (SE {arm['event_free_se']:.3g})"))
+        rows.append(
+            (role, *counts, *risks, f"{arm['event_free']:.4g} (SE {arm['event_free_se']:.3g})".replace("nan", "–"))
+        )
     header = ["arm", "patients", "events", "censored", "risk", "SE", "censored as if without event", "event-free time"]
-    gained = (signed(times.gained[key], "+.4g") for key in ("estimate", "lower", "upper"))
+    gained = [signed(times.gained[key], "+.4g") for key in ("estimate", "lower", "upper")]
     effects = [
-        ("event-free time up to the horizon, treated minus control", "{} ({} to {})".format(*gained)),
+        (
+            "event-free time up to the horizon, treated minus control",
+            "{} ({} to {})".format(*gained).replace("+nan", "–"),
+        ),
         ("hazard ratio up to the horizon (Cox)", ratio(times.hazard_ratio)),
         ("log-rank test up to the horizon, p", p_value(times.log_rank_p)),
     ]

@@ -34,7 +34,7 @@ from hte_utils.report.heterogeneity import (
     calibrated,
     risk_quintiles,
 )
-from hte_utils.report.reading import DataError, missing_in, numbers_of
+from hte_utils.report.reading import DataError, has_decimal_comma, missing_in, numbers_of
 
 if TYPE_CHECKING:
     from hte_utils.model.spec import TrialDesign
@@ -78,6 +78,8 @@ def follow_up(
                 f"{name!r}) is {last:g}, so the risk by the horizon is not known. Choose a --horizon of at most that"
             )
     notes = []
+    if has_decimal_comma(frame[name]):
+        notes.append(f"Numbers in column {name!r} were read with a decimal comma.")
     if later := int((happened * (time > horizon)).sum()):
         notes.append(f"{later} events after the horizon of {horizon:g} do not count: these patients had none by then.")
     seen = happened * (time <= horizon)
@@ -194,6 +196,7 @@ def times_shown(trial: OwnTrial) -> Times:
 def restricted_mean(time: FloatArray, outcome: FloatArray, horizon: float) -> tuple[float, float]:
     """Area under Kaplan and Meier's curve up to the horizon, and its standard error; statsmodels has neither.
 
+    Without an event the error is not known, and NaN.
     Klein & Moeschberger (2003), section 4.5.
     """
     curve = SurvfuncRight(time, outcome)
@@ -201,7 +204,7 @@ def restricted_mean(time: FloatArray, outcome: FloatArray, horizon: float) -> tu
     areas = surviving * np.diff(np.append(starts, horizon))
     after = areas[::-1].cumsum()[::-1][1:]  # the area to the right of each event
     spread = curve.n_events / np.maximum(curve.n_risk * (curve.n_risk - curve.n_events), 1.0)
-    return float(areas.sum()), float(np.sqrt((after**2 * spread).sum()))
+    return float(areas.sum()), float(np.sqrt((after**2 * spread).sum())) if after.size else np.nan
 
 
 class Hazards(NamedTuple):
