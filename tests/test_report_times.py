@@ -264,3 +264,14 @@ def test_the_command_takes_times(tmp_path, capfd) -> None:
     assert numbers["censored_before_horizon"] == {"control": 0, "treated": 0}
     assert set(numbers["average"]["risk_difference"]) == {"estimate", "lower", "upper"}
     assert "Times" in pd.read_excel(tmp_path / "report.xlsx", sheet_name=None)
+
+
+def test_a_plan_fixes_time_and_horizon(tmp_path) -> None:
+    file = tmp_path / "plan.toml"
+    text = 'outcome = "event"\ntreatment = "arm"\ncovariates = ["age"]\ntime = "day"\nhorizon = 100\n'
+    file.write_text(text)
+    asked = Question.from_plan(file)
+    assert (asked.horizon, asked.status("horizon"), "day" in asked.columns) == (100, "prespecified", True)
+    file.write_text(text.replace("100", "true"))
+    with pytest.raises(ValueError, match="'horizon' in the plan must be a number"):
+        Question.from_plan(file)
