@@ -92,7 +92,7 @@ CHANGES = {
     ),
     "the treatment draw that counts": (
         "02-baseline-table",
-        Change("trial/listing_1.py", "return second if variant is TrialVariant.AS_PRINTED else first", "return first"),
+        Change("trial/listing_1.py", "second if variant is TrialVariant.AS_PRINTED else treatment", "treatment"),
         "table1.n.control",
     ),
 }
