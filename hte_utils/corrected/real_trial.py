@@ -15,6 +15,7 @@ import xarray as xr
 from statsmodels.duration.hazard_regression import PHReg
 from statsmodels.duration.survfunc import SurvfuncRight
 
+from hte_utils.effects.logistic import Z
 from hte_utils.effects.survival import survival_curves
 from hte_utils.model.checks import FloatArray
 from hte_utils.model.spec import TrialDesign
@@ -36,8 +37,8 @@ from hte_utils.style import (
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_Z = 1.959963984540054
 _METHODS = (("s", BLUE), ("D", PURPLE), ("^", VERMILION), ("v", GREEN), ("P", ORANGE))
+_LABEL = "Risk difference (percentage points)\n← fewer events | more events →"
 _ARMS = (("control", 0.0, "Control", "untreated"), ("treated", 1.0, "Treatment", "treated"))
 
 
@@ -59,7 +60,7 @@ def observed_by(times: TimesDesign, members: pd.DataFrame, horizon: float) -> pd
             row[f"se_{arm}"] = np.append(0.0, curve.surv_prob_se)[place]
         error = np.hypot(row["se_control"], row["se_treated"])
         difference = row["treated"] - row["control"]
-        rows[name] = row | {"estimate": difference, "lower": difference - _Z * error, "upper": difference + _Z * error}
+        rows[name] = row | {"estimate": difference, "lower": difference - Z * error, "upper": difference + Z * error}
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("population")
     return table.astype({"n_control": int, "n_treated": int})
 
@@ -67,7 +68,7 @@ def observed_by(times: TimesDesign, members: pd.DataFrame, horizon: float) -> pd
 def hazard_ratio(times: TimesDesign) -> dict[str, float]:
     """Hazard ratio of the treated by Cox's regression on treatment alone: `estimate`, `lower`, `upper` (95 %)."""
     fitted = PHReg(times.time, times.trial.treatment[:, None], times.trial.outcome, ties="efron").fit()
-    centre, reach = float(fitted.params[0]), _Z * float(fitted.bse[0])
+    centre, reach = float(fitted.params[0]), Z * float(fitted.bse[0])
     return {"estimate": np.exp(centre), "lower": np.exp(centre - reach), "upper": np.exp(centre + reach)}
 
 
@@ -113,7 +114,7 @@ def risk_groups(observed: pd.DataFrame, risks: xr.Dataset, effects: pd.DataFrame
     with canvas(2, width=8.2, height=3.6) as drawn:
         left, right = drawn.axes
         for (arm, _, label, variable), shift in zip(_ARMS, (-0.12, 0.12), strict=True):
-            centre, reach = 100 * observed[arm], 100 * _Z * observed[f"se_{arm}"]
+            centre, reach = 100 * observed[arm], 100 * Z * observed[f"se_{arm}"]
             style = {"color": ARM_COLOURS[label], "label": f"observed, {label.lower()}"}
             dots_with_intervals(left, place + shift, (centre, centre - reach, centre + reach), style)
             mean = 100 * risks[variable].mean(["chain", "draw"]).to_numpy()
@@ -128,7 +129,7 @@ def risk_groups(observed: pd.DataFrame, risks: xr.Dataset, effects: pd.DataFrame
             interval = [100 * table[end].to_numpy() for end in ("estimate", "lower", "upper")]
             dots_with_intervals(right, place + shift, interval, {"color": colour, "fmt": marker, "label": name})
         left.set(ylabel="Risk (%)", ylim=(0, None))
-        right.set(ylabel="Risk difference (percentage points)\n← fewer events | more events →")
+        right.set(ylabel=_LABEL)
         for axis in drawn.axes:
             axis.set_xticks(place, [str(name) for name in observed.index])
             axis.set(xlabel="Fifth of predicted risk")
@@ -181,7 +182,7 @@ def methods_compared(effects: pd.DataFrame, groups: pd.DataFrame, observed: pd.D
                 rows = np.arange(slopes.shape[1]) + shift
                 right.plot(slopes.loc[name], rows, marker, color=colour, markersize=4)
         left.set_xticks(place, [str(name) for name in groups.columns])
-        left.set(xlabel="Fifth of predicted risk", ylabel="Risk difference (percentage points)")
+        left.set(xlabel="Fifth of predicted risk", ylabel=_LABEL)
         right.set_yticks(np.arange(slopes.shape[1]), [str(name).replace("_", " ") for name in slopes.columns])
         right.set(xlabel=f"Minus {effects.columns[0]}: points for one SD more\n← more benefit | less benefit →")
         right.invert_yaxis()
