@@ -37,13 +37,13 @@ def patient():
 
 
 @pytest.mark.parametrize("label", VERSIONS)
-def test_a_thousand_draws_say_what_all_of_them_say(data, patient, label):
+def test_a_thousand_draws_say_what_all_of_them_say(patient, label):
     model, group_effects = VERSIONS[label]
     analysis = paper_analysis(model)
     design = analysis.design.apply(patient)
     scale = EffectScale.RISK_DIFFERENCE
     all_draws = cate(analysis.posterior, design, scale=scale, group_effects=group_effects).isel(patient=0)
-    found = patient_effects(patient, data).xs(label, level="model").iloc[0]
+    found = patient_effects(patient).xs(label, level="model").iloc[0]
     width = 100 * float(all_draws["upper"] - all_draws["lower"])
     assert found["difference"] == pytest.approx(100 * float(all_draws["mean"]), abs=0.05 * width)
     assert found["upper"] - found["lower"] == pytest.approx(width, rel=0.15)
@@ -65,7 +65,7 @@ def test_a_browser_shows_the_same_numbers(data, patient, tmp_path):
     command = [BROWSER, *options, f"--user-data-dir={tmp_path / 'profile'}", (tmp_path / "page.html").as_uri()]
     shown = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout
     rows = BeautifulSoup(shown, "html.parser").select("#explorer-table tbody tr")
-    found = patient_effects(patient, data).droplevel("patient")
+    found = patient_effects(patient).droplevel("patient")
     assert [row.th.text for row in rows] == [*VERSIONS, "the truth"]
     for row, (_, expected) in zip(rows, found.iterrows(), strict=False):
         without, treated, difference, p_harm, _ = (cell.text for cell in row.find_all("td"))
