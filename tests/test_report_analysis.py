@@ -94,7 +94,11 @@ def test_json_has_the_promised_numbers_and_nothing_that_is_no_number() -> None:
     assert set(numbers["average"]["risk_difference"]) == {"estimate", "lower", "upper"}
     assert len(numbers["quintiles"]) == 5
     assert {"n", "risk", "risk_difference"} <= set(numbers["quintiles"][0])
-    assert {"test", "p", "null_rate"} <= set(numbers["heterogeneity"])
+    found = numbers["heterogeneity"]
+    assert {"test", "p", "null_rate"} <= set(found)
+    for share in ("p", "null_rate"):
+        error = np.sqrt(found[share] * (1 - found[share]) / found["simulated"])
+        assert found[f"{share}_mcse"] == pytest.approx(error, abs=1e-12)
     assert isinstance(numbers["warnings"], list)
 
 

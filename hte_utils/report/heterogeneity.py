@@ -188,9 +188,10 @@ class Heterogeneity(NamedTuple):
     """Tests and intervals with their null rates.
 
     `tests`: index test; `statistic`, `df`, `nominal_p`, `p` (calibrated), `null_rate` (share of simulated trials with a
-    nominal p below 5 %). `single`: index modifier; `z` (positive: more events with treatment for more of the modifier),
-    `nominal_p`, `p` (calibrated and corrected for their number). `coverage`: share of the quintiles' 95 % intervals
-    that hold the simulated truth. `simulated`: trials that could be analysed.
+    nominal p below 5 %), the last two with their Monte Carlo standard errors `p_mcse` and `null_rate_mcse`. `single`:
+    index modifier; `z` (positive: more events with treatment for more of the modifier), `nominal_p`, `p` (calibrated
+    and corrected for their number). `coverage`: share of the quintiles' 95 % intervals that hold the simulated truth.
+    `simulated`: trials that could be analysed.
     """
 
     tests: pd.DataFrame
@@ -241,12 +242,15 @@ def calibrated(own: Statistics, simulated: Statistics, covered: FloatArray, name
         if field != "risk" and not names:
             continue
         value, others = float(getattr(own, field)[0]), getattr(simulated, field)[known]
+        p, rate = _rank(value, others), float((tail(others) < LEVEL).mean()) if others.size else np.nan
         rows[words[field]] = {
             "statistic": value,
             "df": 1 if field != "all" else n_modifiers,
             "nominal_p": float(tail(np.array(value))),
-            "p": _rank(value, others),
-            "null_rate": float((tail(others) < LEVEL).mean()) if others.size else np.nan,
+            "p": p,
+            "p_mcse": _share_error(p, others.size),
+            "null_rate": rate,
+            "null_rate_mcse": _share_error(rate, others.size),
         }
     z = own.z[0]
     single = pd.DataFrame(
@@ -259,6 +263,11 @@ def calibrated(own: Statistics, simulated: Statistics, covered: FloatArray, name
     )
     coverage = float(np.nanmean(covered)) if np.isfinite(covered).any() else np.nan
     return Heterogeneity(pd.DataFrame.from_dict(rows, orient="index"), single, coverage, int(known.sum()))
+
+
+def _share_error(share: float, n: int) -> float:
+    """Monte Carlo standard error of a share of n simulated trials."""
+    return float(np.sqrt(share * (1.0 - share) / n)) if n else np.nan
 
 
 def _rank(value: float, others: FloatArray) -> float:

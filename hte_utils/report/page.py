@@ -235,7 +235,7 @@ def _quintiles(report: Report) -> str:
             scale.interval((100 * row["estimate"], 100 * row["lower"], 100 * row["upper"], BLUE)),
             points(row),
             needed(row, benefit),
-            ratio(row.rename({"ratio": "ratio"}), "ratio"),
+            ratio(row, "ratio"),
         )
         for name, row in frame.iterrows()
     ]
@@ -351,12 +351,12 @@ def _heterogeneity(report: Report, words: Sentences) -> str:
             str(name),
             "–" if np.isnan(row["statistic"]) else f"{row['statistic']:.2f}",
             p_value(row["nominal_p"]),
-            p_value(row["p"]),
-            percent(row["null_rate"]),
+            _with_error(p_value(row["p"]), f"{row['p_mcse']:.3f}"),
+            _with_error(percent(row["null_rate"]), f"{100 * row['null_rate_mcse']:.1f}"),
         )
         for name, row in tests.tests.iterrows()
     ]
-    header = ["test", "statistic", "nominal p", "calibrated p (counts)", "null rate at nominal 5 %"]
+    header = ["test", "statistic", "nominal p", "calibrated p (counts) ± MCSE", "null rate at nominal 5 % ± MCSE"]
     single = [
         (short(str(name)), signed(row["z"], "+.2f"), p_value(row["nominal_p"]), p_value(row["p"]))
         for name, row in tests.single.iterrows()
@@ -369,6 +369,10 @@ def _heterogeneity(report: Report, words: Sentences) -> str:
             "Credibility of effect modification: ICEMAN's questions", ["question", "answer"], words.iceman(), prose=True
         )
     return found
+
+
+def _with_error(value: str, error: str) -> str:
+    return value if value == "–" else f"{value} ± {error}"
 
 
 def _end(report: Report, words: Sentences) -> str:

@@ -112,7 +112,8 @@ class Sentences:
         p = float(first["p"])
         if not math.isfinite(p):
             return "Whether the effect differs between patients cannot be tested here: there are too few events."
-        found = f"calibrated p = {p_value(p)}; at a nominal 5 % this test errs in {100 * first['null_rate']:.1f} % of "
+        rate, error = (100 * first[key] for key in ("null_rate", "null_rate_mcse"))
+        found = f"calibrated p = {p_value(p)}; at a nominal 5 % this test errs in {rate:.1f} % (± {error:.1f}) of "
         found += f"{tests.simulated} simulated trials without such differences"
         if p < LEVEL:
             return (
