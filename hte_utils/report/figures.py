@@ -96,6 +96,6 @@ def effects_by_risk(quintiles: pd.DataFrame, average: float) -> Figure:
         axis.axhline(100.0 * average, color=BLUE, linewidth=1.0, linestyle="--", label="average effect")
         dots_with_intervals(axis, risk, interval, {"color": BLUE, "label": "fifth of cross-fitted risk"})
         axis.set_xlabel("mean predicted risk without treatment (%)")
-        axis.set_ylabel("risk difference (points)")
+        axis.set_ylabel("Risk difference (percentage points)\n← fewer events | more events →")
         axis.legend(loc="best")
     return drawn.figure
