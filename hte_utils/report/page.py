@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 
 from hte_utils.corrected.effects_report import signed
+from hte_utils.ledger.notebooks import write_whole
 from hte_utils.report.analysis import Report
 from hte_utils.report.figures import Scale, arm_pictures
-from hte_utils.report.reading import write_whole
 from hte_utils.report.words import Sentences, needed, p_value, percent, points, ratio, short, table_one
 from hte_utils.style import BLUE, GREY, VERMILION
 
@@ -388,9 +388,13 @@ def _end(report: Report, words: Sentences) -> str:
 
 def write_page(report: Report, path: str | Path) -> None:
     """Write the page; an existing file is replaced whole or not at all."""
-    write_whole(page(report), path)
+    _write(page(report), path)
 
 
 def write_json(report: Report, path: str | Path) -> None:
     """Write every number as JSON; an existing file is replaced whole or not at all."""
-    write_whole(json.dumps(report.numbers(), indent=1, ensure_ascii=False, allow_nan=False) + "\n", path)
+    _write(json.dumps(report.numbers(), indent=1, ensure_ascii=False, allow_nan=False) + "\n", path)
+
+
+def _write(text: str, path: str | Path) -> None:
+    write_whole(Path(path), text.encode("utf-8", errors="replace"))  # a name may hold what UTF-8 has no place for

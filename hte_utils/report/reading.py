@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import csv
 import difflib
-import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -219,22 +217,3 @@ def values_shown(names: Sequence[str]) -> str:
     """A few names or values for a message."""
     shown = ", ".join(repr(name[:40]) for name in names[:8])
     return shown + (f" and {len(names) - 8} more" if len(names) > 8 else "")
-
-
-def write_whole(text: str, path: str | Path) -> None:
-    """Write text as UTF-8; what cannot be UTF-8 is replaced by a question mark."""
-    write_bytes(text.encode("utf-8", errors="replace"), path)
-
-
-def write_bytes(content: bytes, path: str | Path) -> None:
-    """Write a file under another name and move it."""
-    target = Path(path)
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name[:40]}.", suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as out:
-            out.write(content)
-        Path(name).chmod(0o644)
-        Path(name).replace(target)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

@@ -17,8 +17,8 @@ from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
 from openpyxl.styles import Font
 from openpyxl.utils import get_column_letter
 
+from hte_utils.ledger.notebooks import write_whole
 from hte_utils.report.analysis import Report
-from hte_utils.report.reading import write_bytes
 from hte_utils.report.words import Sentences, table_one
 
 _LONGEST = 32_000  # characters that Excel takes in a cell, nearly
@@ -73,7 +73,7 @@ def write_workbook(report: Report, path: str | Path) -> None:
             sheet.column_dimensions[get_column_letter(place)].width = 24
     content = io.BytesIO()
     book.save(content)
-    write_bytes(content.getvalue(), path)
+    write_whole(Path(path), content.getvalue())
 
 
 def _fill(sheet: Any, rows: Iterable[Sequence[Any]]) -> None:
