@@ -1,4 +1,4 @@
-"""Chapter 15: what was observed in a trial with times, beside what models say, where they differ, and figures.
+"""Chapter 15: what was observed in a trial with times beside what models say, where these differ, and figures.
 
 Nothing here knows a truth: a real trial has none. Risks are probabilities of the event by a horizon; a positive
 difference is harm if the event is bad.
@@ -42,36 +42,6 @@ _LABEL = "Risk difference (percentage points)\nâ† fewer events | more events â†
 _ARMS = (("control", 0.0, "Control", "untreated"), ("treated", 1.0, "Treatment", "treated"))
 
 
-def observed_by(times: TimesDesign, members: pd.DataFrame, horizon: float) -> pd.DataFrame:
-    """Risks by a horizon in each arm (Kaplan and Meier), and their difference, without a model.
-
-    Index `population`, the columns of `members`; `n_control`, `n_treated`, the risks `control` and `treated` with their
-    standard errors `se_control` and `se_treated` (Greenwood), `estimate`, `lower` and `upper` of the difference (95 %).
-    """
-    rows = {}
-    for name in members.columns:
-        row: dict[str, float] = {}
-        for arm, code, *_ in _ARMS:
-            chosen = members[name].to_numpy() & (times.trial.treatment == code)
-            curve = SurvfuncRight(times.time[chosen], times.trial.outcome[chosen])
-            place = np.searchsorted(curve.surv_times, horizon, side="right")
-            row[f"n_{arm}"] = int(chosen.sum())
-            row[arm] = 1.0 - np.append(1.0, curve.surv_prob)[place]
-            row[f"se_{arm}"] = np.append(0.0, curve.surv_prob_se)[place]
-        error = np.hypot(row["se_control"], row["se_treated"])
-        difference = row["treated"] - row["control"]
-        rows[name] = row | {"estimate": difference, "lower": difference - Z * error, "upper": difference + Z * error}
-    table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("population")
-    return table.astype({"n_control": int, "n_treated": int})
-
-
-def hazard_ratio(times: TimesDesign) -> dict[str, float]:
-    """Hazard ratio of the treated by Cox's regression on treatment alone: `estimate`, `lower`, `upper` (95 %)."""
-    fitted = PHReg(times.time, times.trial.treatment[:, None], times.trial.outcome, ties="efron").fit()
-    centre, reach = float(fitted.params[0]), Z * float(fitted.bse[0])
-    return {"estimate": np.exp(centre), "lower": np.exp(centre - reach), "upper": np.exp(centre + reach)}
-
-
 def blind_risk(times: TimesDesign) -> FloatArray:
     """Rank of each patient's risk that does not know the arms: Cox's regression of both arms on covariates and group.
 
@@ -108,7 +78,7 @@ def arms_over_time(times: TimesDesign, posteriors: Mapping[str, xr.DataTree], me
 def risk_groups(observed: pd.DataFrame, risks: xr.Dataset, effects: pd.DataFrame) -> Figure:
     """Risks by arm and their difference by group of risk: observed (Kaplan and Meier) and by the model.
 
-    `observed` is of `observed_by`, `risks` of `hte_utils.effects.survival.risks_by`, `effects` its summary.
+    `observed` is of `hte_utils.effects.survival.observed_by`, `risks` of its `risks_by`, `effects` its summary.
     """
     place = np.arange(len(observed))
     with canvas(2, width=8.2, height=3.6) as drawn:

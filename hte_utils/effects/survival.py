@@ -1,4 +1,4 @@
-"""Effects on times to event, from draws of `hte_utils.model.survival.fit_times`, on scales that people use.
+"""Effects on times to event on scales that people use: from draws of `hte_utils.model.survival.fit_times`, and seen.
 
 By a horizon: risks without and with treatment, their difference and what else `hte_utils.effects.averages` makes of two
 risks (risk ratio, odds ratios; the number needed is the reciprocal of the difference), and event-free time up to it
@@ -18,12 +18,16 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 import xarray as xr
+from statsmodels.duration.hazard_regression import PHReg
+from statsmodels.duration.survfunc import SurvfuncRight
 
 from hte_utils.effects.averages import everybody
 from hte_utils.effects.cate import GroupEffects, PatientEffects, over_blocks
+from hte_utils.effects.logistic import Z
 from hte_utils.effects.monte_carlo import batch_edges, jackknife_mean, jackknife_summaries
 from hte_utils.model.checks import FloatArray, require_probability
 from hte_utils.model.spec import Patients
+from hte_utils.model.survival import TimesDesign
 
 MEASURES = {
     "RISK_DIFFERENCE": "risk difference by the horizon",
@@ -226,6 +230,36 @@ def patient_effects_by(
         )
 
     return pd.concat(over_blocks(block, hazards.effects), ignore_index=True)
+
+
+def observed_by(times: TimesDesign, members: pd.DataFrame, horizon: float) -> pd.DataFrame:
+    """Risks by a horizon in each arm (Kaplan and Meier), and their difference, without a model.
+
+    Index `population`, the columns of `members`; `n_control`, `n_treated`, the risks `control` and `treated` with their
+    standard errors `se_control` and `se_treated` (Greenwood), `estimate`, `lower` and `upper` of the difference (95 %).
+    """
+    rows = {}
+    for name in members.columns:
+        row: dict[str, float] = {}
+        for arm, code in (("control", 0.0), ("treated", 1.0)):
+            chosen = members[name].to_numpy() & (times.trial.treatment == code)
+            curve = SurvfuncRight(times.time[chosen], times.trial.outcome[chosen])
+            place = np.searchsorted(curve.surv_times, horizon, side="right")
+            row[f"n_{arm}"] = int(chosen.sum())
+            row[arm] = 1.0 - np.append(1.0, curve.surv_prob)[place]
+            row[f"se_{arm}"] = np.append(0.0, curve.surv_prob_se)[place]
+        error = np.hypot(row["se_control"], row["se_treated"])
+        difference = row["treated"] - row["control"]
+        rows[name] = row | {"estimate": difference, "lower": difference - Z * error, "upper": difference + Z * error}
+    table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("population")
+    return table.astype({"n_control": int, "n_treated": int})
+
+
+def hazard_ratio(times: TimesDesign) -> dict[str, float]:
+    """Hazard ratio of the treated by Cox's regression on treatment alone: `estimate`, `lower`, `upper` (95 %)."""
+    fitted = PHReg(times.time, times.trial.treatment[:, None], times.trial.outcome, ties="efron").fit()
+    centre, reach = float(fitted.params[0]), Z * float(fitted.bse[0])
+    return {"estimate": np.exp(centre), "lower": np.exp(centre - reach), "upper": np.exp(centre + reach)}
 
 
 def _labelled(

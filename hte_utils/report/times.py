@@ -19,10 +19,10 @@ from scipy.linalg import block_diag
 from statsmodels.duration.survfunc import SurvfuncRight, survdiff
 
 from hte_utils.corrected.cross_fitting import N_FOLDS, arm_balanced_folds, groups_within_folds
-from hte_utils.corrected.real_trial import hazard_ratio, observed_by
 from hte_utils.corrected.subgroups import compared_rates, unadjusted_effects
 from hte_utils.effects.averages import EVERYBODY, everybody
 from hte_utils.effects.logistic import Z
+from hte_utils.effects.survival import hazard_ratio, observed_by
 from hte_utils.model.checks import FloatArray, rows_where
 from hte_utils.model.survival import TimesDesign
 from hte_utils.report.heterogeneity import (
