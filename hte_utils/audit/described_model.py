@@ -30,12 +30,12 @@ import pandas as pd
 import xarray as xr
 from arviz_stats.base import array_stats  # type: ignore[attr-defined]
 from scipy import linalg, special
-from threadpoolctl import threadpool_limits
 
 from hte_utils.model.checks import FloatArray, complete_column
 from hte_utils.model.fit import FitWarning
 from hte_utils.model.sampler import Proposal, metropolis_chain, pareto_k
 from hte_utils.model.spec import TrialDesign
+from hte_utils.model.threads import one_blas_thread
 
 if TYPE_CHECKING:
     import pymc as pm
@@ -300,7 +300,7 @@ def fit_described(
     density = DescribedDensity(design, subgroups, reading, priors)
     pilot, *seeds = np.random.SeedSequence(seed).spawn(_CHAINS + 1)
     # Many small products: a second BLAS thread costs more than it brings.
-    with threadpool_limits(limits=1, user_api="blas"):
+    with one_blas_thread():
         proposal, _ = Proposal.standard(_Chart(density)).fitted(density, pilot)
         chains = [metropolis_chain(density, proposal, draws, proposals_per_draw, each) for each in seeds]
     found = np.column_stack(density.parameters(np.concatenate([chain.points for chain in chains])))

@@ -18,12 +18,12 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from scipy.special import expit
-from threadpoolctl import threadpool_limits
 
 from hte_utils.corrected.cross_fitting import arm_balanced_folds, groups_within_folds
 from hte_utils.effects.logistic import fit_replicates
 from hte_utils.model.checks import FloatArray, IntArray
 from hte_utils.model.spec import TrialDesign, TrialSpec
+from hte_utils.model.threads import one_blas_thread
 from hte_utils.trial import TrialTruth, simulate_truth, trial_table
 
 _QUINTILES = 5
@@ -99,7 +99,7 @@ def same_data_study(
     columns as in `group_errors`.
     """
     tables = {}
-    with threadpool_limits(limits=1, user_api="blas"):  # threads cost more than products of this size gain
+    with one_blas_thread():  # threads cost more than products of this size gain
         for seed in seeds:
             truth = simulate_truth(2000, seed)
             design = spec.design(trial_table(truth))
@@ -115,7 +115,7 @@ def repeated_cross_fits(
 ) -> pd.DataFrame:
     """`group_errors` of one trial with folds dealt anew for each seed; index `fold_seed`, `risk_group`."""
     folds = {seed: arm_balanced_folds(design.treatment, n_folds, seed) for seed in fold_seeds}
-    with threadpool_limits(limits=1, user_api="blas"):
+    with one_blas_thread():
         tables = {seed: group_errors(design, truth, model, fold) for seed, fold in folds.items()}
     return pd.concat(tables, names=["fold_seed", "risk_group"])
 

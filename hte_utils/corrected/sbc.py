@@ -22,7 +22,6 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 from scipy.special import logit
-from threadpoolctl import threadpool_limits
 
 from hte_utils.corrected.model_checks import draw_from_prior, event_probability_draws, replicate_outcomes
 from hte_utils.effects.cate import EffectScale, GroupEffects, cate_draws
@@ -33,6 +32,7 @@ from hte_utils.model.listing_2 import Priors, listing2_draws, posterior_tree, sp
 from hte_utils.model.quick_posterior import quick_posterior
 from hte_utils.model.sampler import child_seed, metropolis_chain, proposal_for_chains
 from hte_utils.model.spec import TrialDesign
+from hte_utils.model.threads import one_blas_thread
 from hte_utils.trial import simulate_trial
 
 LOG_LIKELIHOOD: Final = "log-likelihood"
@@ -162,7 +162,7 @@ def calibrate(
 
     blocks = []
     # One BLAS thread for each of ours; set once here, because setting it takes longer than a small fit.
-    with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(workers) as pool:
+    with one_blas_thread(), ThreadPoolExecutor(workers) as pool:
         for block in np.array_split(chosen, -(-chosen.size // _BLOCK)):
             fits, by_nuts = zip(*pool.map(truth_and_draws, block.tolist()), strict=True)
             # The truth stands in front of the draws of its trial, so that all go through the same code; chains are

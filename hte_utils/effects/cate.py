@@ -21,11 +21,11 @@ from typing import NamedTuple, cast
 
 import numpy as np
 import xarray as xr
-from threadpoolctl import threadpool_limits
 
 from hte_utils.effects.logistic import expit_in_place
 from hte_utils.model.checks import FloatArray, require_probability
 from hte_utils.model.spec import Patients
+from hte_utils.model.threads import one_blas_thread
 from hte_utils.trial import EffectScale as EffectScale  # the scales of a trial's effects are those of the estimates
 
 # A block of patients x draws of this many numbers (2 MiB) stays in a core's own cache.
@@ -51,6 +51,9 @@ class _LinearPredictor(NamedTuple):
 
     def values(self, rows: slice) -> FloatArray:
         return self.terms[rows] @ self.coefficients
+
+    def in_single_precision(self) -> _LinearPredictor:
+        return _LinearPredictor(*(cast("FloatArray", part.astype(np.float32)) for part in self))
 
 
 class PatientEffects(NamedTuple):
@@ -135,7 +138,7 @@ def over_blocks[T](work: Callable[[slice], T], effects: PatientEffects, threads:
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     # One BLAS thread for each of our own: the products are too small to share out, the blocks are not.
-    with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(threads or cores) as pool:
+    with one_blas_thread(), ThreadPoolExecutor(threads or cores) as pool:
         yield from pool.map(work, blocks(effects.n_patients, effects.n_draws))
 
 
@@ -215,12 +218,15 @@ def predicted_risk(posterior: xr.DataTree, patients: Patients, *, group_effects:
 def effect_summaries(
     posterior: xr.DataTree, patients: Patients, *, group_effects: GroupEffects, interval: float = 0.95
 ) -> dict[str, dict[str, FloatArray]]:
-    """All that a study asks of one posterior, in one pass on one core.
+    """All that a study asks of one posterior, in one pass on one core and in single precision.
+
+    Its rounding (seven digits) is far below the Monte Carlo error of any number of draws, and takes half of the time.
 
     By quantity, `mean`, `sd`, `lower` and `upper`: `log_odds_ratio` and `risk_difference` of every patient, and
     `average_risk_difference`, their mean over the patients (arrays of no dims); of `baseline_risk` the `mean` alone.
     """
-    effects = PatientEffects.of(posterior, patients, group_effects)
+    exact = PatientEffects.of(posterior, patients, group_effects)
+    effects = exact._replace(baseline=exact.baseline.in_single_precision(), ratio=exact.ratio.in_single_precision())
     total = np.zeros(effects.n_draws)
 
     def block(rows: slice) -> dict[str, dict[str, FloatArray]]:
@@ -233,7 +239,7 @@ def effect_summaries(
 
     parts = list(over_blocks(block, effects, threads=1))
     found = {
-        quantity: {name: np.concatenate([part[quantity][name] for part in parts]) for name in summaries}
+        quantity: {name: np.concatenate([part[quantity][name] for part in parts]).astype(float) for name in summaries}
         for quantity, summaries in parts[0].items()
     }
     average = _summaries(total[None] / effects.n_patients, interval)

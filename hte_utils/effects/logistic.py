@@ -19,11 +19,11 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit
 from scipy.stats import chi2, norm
-from threadpoolctl import threadpool_limits
 
 from hte_utils.model.candidates import ALL_MODIFIERS_SPEC
 from hte_utils.model.checks import FloatArray, TrialWarning
 from hte_utils.model.spec import PAPER_SPEC, Patients, TrialDesign, TrialSpec
+from hte_utils.model.threads import one_blas_thread
 
 type Terms = Callable[[FloatArray, float | FloatArray], FloatArray]
 """From covariates, shape (patients, covariates), and arm to a model's terms, shape (patients, terms)."""
@@ -121,7 +121,7 @@ def fit_logistic(terms: FloatArray, outcome: FloatArray, offset: FloatArray | No
     require_full_rank(terms)
     # Perfect separation, and the log odds that overflow then, are looked for below by an exact test.
     # One thread: for products of this size more cost more than they gain.
-    with warnings.catch_warnings(), np.errstate(over="ignore"), threadpool_limits(limits=1, user_api="blas"):
+    with warnings.catch_warnings(), np.errstate(over="ignore"), one_blas_thread():
         warnings.simplefilter("ignore", PerfectSeparationWarning)
         model = sm.GLM(outcome, terms, family=sm.families.Binomial(), offset=offset)
         fitted = model.fit(maxiter=100, tol=_DEVIANCE_TOLERANCE)

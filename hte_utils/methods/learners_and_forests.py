@@ -6,6 +6,9 @@ imputed effects. So small a learner suits some hundred events: it was fixed once
 the event in the paper's trial, where larger ones do worse, and is tuned in no trial again. There are no intervals: the
 bootstrap that some use is not valid for such learners.
 
+*DR-learner* (Kennedy 2023, econml): the same boosted trees for the risk in each arm, cross-fitted in five folds, and
+for the regression of the doubly robust scores on the covariates. No odds ratio, no baseline risk.
+
 *Causal forest* (Wager & Athey 2018; Athey, Tibshirani & Wager 2019, econml): honest trees on outcome and treatment from
 which their expectations have been removed, cross-fitted in five folds: the risk by logistic regression on the
 covariates, the probability of treatment, which randomisation makes the same for everybody, by the share of the treated.
@@ -14,9 +17,9 @@ library's doubly robust one. For other patients there is only the mean of their 
 bound: it adds standard errors as if they were perfectly correlated. No baseline risk, no odds ratio.
 
 *Bayesian causal forest* (Hahn, Murray & Carvalho 2020, stochtree) with a probit link: one sum of trees for the risk
-without treatment, another, of fewer and shallower trees, for the effect. 50 and 20 trees instead of the library's 250
-and 100, and one chain, keep a trial of 2000 patients within seconds. The chain mixes slowly; what that leaves of its
-draws is in the notes.
+without treatment, another, of fewer and shallower trees, for the effect. Numbers of trees (250 and 100), draws of a
+chain and the start from grown forests are the library's; there are two chains. They mix slowly; what that leaves of
+their draws is in the notes.
 """
 
 from __future__ import annotations
@@ -50,8 +53,8 @@ BOOSTING: dict[str, Any] = {
     "early_stopping": False,
     "random_state": 0,  # nothing is random in it without early stopping
 }
-_TREES, _LEAF, _FOLDS = 500, 10, 5
-_BURN_IN, _KEPT, _STEPS_PER_KEPT = 100, 200, 3
+_TREES, _LEAF, _FOLDS = 1000, 10, 5
+_GROWN, _CHAINS, _KEPT = 10, 2, 100
 _FURTHEST = 1e-12  # a probit model may return a risk of exactly 0 or 1, whose log odds are not finite
 
 
@@ -92,6 +95,37 @@ def fit_x_learner(trial: pd.DataFrame, populations: Sequence[pd.DataFrame], _rng
     effect_learner = HistGradientBoostingRegressor(**BOOSTING)
     learner = XLearner(models=_risk_learner(), cate_models=effect_learner, propensity_model=randomised)
     return _learned(learner, lambda x: learner.models[0].predict(x), numbers, populations, of_risks=False)
+
+
+def fit_dr_learner(trial: pd.DataFrame, populations: Sequence[pd.DataFrame], rng: np.random.Generator) -> MethodResult:
+    """A model of the doubly robust scores. `rng` seeds the folds."""
+    from econml.dr import DRLearner
+    from sklearn.dummy import DummyClassifier
+    from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+    from sklearn.exceptions import DataConversionWarning
+
+    numbers = TrialNumbers.of(trial)
+    require_events(numbers.outcome, _FOLDS)
+    learner = DRLearner(
+        model_propensity=DummyClassifier(strategy="prior"),  # randomised
+        model_regression=HistGradientBoostingClassifier(**BOOSTING),
+        model_final=HistGradientBoostingRegressor(**BOOSTING),
+        discrete_outcome=True,
+        cv=_FOLDS,
+        random_state=int(rng.integers(2**31)),
+    )
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        warnings.simplefilter("ignore", DataConversionWarning)  # econml hands on outcomes as a column
+        learner.fit(numbers.outcome.astype(int), numbers.treatment.astype(int), X=numbers.covariates)
+    differences = [np.clip(np.ravel(learner.effect(numbers.encode(each))), -1.0, 1.0) for each in populations]
+    return MethodResult(
+        tuple(
+            EffectEstimates(None, None, IntervalEstimate(each), IntervalEstimate(np.asarray(each.mean())))
+            for each in differences
+        ),
+        _notes(caught),
+    )
 
 
 def _learned(
@@ -214,7 +248,7 @@ def fit_bcf(
     rng: np.random.Generator,
     spec: TrialSpec = ALL_MODIFIERS_SPEC,
 ) -> MethodResult:
-    """Bayesian causal forest. `rng` seeds the chain; `spec` names the columns.
+    """Bayesian causal forest. `rng` seeds the chains; `spec` names the columns.
 
     Notes: ``ess_average`` and ``mcse_average``, effective draws of the first population's average risk difference and
     its Monte Carlo standard error.
@@ -223,12 +257,12 @@ def fit_bcf(
     model = sampled_forest(numbers, int(rng.integers(2**31)))
     draws = [risk_draws(model, numbers.encode(population)) for population in populations]
     risk, risk_treated = draws[0]
-    notes = monte_carlo_notes((risk_treated - risk).mean(axis=0)[None])
+    notes = monte_carlo_notes((risk_treated - risk).mean(axis=0).reshape(_CHAINS, -1))
     return MethodResult(tuple(effects_from_risk_draws(*each) for each in draws), notes)
 
 
 def sampled_forest(numbers: TrialNumbers, seed: int) -> Any:
-    """A Bayesian causal forest after its chain."""
+    """A Bayesian causal forest after its chains."""
     from stochtree import BCFModel, OutcomeModel
 
     model = BCFModel()
@@ -237,19 +271,17 @@ def sampled_forest(numbers: TrialNumbers, seed: int) -> Any:
         Z_train=numbers.treatment,
         y_train=numbers.outcome,
         propensity_train=np.full(numbers.outcome.size, numbers.treatment.mean()),
-        num_gfr=0,
-        num_burnin=_BURN_IN,
+        num_gfr=_GROWN,  # forests grown greedily, from the last of which the chains start
+        num_burnin=0,
         num_mcmc=_KEPT,
         general_params={
             "outcome_model": OutcomeModel(outcome="binary", link="probit"),
             "sample_sigma2_global": False,
             "propensity_covariate": "none",  # randomised
-            "keep_every": _STEPS_PER_KEPT,
+            "num_chains": _CHAINS,
             "num_threads": 1,
             "random_seed": seed,
         },
-        prognostic_forest_params={"num_trees": 50},
-        treatment_effect_forest_params={"num_trees": 20},
     )
     return model
 

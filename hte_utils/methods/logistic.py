@@ -10,6 +10,8 @@
   likelihood, all other coefficients held (FLIC, Puhr et al. 2017).
 - Listing 2's own terms, with gender as a plain covariate or without it: the paper's model without its hierarchy.
 
+Where a model has interactions, the note ``interaction_p`` is the p-value of the likelihood-ratio test against none.
+
 A covariate pattern in one arm only leaves coefficients undetermined: an error. Terms that separate the patients with
 the event from the others make estimates infinite (Albert & Anderson 1984): a note, for that is what the method says.
 """
@@ -24,6 +26,7 @@ import numpy as np
 import pandas as pd
 
 from hte_utils.effects.logistic import (
+    LikelihoodRatioTest,
     Terms,
     TrialNumbers,
     Z,
@@ -137,4 +140,17 @@ def inverse_information(coefficients: FloatArray, terms: FloatArray) -> FloatArr
 
 def _by_likelihood(numbers: TrialNumbers, terms: Terms, populations: Sequence[pd.DataFrame]) -> MethodResult:
     fitted = fit_logistic(terms(numbers.covariates, numbers.treatment), numbers.outcome)
-    return MethodResult(effects_in(populations, numbers, terms, fitted.coefficients, fitted.covariance), fitted.notes)
+    notes = {**fitted.notes, **_interaction_test(numbers, terms, fitted.log_likelihood)}
+    return MethodResult(effects_in(populations, numbers, terms, fitted.coefficients, fitted.covariance), notes)
+
+
+def _interaction_test(numbers: TrialNumbers, terms: Terms, log_likelihood: float) -> dict[str, float]:
+    """Test the terms against the same without interactions, if they have any."""
+    untreated = terms(numbers.covariates, 0.0)
+    main = untreated[:, untreated.any(axis=0)]  # what is left without treatment
+    interactions = untreated.shape[1] - main.shape[1] - 1
+    if not interactions:
+        return {}
+    smaller = fit_logistic(np.column_stack([main, numbers.treatment]), numbers.outcome)
+    test = LikelihoodRatioTest(2.0 * (log_likelihood - smaller.log_likelihood), interactions)
+    return {"interaction_p": test.p_value}

@@ -28,6 +28,9 @@ POINTS: Final = 100.0
 """Percentage points of a probability of 1."""
 PER_THOUSAND: Final = 1000.0
 
+WORTHS: Final = (1, 2, 5)
+"""Bleeds per 1000 patients that a benefit of treatment elsewhere (strokes prevented, say) may be worth."""
+
 _INDIVIDUAL: Final = {
     "bias": "mean over patients of estimated minus true effect; positive: harm overstated",
     "rmse": "root mean squared error over patients",
@@ -55,6 +58,12 @@ MEASURES: Final[Mapping[str, str]] = MappingProxyType(
         "treated_share": "share of patients whom 'treat when the estimated risk difference is below 0' treats",
         "regret": "bleeds per patient that this rule causes above treating exactly those with a true risk difference "
         "below 0 (probability; 0 is perfect)",
+        **{
+            f"regret_{worth}": "the same where treatment brings every patient a benefit elsewhere that is worth "
+            f"{worth} bleeds per 1000, so that 'below' is below that; loss in bleeds per patient"
+            for worth in WORTHS
+        },
+        "interaction_p": "p-value of the method's own test of effect modification (its interactions against none)",
     }
 )
 """Columns of the results, and what each means."""
@@ -111,15 +120,24 @@ def measure(estimates: EffectEstimates, truth: PatientTruth) -> dict[str, float]
     found |= {"ate_estimate": float(average.value), "ate_truth": float(truth.risk_difference.mean())}
     if average.lower is not None and average.upper is not None:
         found |= {"ate_lower": float(average.lower), "ate_upper": float(average.upper)}
-    treated = estimates.risk_difference.value < 0.0
-    regret = np.where(treated, truth.risk_difference, 0.0) - np.minimum(truth.risk_difference, 0.0)
-    found |= {"treated_share": float(treated.mean()), "regret": float(regret.mean())}
+    estimated, true = estimates.risk_difference.value, truth.risk_difference
+    found |= {"treated_share": float((estimated < 0.0).mean()), "regret": regret(estimated, true)}
+    found |= {f"regret_{worth}": regret(estimated, true, worth / PER_THOUSAND) for worth in WORTHS}
     if estimates.baseline_risk is not None:
         error = estimates.baseline_risk - truth.baseline_risk
         found["risk_bias"] = float(error.mean())
         if n > 1:
             found["risk_rmse"] = math.sqrt(float(np.square(error).mean()))
     return found
+
+
+def regret(estimated: FloatArray, true: FloatArray, worth: float = 0.0) -> float:
+    """Mean loss of treating where the estimated risk difference is below `worth`, against where the true one is.
+
+    Both (patients,), probabilities; `worth` is the risk difference at which treatment is worth as much as it costs.
+    """
+    net = true - worth
+    return float((np.where(estimated < worth, net, 0.0) - np.minimum(net, 0.0)).mean())
 
 
 def _individual(estimate: IntervalEstimate, truth: FloatArray) -> dict[str, float]:

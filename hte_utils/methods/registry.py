@@ -119,6 +119,12 @@ _LADDER = (
     _learner(
         "x_learner", "X-learner, boosted trees", "risk differences simpler than risks", estimates="risk difference"
     ),
+    _learner(
+        "dr_learner",
+        "DR-learner, boosted trees",
+        "risk difference a smooth enough function of the covariates",
+        estimates="risk difference",
+    ),
     _trees(
         "causal_forest",
         "causal forest",
@@ -144,6 +150,13 @@ _LADDER = (
         "the all-modifiers Bayesian model",
         f"{_LINEAR}; shrinkage learned from the data",
         stream="better",  # its name when the stored results were made
+    ),
+    _bayes(
+        "horseshoe",
+        "regularised horseshoe",
+        f"{_LINEAR}; a few interactions large, the others nearly zero",
+        library="pymc, nutpie",
+        slow=True,
     ),
 )
 

@@ -24,7 +24,6 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from arviz_stats.base import array_stats  # type: ignore[attr-defined]
-from threadpoolctl import threadpool_limits
 
 from hte_utils.model import listing_2
 from hte_utils.model.checks import FloatArray, require_probability
@@ -32,6 +31,7 @@ from hte_utils.model.density import HierarchicalDensity, SumsDensity
 from hte_utils.model.listing_2 import Priors, listing2_draws, posterior_tree, split_sums, sums_of
 from hte_utils.model.sampler import LARGEST_PARETO_K, metropolis_chain, pareto_k, proposal_for_chains
 from hte_utils.model.spec import TrialDesign
+from hte_utils.model.threads import one_blas_thread
 
 
 class Form(StrEnum):
@@ -279,7 +279,7 @@ def independence_chains(
     """Run the chains: points (chain, draw, coordinate), what the sampler says, and numbers to take sums apart with."""
     pilot, split, *seeds = np.random.SeedSequence(settings.seed).spawn(settings.chains + 2)
     # Many small products: a second BLAS thread a chain costs more than it brings, and could change the last bit.
-    with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(cores) as pool:
+    with one_blas_thread(), ThreadPoolExecutor(cores) as pool:
         proposal = proposal_for_chains(density, pilot)
         run = partial(metropolis_chain, density, proposal, settings.draws, settings.proposals_per_draw)
         chains = list(pool.map(run, seeds))
@@ -304,7 +304,7 @@ def nuts_chains(
 
     nuts_seed, split_seed = np.random.SeedSequence(settings.seed).spawn(2)
     # One BLAS thread a chain: the products are small, and the chains already fill the cores.
-    with threadpool_limits(limits=1, user_api="blas"):
+    with one_blas_thread():
         trace = nutpie.sample(
             nutpie.compile_pymc_model(model),
             draws=settings.draws,

@@ -14,7 +14,6 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 import xarray as xr
-from threadpoolctl import threadpool_limits
 
 from hte_utils.model.checks import FloatArray
 from hte_utils.model.density import SumsDensity
@@ -22,6 +21,7 @@ from hte_utils.model.fit import FitCheck, FitRecord, NutsSettings, fit, library_
 from hte_utils.model.listing_2 import Priors, posterior_tree, split_sums, sums_of
 from hte_utils.model.sampler import LARGEST_PARETO_K, ImportanceSample, child_seed, importance_sample
 from hte_utils.model.spec import TrialDesign
+from hte_utils.model.threads import one_blas_thread
 
 _FEWEST_DRAWS = 100
 
@@ -89,7 +89,7 @@ def quick_posterior(
     started = time.perf_counter()
     # One BLAS thread: the products are small, a study fills the cores with fits, and a sum that is split over threads
     # may round differently.
-    with threadpool_limits(limits=1, user_api="blas"):
+    with one_blas_thread():
         density = SumsDensity.of(design, priors)
         sample = importance_sample(density, draws, sampling)
         rng = np.random.default_rng(splitting)

@@ -17,7 +17,7 @@ from scipy.special import expit, logit
 
 from hte_utils.methods.measures import PatientTruth
 from hte_utils.model.checks import FloatArray
-from hte_utils.study.scenarios import Scenario
+from hte_utils.study.scenarios import ConstantDifference, Effect, Scenario, UShapedEffect
 from hte_utils.trial import (
     Covariates,
     EffectScale,
@@ -138,12 +138,26 @@ def profiles(scenario: Scenario) -> SimulatedTrial:
     return SimulatedTrial(found.table.set_axis(_PROFILES.index), found.truth)
 
 
+def _effect_of(effect: Effect, patients: Covariates) -> tuple[FloatArray, EffectScale]:
+    """Each patient's effect of treatment, shape (n,), and the scale that it is on."""
+    match effect:
+        case DescribedEffects():
+            return described_effect(patients, effect), effect.scale
+        case ConstantDifference():
+            return np.full(patients.age.size, effect.value), EffectScale.RISK_DIFFERENCE
+        case UShapedEffect():
+            decades = (patients.age - effect.centre) / 10.0
+            return effect.lowest + effect.curvature * np.square(decades), EffectScale.LOG_ODDS_RATIO
+        case _:
+            return treatment_effect(patients, effect), EffectScale.LOG_ODDS_RATIO
+
+
 def _simulate(scenario: Scenario, rng: np.random.Generator, n: int) -> SimulatedTrial:
     if isinstance(scenario.effect, DescribedEffects):
         patients = draw_described_covariates(rng, n)
     else:
         patients = draw_covariates(cast("RRandom", NumPyStream(rng)), n)
-    treatment = (rng.random(n) < 0.5).astype(np.int8)
+    treatment = (rng.random(n) < scenario.p_treated).astype(np.int8)
     return _with_outcomes(scenario, patients, treatment, rng)
 
 
@@ -151,10 +165,7 @@ def _with_outcomes(
     scenario: Scenario, patients: Covariates, treatment: Binary, rng: np.random.Generator | None
 ) -> SimulatedTrial:
     """Add risks, effects and events (nobody's, without random numbers)."""
-    if isinstance(scenario.effect, DescribedEffects):
-        effect, scale = described_effect(patients, scenario.effect), scenario.effect.scale
-    else:
-        effect, scale = treatment_effect(patients, scenario.effect), EffectScale.LOG_ODDS_RATIO
+    effect, scale = _effect_of(scenario.effect, patients)
     untreated: FloatArray = expit(baseline_log_odds(patients, scenario.baseline))
     treated = risk_under_treatment(untreated, effect, scale)
     probability = np.where(treatment == 1, treated, untreated)

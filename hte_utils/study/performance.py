@@ -25,7 +25,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
-from hte_utils.methods.measures import MEASURES, PER_THOUSAND, POINTS
+from hte_utils.methods.measures import MEASURES, PER_THOUSAND, POINTS, WORTHS
 from hte_utils.model.checks import FloatArray
 from hte_utils.study.generate import population
 from hte_utils.study.replicate import POPULATION
@@ -34,7 +34,12 @@ from hte_utils.study.scenarios import PAPER_DESIGN, SCENARIOS
 SHOWN: Final = ("rd_correlation", "rd_rmse", "rd_bias", "rd_slope", "rd_coverage", "regret")
 """Measures that are compared between methods."""
 
-UNITS: Final = {"regret": PER_THOUSAND} | dict.fromkeys(("rd_rmse", "rd_bias", "rd_coverage", "rd_width"), POINTS)
+REGRETS: Final = {0: "regret"} | {worth: f"regret_{worth}" for worth in WORTHS}
+"""The regret of a method's rule by what a benefit elsewhere is worth, in bleeds per 1000 patients."""
+
+UNITS: Final = dict.fromkeys(REGRETS.values(), PER_THOUSAND) | dict.fromkeys(
+    ("rd_rmse", "rd_bias", "rd_coverage", "rd_width"), POINTS
+)
 """What measures are multiplied by to be shown; 1 for the others."""
 
 ERRORS_NEEDED: Final = 2.0

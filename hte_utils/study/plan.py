@@ -2,7 +2,7 @@
 
     python -m hte_utils.study.plan --store results --to book/data/study
 
-runs it (two processors: an hour or two) and writes the small copy that the book reads. It can be stopped and started
+runs it (two processors: two hours) and writes the small copy that the book reads. It can be stopped and started
 again at any time. The order of the stages is that of their importance: a study that is cut short has the earlier ones.
 
 The tables are made from the records that the study runs by, so that neither can drift away. Morris, White & Crowther
@@ -23,7 +23,7 @@ import pandas as pd
 
 from hte_utils.methods import METHODS
 from hte_utils.methods.estimates import Method
-from hte_utils.methods.measures import POINTS
+from hte_utils.methods.measures import POINTS, WORTHS
 from hte_utils.study.generate import PROFILE_NAMES, population, profiles
 from hte_utils.study.replicate import POPULATION, TRIAL
 from hte_utils.study.run import run_study, study_client
@@ -41,15 +41,18 @@ METHOD_GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
     "Listing 2's terms": ("listing_2_ml", "listing_2_ml_no_gender", "listing_2_ridge"),
     "hierarchical models": ("paper_way", "paper_corrected", "all_modifiers"),
     "ridge and lasso": ("interactions_ridge", "interactions_lasso"),
-    "S-, T-, X-learner": ("s_learner", "t_learner", "x_learner"),
+    "S-, T-, X-, DR-learner": ("s_learner", "t_learner", "x_learner", "dr_learner"),
     "causal forests": ("causal_forest", "bcf"),
+    "horseshoe": ("horseshoe",),
 }
 """Methods that are planned and run together."""
 
-_REGRESSIONS, _RUNGS, _HIERARCHICAL, PENALISED, LEARNERS, FORESTS = METHOD_GROUPS.values()
-CORE: Final = (*_REGRESSIONS, *_RUNGS, *_HIERARCHICAL)
+_REGRESSIONS, _RUNGS, HIERARCHICAL, _PENALISED, _LEARNERS, _FORESTS, _HORSESHOE = METHOD_GROUPS.values()
+MODELS: Final = (*_REGRESSIONS, *_RUNGS, *HIERARCHICAL, *_PENALISED)
 LARGEST: Final = "patients-20000"
 """A trial of so many patients costs ten times as much as the paper's."""
+WITH_FORESTS: Final = (PAPER_DESIGN, "constant-odds-ratio", "u-shaped")
+"""Where forests and the horseshoe run too: as in the paper, nothing to find, and what only trees can find."""
 
 OTHER_SCENARIOS: Final = tuple(name for name in SCENARIOS if name not in {PAPER_DESIGN, LARGEST})
 
@@ -64,16 +67,14 @@ class Stage:
 
 
 STAGES: Final = (
-    Stage((PAPER_DESIGN,), CORE, 500),
-    Stage((PAPER_DESIGN,), (*PENALISED, *LEARNERS), 200),
-    Stage(OTHER_SCENARIOS, CORE, 40),
-    Stage((LARGEST,), CORE, 10),
-    Stage((PAPER_DESIGN,), FORESTS, 20),
-    Stage((PAPER_DESIGN,), CORE, 2000),
-    Stage(OTHER_SCENARIOS, CORE, 200),
-    Stage((PAPER_DESIGN,), FORESTS, 100),
-    Stage((LARGEST,), CORE, 50),
-    Stage(OTHER_SCENARIOS, PENALISED, 100),
+    Stage((PAPER_DESIGN,), (*MODELS, *_LEARNERS), 400),
+    Stage(WITH_FORESTS, (*_FORESTS, *_HORSESHOE), 50),
+    Stage(OTHER_SCENARIOS, MODELS, 400),
+    Stage((LARGEST,), MODELS, 100),
+    Stage((PAPER_DESIGN,), (*MODELS, *_LEARNERS), 2000),
+    Stage(WITH_FORESTS, _FORESTS, 100),
+    Stage(OTHER_SCENARIOS, _LEARNERS, 400),
+    Stage((LARGEST,), _LEARNERS, 100),
 )
 """What is run, most important first. A later stage adds to an earlier one and repeats nothing."""
 
@@ -82,7 +83,7 @@ KEPT: Final[Mapping[str, Any]] = {
         *("lor_rmse", "lor_mae", "lor_correlation", "lor_coverage"),
         *("rd_bias", "rd_rmse", "rd_correlation", "rd_slope", "rd_coverage", "rd_width"),
         *("ate_estimate", "ate_lower", "ate_upper", "ate_truth"),
-        *("risk_bias", "treated_share", "regret"),
+        *("risk_bias", "treated_share", "regret", *(f"regret_{worth}" for worth in WORTHS), "interaction_p"),
     ),
     # Of a single patient, these say everything about the risk difference.
     "of_profiles": ("ate_estimate", "ate_lower", "ate_upper", "ate_truth"),
@@ -103,7 +104,10 @@ PERFORMANCE: Final = {
     "coverage": "share of patients whose true effect lies in their own 95 % interval",
     "width": "mean over patients of the width of that interval",
     "policy regret": "bleeds per 1000 patients above the best possible rule, if those with an estimated risk "
-    "difference below 0 are treated",
+    "difference below 0 are treated; and below 1, 2 and 5 per 1000, if treatment has a benefit elsewhere that is worth "
+    "as many bleeds",
+    "rejection rate": "share of trials in which an interaction test has p < 0.05: where nothing is to be found, its "
+    "size; else its power",
     "bias of the ATE": "mean over trials of estimated minus true average risk difference",
     "empirical SE of the ATE": "SD over trials of that error",
     "coverage of one effect": "share of trials whose 95 % interval holds the truth: the ATE, or a profile patient's "
@@ -111,7 +115,12 @@ PERFORMANCE: Final = {
     "paired difference": "one method's measure minus another's on the same trials, mean",
 }
 """The performance measures, and what each is."""
-_OTHER_ERRORS: Final = {"empirical SE of the ATE": "SE / √(2(n − 1))", "coverage of one effect": "√(p(1 − p) / n)"}
+_OF_A_SHARE: Final = "√(p(1 − p) / n)"
+_OTHER_ERRORS: Final = {
+    "empirical SE of the ATE": "SE / √(2(n − 1))",
+    "coverage of one effect": _OF_A_SHARE,
+    "rejection rate": _OF_A_SHARE,
+}
 
 
 def planned_replicates(stages: Sequence[Stage] = STAGES) -> dict[tuple[str, str], int]:

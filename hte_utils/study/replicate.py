@@ -109,8 +109,10 @@ def _measure_everywhere(result: MethodResult, populations: Sequence[SimulatedTri
     if len(result.estimates) != len(populations):
         raise ValueError(f"the method gave {len(result.estimates)} estimates for {len(populations)} populations")
     *large, (estimates, patients) = zip(result.estimates, populations, strict=True)
+    of_trial, *elsewhere = (measure(each, group.truth) for each, group in large)
     return [
-        *(measure(each, group.truth) for each, group in large),
+        of_trial | {"interaction_p": result.notes.get("interaction_p", math.nan)},
+        *elsewhere,
         *(measure(*_single(estimates, patients.truth, k)) for k in range(len(PROFILE_NAMES))),
     ]
 

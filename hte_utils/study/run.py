@@ -50,6 +50,7 @@ _SETTINGS: Final = {
         **{f"{library}_NUM_THREADS": "1" for library in _ONE_THREAD},
     },
     "distributed.scheduler.allowed-failures": 2,  # the third death of a block's worker is the block's fault
+    "distributed.scheduler.worker-ttl": None,  # a machine that slept must not take its workers for dead
     "distributed.scheduler.worker-saturation": 1.0,  # nothing waits at a worker, to be blamed for its death
 }
 

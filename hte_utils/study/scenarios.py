@@ -2,11 +2,12 @@
 
 Each scenario changes one thing against the paper's design, so that a difference has one cause:
 
-- How the effect varies between patients: as printed, as described, twice as much, not at all, no effect whatever.
+- How the effect varies between patients: as printed, as described, twice as much, not at all (on the scale of odds, or
+  of risks), no effect whatever, and with age in the form of a U, which no linear terms can follow.
 - How often the event occurs: 2, 5, 10 and 20 % (Listing 1 gives some 5.7 %).
-- How many patients there are: 500 to 20 000 (the paper: 2000).
+- How many patients there are: 500 to 20 000 (the paper: 2000), and how they are allocated: one to one, or two to one.
 
-The event is major bleeding, so a positive effect is harm. The treatment is always randomised one to one.
+The event is major bleeding, so a positive effect is harm.
 """
 
 from __future__ import annotations
@@ -16,11 +17,40 @@ from dataclasses import dataclass, fields, replace
 from types import MappingProxyType
 from typing import Final
 
-from hte_utils.trial import LISTING_BASELINE, LISTING_EFFECT, BaselineCoefficients, EffectCoefficients
-from hte_utils.trial.as_described import LOG_ODDS_EFFECTS, RISK_DIFFERENCE_EFFECTS, DescribedEffects
+from hte_utils.trial import (
+    LISTING_BASELINE,
+    LISTING_EFFECT,
+    P_TREATED,
+    BaselineCoefficients,
+    EffectCoefficients,
+)
+from hte_utils.trial.as_described import (
+    LOG_ODDS_EFFECTS,
+    RISK_DIFFERENCE_EFFECTS,
+    DescribedEffects,
+)
 
 PAPER_DESIGN: Final = "as-printed"
 """Name of the paper's own design."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConstantDifference:
+    """The same risk difference for everybody (a probability): what is constant on this scale varies on every other."""
+
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class UShapedEffect:
+    """Log odds ratio ``lowest + curvature * (decades from `centre`)²`` of age: harm for the youngest and the oldest."""
+
+    lowest: float
+    curvature: float
+    centre: float = 55.0
+
+
+Effect = EffectCoefficients | DescribedEffects | ConstantDifference | UShapedEffect
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +67,10 @@ class Scenario:
         Coefficients of equation (1), log-odds of bleeding without treatment.
     effect
         Coefficients of the treatment's effect, positive is harm. `EffectCoefficients` stand for Listing 1 (clamped age
-        and BMI, effect linear in age), `DescribedEffects` for Table 2 and equations (1) to (4).
+        and BMI, effect linear in age), `DescribedEffects` for Table 2 and equations (1) to (4); the others act on
+        Listing 1's patients.
+    p_treated
+        Probability of the treated arm.
     population_size
         Number of patients of the independent population in which the learned effects are evaluated.
     """
@@ -46,8 +79,9 @@ class Scenario:
     label: str
     n_patients: int = 2000
     baseline: BaselineCoefficients = LISTING_BASELINE
-    effect: EffectCoefficients | DescribedEffects = LISTING_EFFECT
-    population_size: int = 5_000
+    effect: Effect = LISTING_EFFECT
+    p_treated: float = P_TREATED
+    population_size: int = 2_000
 
 
 def _times(factor: float) -> EffectCoefficients:
@@ -67,13 +101,18 @@ _ALL: Final = (
     Scenario("as-described-log-odds", "as described (log odds ratios)", effect=LOG_ODDS_EFFECTS),
     # -0.2 is Listing 1's base effect and, to three decimals, its mean over patients.
     Scenario("constant-odds-ratio", "constant odds ratio", effect=_times(0.0)),
+    # Harm to one in a hundred, about the paper design's average.
+    Scenario("constant-risk-difference", "constant risk difference", effect=ConstantDifference(0.01)),
     Scenario("no-effect", "no effect", effect=replace(_times(0.0), base=0.0)),
     Scenario("stronger-effects", "heterogeneity doubled", effect=_times(2.0)),
+    # Average log odds ratio near Listing 1's, and about as much variation between patients.
+    Scenario("u-shaped", "U-shaped in age", effect=UShapedEffect(lowest=-0.7, curvature=0.35)),
     *(
         Scenario(f"event-rate-{rate}", f"event rate {rate} %", baseline=replace(LISTING_BASELINE, intercept=intercept))
         for rate, intercept in _INTERCEPTS.items()
     ),
     *(Scenario(f"patients-{n}", f"{n:,} patients".replace(",", " "), n_patients=n) for n in (500, 1000, 5000, 20_000)),
+    Scenario("two-to-one", "two treated to one control", p_treated=2.0 / 3.0),
 )
 
 SCENARIOS: Final[Mapping[str, Scenario]] = MappingProxyType({scenario.name: scenario for scenario in _ALL})
