@@ -82,7 +82,7 @@ def test_what_does_not_apply_is_nan() -> None:
     found = measure(estimates(np.zeros(TRUTH.risk_difference.size)), TRUTH)
     missing = {name for name, value in found.items() if math.isnan(value)}
     expected = {name for name in MEASURES if name.startswith(("lor_", "risk_"))}
-    expected |= {"rd_coverage", "rd_width", "rd_correlation", "rd_slope", "ate_lower", "ate_upper"}
+    expected |= {"rd_coverage", "rd_width", "rd_correlation", "rd_slope", "ate_lower", "ate_upper", "interaction_p"}
     assert missing == expected
 
 
@@ -107,5 +107,5 @@ def test_infinite_intervals_are_said_to_be_infinite() -> None:
 
 
 def test_estimates_of_other_patients_are_refused() -> None:
-    with pytest.raises(ValueError, match="estimates of 3 patients where there are 5000"):
+    with pytest.raises(ValueError, match="estimates of 3 patients where there are 2000"):
         measure(estimates(np.zeros(3)), TRUTH)

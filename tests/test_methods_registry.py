@@ -17,7 +17,13 @@ from hte_utils.model.candidates import ALL_MODIFIERS_SPEC
 QUICK = [name for name, method in METHODS.items() if not method.slow]
 SLOW = [name for name, method in METHODS.items() if method.slow]
 EVERY = [*QUICK, *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)]
-ORDERED = {"interactions_ridge", "interactions_lasso", "causal_forest", "bcf"}  # folds and trees see the order of rows
+ORDERED = {
+    "interactions_ridge",
+    "interactions_lasso",
+    "dr_learner",
+    "causal_forest",
+    "bcf",
+}  # folds and trees see the order of rows
 BAYESIAN = {name for name, method in METHODS.items() if method.library == "this project"}
 WITHOUT_INTERVALS = {name for name, method in METHODS.items() if not method.intervals}
 

@@ -11,6 +11,7 @@ import pandas as pd
 
 from hte_utils.methods import METHODS
 from hte_utils.study.findings import TABLE_7, ZipPlot, rows_at
+from hte_utils.study.generate import expected_events
 from hte_utils.study.performance import Z
 from hte_utils.study.replicate import POPULATION, TRIAL
 from hte_utils.study.scenarios import PAPER_DESIGN, SCENARIOS
@@ -40,26 +41,34 @@ MEASURES: Final = {
     "rd_slope": ("Calibration slope", 1.0),
     "rd_coverage": ("Coverage (%)", 95.0),
     "regret": ("Regret (bleeds per 1000)", 0.0),
+    "gain": ("Bleeds avoided per 1000\nby a rule for each patient", 0.0),
 }
 
+_BY_RATE: Final = {f"event-rate-{percent}": f"{percent} %" for percent in (2, 5, 10, 20)}
+_BY_PATIENTS: Final = {
+    "patients-500": "500",
+    "patients-1000": "1000",
+    PAPER_DESIGN: "2000",
+    "two-to-one": "2000, two to one",
+    "patients-5000": "5000",
+    "patients-20000": "20 000",
+}
 SCENARIO_GROUPS: Final[Mapping[str, Mapping[str, str]]] = {
     "how the effect varies": {
         "no-effect": "no effect",
         "constant-odds-ratio": "constant odds ratio",
+        "constant-risk-difference": "constant difference",
         "as-described": "as described (risk)",
         "as-described-log-odds": "as described (log odds)",
         PAPER_DESIGN: "as printed",
+        "u-shaped": "U-shaped in age",
         "stronger-effects": "doubled",
     },
-    "event rate": {f"event-rate-{percent}": f"{percent} %" for percent in (2, 5, 10, 20)},
-    "patients in the trial": {
-        "patients-500": "500",
-        "patients-1000": "1000",
-        PAPER_DESIGN: "2000",
-        "patients-5000": "5000",
-        "patients-20000": "20 000",
-    },
+    "event rate": _BY_RATE,
+    "patients in the trial": _BY_PATIENTS,
 }
+"""Scenarios side by side: title to names, and what each is called there."""
+_LITTLE_TO_FIND: Final = tuple(SCENARIO_GROUPS["how the effect varies"])[:5]
 _PLACES: Final = {
     TRIAL: ("the trial's own patients", BLUE, "o", 0.16),
     POPULATION: ("new patients", VERMILION, "D", -0.16),
@@ -204,6 +213,25 @@ def scenarios(
         legend = {label: handle for pairs in found for handle, label in pairs}
         drawn.figure.legend(list(legend.values()), list(legend), loc="outside upper center", ncols=3)
     return drawn.figure
+
+
+def what_it_buys(gains: pd.DataFrame, methods: Sequence[str]) -> Figure:
+    """Bleeds avoided by each method's rule (`findings.gains`), where there is little to find and by size and events.
+
+    Ticks of trials have the number of events to be expected.
+    """
+    varies = SCENARIO_GROUPS["how the effect varies"]
+    groups = {
+        "one effect, or harm to all": {name: varies[name] for name in _LITTLE_TO_FIND},
+        "effects of both signs": {name: called for name, called in varies.items() if name not in _LITTLE_TO_FIND},
+        "as printed, by event rate": _with_events(_BY_RATE),
+        "as printed, by patients": _with_events(_BY_PATIENTS),
+    }
+    return scenarios(gains, ["gain"], groups, methods)
+
+
+def _with_events(called: Mapping[str, str]) -> dict[str, str]:
+    return {name: f"{label} ({expected_events(SCENARIOS[name])} events)" for name, label in called.items()}
 
 
 def _method_lines(axis: Axes, table: pd.DataFrame, scenarios: Sequence[str], methods: Sequence[str]) -> None:

@@ -19,8 +19,10 @@ from hte_utils.methods.measures import POINTS
 from hte_utils.model.checks import FloatArray
 from hte_utils.paper import printed_number
 from hte_utils.study.performance import (
+    REGRETS,
     Z,
     average_effect_performance,
+    common_trials,
     failures,
     fixed_rules,
     mean_and_error,
@@ -36,6 +38,15 @@ TABLE_7: Final = {"correlation": "lor_correlation", "rmse": "lor_rmse", "mae": "
 """The paper's metrics (their ids end so in `hte_utils.paper`), and the study's measures of them."""
 
 BEST_FIXED_RULE: Final = "treat all or none, whichever is better"
+
+INTERACTION_TESTS: Final = {
+    "interactions_ml": "all interactions (8 df)",
+    "listing_2_ml": "Listing 2's interactions (4 df)",
+    "listing_2_ml_no_gender": "the same without gender (3 df)",
+    "path": "predicted risk (1 df)",
+}
+"""Methods with a likelihood-ratio test of their interactions, and what it tests."""
+_LEVEL: Final = 0.05
 
 _COLUMNS: Final = {
     "rd_correlation": ("correlation", 2),
@@ -96,6 +107,66 @@ def with_fixed_rules(table: pd.DataFrame) -> pd.DataFrame:
         [(name, BEST_FIXED_RULE, POPULATION, "regret") for name in names], names=table.index.names
     )
     return pd.concat([table, pd.DataFrame({"mean": best.to_numpy(), "mcse": 0.0, "n": 0}, index=keys)])
+
+
+def gains(table: pd.DataFrame) -> pd.DataFrame:
+    """What a rule for each patient buys: bleeds avoided per 1000 new patients against the better rule for all.
+
+    `table` is from `performance.performance`. Index ``scenario, method, measure`` (the measure is "gain"); columns as
+    there. Negative: the method's rule causes bleeds that one rule for all would have avoided.
+    """
+    regret = rows_at(rows_at(table, "population", POPULATION), "measure", "regret")
+    scenarios = regret.index.get_level_values("scenario").astype(str)
+    best = fixed_rules(list(dict.fromkeys(scenarios))).min(axis=1)
+    found = regret.assign(mean=best.loc[scenarios].to_numpy() - regret["mean"], measure="gain")
+    return found.set_index("measure", append=True)
+
+
+def regret_by_worth(results: pd.DataFrame, methods: Sequence[str], scenario: str = PAPER_DESIGN) -> pd.DataFrame:
+    """Regret in new patients by what a benefit of treatment elsewhere is worth, bleeds per 1000 patients.
+
+    On the trials that all methods have met. Index: the two fixed rules, then the methods' labels; a column for each of
+    `REGRETS`: "mean (SE)".
+    """
+    common = common_trials(results[results["scenario"] == scenario], methods)
+    here = rows_at(
+        rows_at(performance(common, tuple(REGRETS.values())), "population", POPULATION), "scenario", scenario
+    )
+    rows = {
+        rule: {worth: f"{fixed_rules([scenario], worth).at[scenario, rule]:.2f}" for worth in REGRETS}
+        for rule in ("treat all", "treat none")
+    }
+    for method in methods:
+        own = rows_at(here, "method", method)
+        rows[METHODS[method].label] = {worth: _cell(own, measure, 2) for worth, measure in REGRETS.items()}
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(index="rule", columns="worth (bleeds per 1000)")
+
+
+def interaction_tests(results: pd.DataFrame, scenarios: Sequence[str]) -> pd.DataFrame:
+    """How often tests of effect modification reject, at the level of 5 %.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Index ``scenario, method``; columns ``rate`` and ``mcse`` (per cent) and ``n`` (trials).
+    """
+    rows = {}
+    for scenario in scenarios:
+        for method in INTERACTION_TESTS:
+            p_values = of_trial(results, scenario, method, TRIAL)["interaction_p"].dropna()
+            rate = float((p_values < _LEVEL).mean())
+            error = POINTS * share_error(rate, p_values.size)
+            rows[scenario, method] = {"rate": POINTS * rate, "mcse": error, "n": p_values.size}
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(index=["scenario", "method"]).astype({"n": int})
+
+
+def interaction_tests_table(table: pd.DataFrame) -> pd.DataFrame:
+    """`interaction_tests` for reading: scenarios by tests, "rate ± MCSE"."""
+    rows: dict[str, dict[str, str]] = {}
+    for (scenario, method), row in table.iterrows():  # type: ignore[misc]
+        cells = rows.setdefault(SCENARIOS[scenario].label, {})
+        cells[INTERACTION_TESTS[method]] = f"{row['rate']:.1f} ± {row['mcse']:.1f}"
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(index="scenario", columns="test of")
 
 
 def flagged(results: pd.DataFrame) -> pd.DataFrame:

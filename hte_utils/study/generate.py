@@ -121,6 +121,12 @@ def population(scenario: Scenario) -> SimulatedTrial:
     return _simulate(scenario, np.random.default_rng(POPULATION_SEED), scenario.population_size)
 
 
+def expected_events(scenario: Scenario) -> int:
+    """How many events a trial of the scenario has on average."""
+    truth, treated = population(scenario).truth, scenario.p_treated
+    return round(scenario.n_patients * float((truth.baseline_risk + treated * truth.risk_difference).mean()))
+
+
 @lru_cache(maxsize=64)
 def profiles(scenario: Scenario) -> SimulatedTrial:
     """Return the fixed profile patients, by their names, for pointwise coverage across replicates.

@@ -171,14 +171,17 @@ def _sd(values: FloatArray) -> float:
     return float(values.std(ddof=1)) if values.size > 1 else math.nan
 
 
-def fixed_rules(scenarios: Sequence[str]) -> pd.DataFrame:
-    """Regret of "treat all" and "treat none" in each scenario's large population (bleeds per 1000; no random error)."""
+def fixed_rules(scenarios: Sequence[str], worth: int = 0) -> pd.DataFrame:
+    """Regret of "treat all" and "treat none" in each scenario's large population (bleeds per 1000; no random error).
+
+    `worth`: of a benefit of treatment elsewhere, in bleeds per 1000 patients (a key of `REGRETS`).
+    """
     rows = {}
     for name in scenarios:
-        effect = population(SCENARIOS[name]).truth.risk_difference
-        best = np.minimum(effect, 0.0).mean()
+        net = population(SCENARIOS[name]).truth.risk_difference - worth / PER_THOUSAND
+        best = np.minimum(net, 0.0).mean()
         rows[name] = {
-            "treat all": PER_THOUSAND * float(effect.mean() - best),
+            "treat all": PER_THOUSAND * float(net.mean() - best),
             "treat none": PER_THOUSAND * abs(float(best)),
         }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis(index="scenario")

@@ -94,6 +94,8 @@ KEPT: Final[Mapping[str, Any]] = {
 """What the book's copy keeps (`StudyStore.copy`): bits are what a repository has to carry."""
 
 WANTED_COVERAGE_MCSE: Final = 0.005
+_HOUR: Final = 3600.0
+_EVERYWHERE: Final = 2000
 
 PERFORMANCE: Final = {
     "bias": "mean over patients of estimated minus true effect",
@@ -162,6 +164,31 @@ def commands(store: StudyStore) -> pd.DataFrame:
         }
         for run in store.runs()
     )
+
+
+def cost(store: StudyStore) -> pd.DataFrame:
+    """What the plan costs: processor hours by group of methods, from the mean seconds of what was run.
+
+    Columns: ``a trial`` (seconds of a run of each method in the paper's design, mean over the group), ``planned``
+    (hours of all that is planned) and ``2000 everywhere`` (hours if every method met 2000 trials of every scenario;
+    where a method did not meet a scenario, its time in the paper's design in proportion to the patients).
+    """
+    seconds, planned = store.seconds()["seconds"], planned_replicates()
+    own = SCENARIOS[PAPER_DESIGN].n_patients
+    rows = {}
+    for group, methods in METHOD_GROUPS.items():
+        of_run = {
+            (name, method): float(seconds.get((name, method), seconds[PAPER_DESIGN, method] * each.n_patients / own))
+            for method in methods
+            for name, each in SCENARIOS.items()
+        }
+        rows[group] = {
+            "a trial": sum(of_run[PAPER_DESIGN, method] for method in methods) / len(methods),
+            "planned": sum(planned.get(key, 0) * each for key, each in of_run.items()) / _HOUR,
+            "2000 everywhere": sum(_EVERYWHERE * each for each in of_run.values()) / _HOUR,
+        }
+    table = pd.DataFrame.from_dict(rows, orient="index").rename_axis(index="methods")
+    return pd.concat([table, table.sum().to_frame("all").T.assign(**{"a trial": math.nan})])
 
 
 def mechanisms() -> pd.DataFrame:

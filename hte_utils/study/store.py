@@ -39,7 +39,7 @@ from hte_utils.methods.measures import MEASURES
 from hte_utils.model.checks import FloatArray
 from hte_utils.model.fit import library_versions
 from hte_utils.model.store import code_digest
-from hte_utils.study.replicate import Row
+from hte_utils.study.replicate import TRIAL, Row
 from hte_utils.study.scenarios import Scenario
 
 type Record = dict[str, Any]
@@ -143,6 +143,17 @@ class StudyStore:
         """Scenario and method of everything that has results, sorted."""
         return sorted(self.seeds())
 
+    def seconds(self) -> pd.DataFrame:
+        """Mean seconds of a run (wall clock, one thread): index ``scenario, method``; column ``seconds``.
+
+        A study's store has them run by run, a copy their means. They are circumstances, and depend on the machine.
+        """
+        found = [row for made in self.made() for row in made.get("seconds", [])]
+        if not found:
+            runs = self.read(populations=[TRIAL])
+            found = runs.groupby(CELL, observed=True)["seconds"].mean().reset_index().to_numpy().tolist()
+        return pd.DataFrame(found, columns=[*CELL, "seconds"]).set_index(CELL)
+
     def bits(self) -> int:
         """How many bits of each number are stored."""
         return min((int(made["bits"]) for made in self.made()), default=EXACT_BITS)
@@ -192,7 +203,8 @@ class StudyStore:
         small.loc[is_profile(small["population"]), sorted({*kept} - {*of_profiles})] = np.nan
         texts = dict.fromkeys([*CELL, "population"], str)
         table = pa.Table.from_pandas(small.astype(texts), preserve_index=False)
-        _write(Path(folder) / COPY, table, {"bits": bits, "runs": self.runs()}, level=19)
+        seconds = self.seconds().round(4).reset_index().to_numpy().tolist()
+        _write(Path(folder) / COPY, table, {"bits": bits, "runs": self.runs(), "seconds": seconds}, level=19)
 
     def _files(self) -> list[Path]:
         return sorted(path for path in self.folder.rglob("*.parquet") if not path.name.startswith("."))
