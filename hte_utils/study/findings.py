@@ -132,9 +132,9 @@ def regret_by_worth(results: pd.DataFrame, methods: Sequence[str], scenario: str
     here = rows_at(
         rows_at(performance(common, tuple(REGRETS.values())), "population", POPULATION), "scenario", scenario
     )
+    of_rules = {worth: fixed_rules([scenario], worth).loc[scenario] for worth in REGRETS}
     rows = {
-        rule: {worth: f"{fixed_rules([scenario], worth).at[scenario, rule]:.2f}" for worth in REGRETS}
-        for rule in ("treat all", "treat none")
+        str(rule): {worth: f"{regrets[rule]:.2f}" for worth, regrets in of_rules.items()} for rule in of_rules[0].index
     }
     for method in methods:
         own = rows_at(here, "method", method)
@@ -162,11 +162,10 @@ def interaction_tests(results: pd.DataFrame, scenarios: Sequence[str]) -> pd.Dat
 
 def interaction_tests_table(table: pd.DataFrame) -> pd.DataFrame:
     """`interaction_tests` for reading: scenarios by tests, "rate ± MCSE"."""
-    rows: dict[str, dict[str, str]] = {}
-    for (scenario, method), row in table.iterrows():  # type: ignore[misc]
-        cells = rows.setdefault(SCENARIOS[scenario].label, {})
-        cells[INTERACTION_TESTS[method]] = f"{row['rate']:.1f} ± {row['mcse']:.1f}"
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(index="scenario", columns="test of")
+    cells = (table["rate"].map("{:.1f}".format) + table["mcse"].map(" ± {:.1f}".format)).rename("cell").reset_index()
+    shown = cells.pivot_table(index="scenario", columns="method", values="cell", aggfunc="first", sort=False)
+    labels = {name: SCENARIOS[name].label for name in shown.index}
+    return shown[list(INTERACTION_TESTS)].rename(index=labels, columns=INTERACTION_TESTS).rename_axis(columns="test of")
 
 
 def flagged(results: pd.DataFrame) -> pd.DataFrame:

@@ -144,7 +144,7 @@ class StudyStore:
         return sorted(self.seeds())
 
     def seconds(self) -> pd.DataFrame:
-        """Mean seconds of a run (wall clock, one thread): index ``scenario, method``; column ``seconds``.
+        """Mean processor seconds of a run: index ``scenario, method``; column ``seconds``.
 
         A study's store has them run by run, a copy their means. They are circumstances, and depend on the machine.
         """
