@@ -234,10 +234,22 @@ def performance_table(table: pd.DataFrame, scenario: str, place: str = POPULATIO
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis(index="method")
 
 
-def _cell(own: pd.DataFrame, measure: str, digits: int) -> str:
-    if measure not in own.index:
+def by_scenario(table: pd.DataFrame, measure: str) -> pd.DataFrame:
+    """Lay out one measure of `performance` in new patients, methods by scenarios: "mean (SE)"."""
+    here = rows_at(rows_at(table, "population", POPULATION), "measure", measure)
+    names = [name for name in SCENARIOS if name in here.index.get_level_values("scenario")]
+    rows = {
+        method.label: {SCENARIOS[scenario].label: _cell(own, scenario, _COLUMNS[measure][1]) for scenario in names}
+        for name, method in METHODS.items()
+        if len(own := rows_at(here, "method", name))
+    }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(index="method")
+
+
+def _cell(own: pd.DataFrame, row: str, digits: int) -> str:
+    if row not in own.index:
         return "–"
-    mean, error = (float(own[column].loc[measure]) for column in ("mean", "mcse"))
+    mean, error = (float(own[column].loc[row]) for column in ("mean", "mcse"))
     return f"{mean:.{digits}f} ({error:.{digits}f})".replace("-", "−")
 
 
