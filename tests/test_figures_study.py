@@ -92,3 +92,15 @@ def test_zip_plots_show_who_misses():
     assert start.tolist() == [0.5, 83.0]
     assert end[0] == 2.0  # cut at the edge
     assert "66.7 %" in figure.axes[0].get_title()
+
+
+def test_what_it_buys_tells_how_many_events_there_are():
+    names = [name for called in figures.SCENARIO_GROUPS.values() for name in called]
+    one = table(scenarios=dict.fromkeys(names))
+    gains = findings.gains(one)
+    figure = figures.what_it_buys(gains, NAMES)
+    assert len(figure.axes) == 4
+    ticks = [text.get_text() for text in figure.axes[3].get_xticklabels()]
+    assert ticks[2] == "2000 (111 events)"
+    drawn = points(figure.axes[3])[0]
+    np.testing.assert_allclose(drawn[2, 1], gains.loc[("as-printed", "constant", "gain"), "mean"])

@@ -4,13 +4,16 @@ import dataclasses
 import warnings
 
 import numpy as np
+import pymc as pm
 import pytest
-from comparator_trials import rng, trial_of, with_events
+from comparator_trials import SAME_FOR_ALL, rng, trial_of, with_events
 from paper_fits import paper_design, paper_posterior
+from scipy import stats
 from scipy.special import expit, logit
 
 from hte_utils.effects.cate import EffectScale, GroupEffects, baseline_risk_draws, cate_draws
 from hte_utils.methods import METHODS
+from hte_utils.methods.bayesian import horseshoe_model
 from hte_utils.methods.learners_and_forests import effects_from_risk_draws, monte_carlo_notes
 from hte_utils.model.fit import FitWarning, IndependenceSettings
 from hte_utils.model.quick_posterior import QuickFallbackWarning, QuickPosterior, quick_posterior
@@ -100,3 +103,47 @@ class TestAwkwardTrials:
         monkeypatch.setattr("hte_utils.methods.bayesian.quick_posterior", overflowing)
         with pytest.raises(RuntimeWarning, match="overflow"):
             METHODS["paper_corrected"](trial_of(200, 3), [trial_of(200, 3)], rng())
+
+
+class TestHorseshoe:
+    def test_the_density_is_that_of_its_formula(self) -> None:
+        """The regularised horseshoe of Piironen & Vehtari (2017), equation 2.8, with brms's defaults, by SciPy."""
+        model, draw = horseshoe_model(2), rng(3)
+        point = {
+            "intercept": -3.0,
+            "main": draw.normal(size=3),
+            "overall": 0.3,
+            "local": np.array([0.5, 4.0]),
+            "slab": 2.5,
+            "standard": draw.normal(size=2),
+        }
+        terms, event = draw.normal(size=(30, 6)), (draw.random(30) < 0.3).astype(float)
+        with model:
+            pm.set_data({"terms": terms, "event": event})
+        tilde = np.sqrt(2.5 * point["local"] ** 2 / (2.5 + 0.3**2 * point["local"] ** 2))
+        coefficients = np.concatenate([[-3.0], point["main"], 0.3 * tilde * point["standard"]])
+        probability = expit(terms @ coefficients)
+        expected = (
+            stats.norm.logpdf(-3.0, logit(0.05), 1.0)
+            + stats.norm.logpdf(point["main"]).sum()
+            + stats.halfcauchy.logpdf([0.3, *point["local"]]).sum()
+            + stats.invgamma.logpdf(2.5, 2.0, scale=8.0)
+            + stats.norm.logpdf(point["standard"]).sum()
+            + stats.bernoulli.logpmf(event, probability).sum()
+        )
+        found = model.compile_logp(jacobian=False)(
+            {
+                value.name: np.log(point[variable.name]) if value.name.endswith("_log__") else point[variable.name]
+                for variable, value in model.rvs_to_values.items()
+                if variable.name in point
+            }
+        )
+        assert found == pytest.approx(expected, rel=1e-9)
+
+    @pytest.mark.slow
+    def test_it_shrinks_where_there_is_nothing_to_find(self) -> None:
+        trial = trial_of(2000, 2, SAME_FOR_ALL)
+        free, shrunken = (METHODS[name](trial, [trial], rng()) for name in ("interactions_ml", "horseshoe"))
+        spread = [result.estimates[0].log_odds_ratio.value.std() for result in (free, shrunken)]
+        assert spread[1] < 0.6 * spread[0]
+        assert shrunken.notes["ess_average"] > 400

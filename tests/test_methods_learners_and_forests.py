@@ -61,7 +61,16 @@ class TestMetaLearners:
         expected = share * from_controls.predict(covariates) + (1 - share) * from_treated.predict(covariates)
         np.testing.assert_allclose(trial_effects("x_learner").risk_difference.value, expected, atol=1e-12)
 
-    @pytest.mark.parametrize("name", ["t_learner", "x_learner"])
+    def test_dr_learner_regresses_the_doubly_robust_scores(self) -> None:
+        """With folds of its own the average is the scores', near the raw difference, whatever the trees see."""
+        trial = trial_of()
+        ours = trial_effects("dr_learner")
+        rates = trial.groupby("treatment", observed=True)["event"].mean()
+        assert ours.average_risk_difference.value == pytest.approx(rates["Treatment"] - rates["Control"], abs=0.006)
+        assert ours.baseline_risk is None
+        assert ours.log_odds_ratio is None
+
+    @pytest.mark.parametrize("name", ["t_learner", "x_learner", "dr_learner"])
     def test_average_in_a_large_trial(self, name: str) -> None:
         ours, truth = trial_effects(name, 20_000, 1), truth_of(20_000, 1)
         # The standard error of a difference of two such rates is 0.003.

@@ -99,3 +99,37 @@ def test_a_wide_interval_far_away_is_nearer_than_a_narrow_one():
 def test_a_method_without_intervals_has_no_zip_plot():
     with pytest.raises(ValueError, match="interval"):
         findings.zip_plot(results(ate_lower=np.nan, ate_upper=np.nan), "a", "trial")
+
+
+def test_a_gain_is_what_the_better_rule_for_all_would_have_cost_more():
+    table = results(regret=[0.001, 0.002, 0.003, 0.002]).assign(population="population")
+    row = findings.gains(performance(table)).loc[("as-printed", "a", "gain")]
+    best = fixed_rules(["as-printed"]).loc["as-printed"].min()
+    assert row["mean"] == pytest.approx(best - 2.0)
+    assert row["mcse"] == pytest.approx(np.std([1, 2, 3, 2], ddof=1) / 2.0)
+
+
+def test_regrets_by_worth_are_of_the_trials_that_all_have_met():
+    paths = results(3, regret=[0.001, 0.002, 0.003], regret_5=0.004).assign(method="path", population="population")
+    constants = results(2, regret=0.0).assign(method="constant", population="population")
+    table = findings.regret_by_worth(joined(paths, constants), ["constant", "path"])
+    assert table.loc["risk model x treatment (PATH)", 0] == "1.50 (0.50)"
+    assert table.loc["risk model x treatment (PATH)", 5] == "4.00 (0.00)"
+    assert table.loc["treat none", 2] == f"{fixed_rules(['as-printed'], 2).loc['as-printed', 'treat none']:.2f}"
+
+
+def test_interaction_tests_are_counted():
+    tests = [
+        results(4, interaction_p=[0.01, 0.049, 0.05, 0.9]).assign(method=name) for name in findings.INTERACTION_TESTS
+    ]
+    found = findings.interaction_tests(joined(*tests), ["as-printed"])
+    assert found["rate"].tolist() == [50.0] * len(tests)
+    assert found["mcse"].tolist() == [25.0] * len(tests)
+    shown = findings.interaction_tests_table(found)
+    assert shown.loc[SCENARIOS["as-printed"].label, "predicted risk (1 df)"] == "50.0 ± 25.0"
+
+
+def test_one_measure_by_scenario():
+    table = performance(results(rd_rmse=[0.01, 0.02, 0.03, 0.02]).assign(method="path", population="population"))
+    shown = findings.by_scenario(table, "rd_rmse")
+    assert shown.loc["risk model x treatment (PATH)", SCENARIOS["as-printed"].label] == "2.00 (0.41)"

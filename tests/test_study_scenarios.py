@@ -12,7 +12,7 @@ import pytest
 from scipy.special import expit
 from scipy.stats import norm
 
-from hte_utils.study.generate import population
+from hte_utils.study.generate import population, simulate
 from hte_utils.study.scenarios import PAPER_DESIGN, SCENARIOS, Scenario
 from hte_utils.trial import (
     LISTING_BASELINE,
@@ -117,3 +117,23 @@ def test_the_intercept_gives_the_event_rate(percent: int) -> None:
 def test_the_quadrature_has_the_rate_of_listing_1() -> None:
     rate, n = quadrature(LISTING_BASELINE, LISTING_EFFECT), 200_000
     assert abs(simulate_truth(n, 5).event.mean() - rate) < 4.0 * np.sqrt(rate * (1 - rate) / n)
+
+
+def test_the_same_difference_for_everybody() -> None:
+    truth = population(SCENARIOS["constant-risk-difference"]).truth
+    np.testing.assert_allclose(truth.risk_difference, 0.01, atol=1e-15)
+
+
+def test_a_u_in_age_is_flat_where_a_line_would_be_steepest() -> None:
+    trial = population(SCENARIOS["u-shaped"])
+    age, effect = trial.table["age"].to_numpy(), trial.truth.log_odds_ratio
+    np.testing.assert_allclose(effect, -0.7 + 0.35 * ((age - 55.0) / 10.0) ** 2, atol=0.02)  # ages are shown rounded
+    assert abs(np.corrcoef(age, effect)[0, 1]) < 0.15
+    printed = population(PAPER).truth.log_odds_ratio
+    assert effect.std() == pytest.approx(printed.std(), rel=0.05)
+
+
+def test_two_to_one() -> None:
+    trials = [simulate(SCENARIOS["two-to-one"], np.random.default_rng(seed)).table for seed in range(5)]
+    treated = np.mean([(table["treatment"] == "Treatment").mean() for table in trials])
+    assert treated == pytest.approx(2 / 3, abs=4 * np.sqrt(2 / 9 / 10_000))
