@@ -251,16 +251,13 @@ def _summaries(values: FloatArray, interval: float) -> dict[str, FloatArray]:
     mean = values.mean(axis=1)
     values -= mean[:, None]
     sd = np.sqrt(np.einsum("ij,ij->i", values, values) / (values.shape[1] - 1))
+    values.sort(axis=1)  # once, vectorised: no slower than `partition` for two tails
     lower, upper = (_quantile(values, tail) + mean for tail in ((1.0 - interval) / 2.0, (1.0 + interval) / 2.0))
     return {"mean": mean, "sd": sd, "lower": lower, "upper": upper}
 
 
-def _quantile(values: FloatArray, probability: float) -> FloatArray:
-    # One `partition` for each: NumPy vectorises it for a single position only, four times faster than for several.
-    position = probability * (values.shape[1] - 1)
+def _quantile(ordered: FloatArray, probability: float) -> FloatArray:
+    position = probability * (ordered.shape[1] - 1)
     below = int(position)
-    values.partition(below, axis=1)
-    at = values[:, below].copy()
-    if position > below:
-        at += (position - below) * (values[:, below + 1 :].min(axis=1) - at)
-    return at
+    above = min(below + 1, ordered.shape[1] - 1)
+    return np.asarray(ordered[:, below] + (position - below) * (ordered[:, above] - ordered[:, below]))

@@ -53,8 +53,8 @@ BOOSTING: dict[str, Any] = {
     "early_stopping": False,
     "random_state": 0,  # nothing is random in it without early stopping
 }
-_TREES, _LEAF, _FOLDS = 1000, 10, 5
-_GROWN, _CHAINS, _KEPT = 10, 2, 100
+_TREES, _LEAF, _FOLDS = 500, 10, 5
+_GROWN, _CHAINS, _KEPT = 5, 2, 100
 _FURTHEST = 1e-12  # a probit model may return a risk of exactly 0 or 1, whose log odds are not finite
 
 

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pandas as pd
-from threadpoolctl import threadpool_limits
 
 from hte_utils.methods.estimates import MethodResult
+from hte_utils.model.threads import one_thread
 
 if TYPE_CHECKING:
     Fitter = Callable[..., MethodResult]
@@ -70,7 +70,7 @@ class RegisteredMethod:
             raise TypeError(f"rng must be a numpy.random.Generator, not {type(rng).__name__}: numpy.random.default_rng")
         fitter = cast("Fitter", getattr(import_module(f"hte_utils.methods.{self.home}"), f"fit_{self.name}"))
         # One thread: results must not depend on the number of processors, and studies run a method on each of them.
-        with threadpool_limits(limits=1):
+        with one_thread():
             return fitter(trial, populations, rng, **options)
 
 

@@ -50,8 +50,11 @@ def require_columns(trial: pd.DataFrame, columns: Sequence[str]) -> None:
 
 def complete_column(trial: pd.DataFrame, name: str) -> pd.Series:
     """One column, refused if a value is missing."""
+    column = trial[name]
+    if isinstance(column.dtype, np.dtype) and column.dtype.kind in "biu":
+        return column  # has no missing values; studies read many
     # Tables read from JSON or SQL arrive as `object` though every value is a number: pandas knows better if asked.
-    column = trial[name].infer_objects()
+    column = column.infer_objects()
     missing = column.isna().to_numpy()
     if missing.any():
         raise ValueError(
@@ -95,6 +98,8 @@ def read_covariate(trial: pd.DataFrame, name: str, levels: Levels | None = None)
     `levels` are the two categories that were coded (0, 1) when the model was fitted; for a first reading `levels_of`.
     """
     column = complete_column(trial, name)
+    if isinstance(column.dtype, pd.CategoricalDtype) and levels == tuple(column.dtype.categories):
+        return np.asarray(column.cat.codes, dtype=np.float64)
     if levels is not None:
         is_second = (column == levels[1]).to_numpy(dtype=bool)
         unknown = ~(is_second | (column == levels[0]).to_numpy(dtype=bool))

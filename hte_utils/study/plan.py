@@ -68,13 +68,15 @@ class Stage:
 
 STAGES: Final = (
     Stage((PAPER_DESIGN,), (*MODELS, *_LEARNERS), 400),
+    Stage(OTHER_SCENARIOS, MODELS, 100),
     Stage(WITH_FORESTS, (*_FORESTS, *_HORSESHOE), 50),
+    Stage((PAPER_DESIGN,), MODELS, 2000),
+    Stage((LARGEST,), MODELS, 50),
     Stage(OTHER_SCENARIOS, MODELS, 400),
-    Stage((LARGEST,), MODELS, 100),
-    Stage((PAPER_DESIGN,), (*MODELS, *_LEARNERS), 2000),
+    Stage(OTHER_SCENARIOS, _LEARNERS, 100),
     Stage(WITH_FORESTS, _FORESTS, 100),
-    Stage(OTHER_SCENARIOS, _LEARNERS, 400),
-    Stage((LARGEST,), _LEARNERS, 100),
+    Stage((LARGEST,), MODELS, 100),
+    Stage((PAPER_DESIGN,), _LEARNERS, 2000),
 )
 """What is run, most important first. A later stage adds to an earlier one and repeats nothing."""
 

@@ -25,10 +25,10 @@ import numpy as np
 from dask.system import CPU_COUNT
 from distributed import Client, KilledWorker, LocalCluster, as_completed
 from distributed.comm.core import CommClosedError
-from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from hte_utils.methods.estimates import Method
+from hte_utils.model.threads import one_thread
 from hte_utils.study.replicate import died_rows, replicate, replicate_seed
 from hte_utils.study.scenarios import Scenario
 from hte_utils.study.store import Record, StudyStore, definition_of, this_run, to_table
@@ -243,7 +243,7 @@ def compute(block: Block, digest: str) -> pa.Table:
             f"the code or libraries of this worker are not those of the process that started the study (method "
             f"{block.method.name!r}): install the same version on every worker, and do not edit code during a study"
         )
-    with threadpool_limits(limits=1):
+    with one_thread():
         rows = (
             (number, row)
             for number in block.replicates

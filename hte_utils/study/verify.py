@@ -24,11 +24,11 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
-from threadpoolctl import threadpool_limits
 
 from hte_utils.ledger.report import Proof
 from hte_utils.methods.estimates import Method
 from hte_utils.methods.measures import MEASURES
+from hte_utils.model.threads import one_thread
 from hte_utils.study.replicate import NUTS_FALLBACK, POPULATION, TRIAL, replicate, replicate_seed
 from hte_utils.study.scenarios import Scenario
 from hte_utils.study.store import CELL, KEYS, StudyStore, is_profile, rounded
@@ -102,7 +102,7 @@ def verify(
     checked, failures = [], []
     for key in _choose(stored, scenarios, methods, replicates, drawn_by):
         scenario, method, number = key
-        with threadpool_limits(limits=1):  # as a study does
+        with one_thread():  # as a study does
             own = replicate_seed(seeds[scenario, method], scenario, number)
             again = pd.DataFrame(replicate(scenarios[scenario], (methods[method],), own)).set_index("population")
         cell = stored[(stored["scenario"] == scenario) & (stored["method"] == method)]
