@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from study_methods import METHODS as SMALL
 
@@ -38,6 +39,19 @@ def test_a_later_stage_adds_to_an_earlier_one() -> None:
 def test_what_is_kept_exists() -> None:
     assert set(plan.KEPT["of_profiles"]) <= set(plan.KEPT["measures"]) <= set(MEASURES)
     assert set(plan.KEPT["populations"]) <= set(POPULATIONS)
+
+
+def test_cost_is_hours_of_what_is_planned_and_of_two_thousand_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second a run in the paper's design, two with 500 patients; elsewhere in proportion to the patients."""
+    keys = [(PAPER_DESIGN, name) for name in METHODS] + [("patients-500", name) for name in METHODS]
+    seconds = pd.DataFrame({"seconds": [1.0] * len(METHODS) + [2.0] * len(METHODS)}, pd.MultiIndex.from_tuples(keys))
+    monkeypatch.setattr(StudyStore, "seconds", lambda _store: seconds)
+    table = plan.cost(StudyStore(Path("nowhere")))
+    of_size = {name: each.n_patients / 2000 for name, each in SCENARIOS.items()} | {"patients-500": 2.0}
+    planned = sum(number * of_size[scenario] for (scenario, _), number in plan.planned_replicates().items())
+    assert table.loc["all", "planned"] == pytest.approx(planned / 3600)
+    assert table.loc["horseshoe", "2000 everywhere"] == pytest.approx(2000 * sum(of_size.values()) / 3600)
+    assert table.loc["horseshoe", "a trial"] == 1.0
 
 
 def test_a_plan_runs_and_runs_again_without_work(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
