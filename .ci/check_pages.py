@@ -36,7 +36,7 @@ HELD = {
 }
 NOT_PROSE = (
     "script, style, pre, code, .math, .headerlink, .caption-number, .bibtex-citation, dl.citation, a.reference, "
-    ".cell_input, .prev-next-area, .toctree-wrapper, div.bibliography, .citation"
+    ".cell_input, dl.py, .prev-next-area, .toctree-wrapper, div.bibliography, .citation"
 )
 BLOCKS = "p, li, td, th, dt, dd, figcaption, h1, h2, h3, h4"
 PAPERS_WORDS = " ".join(" ".join(statement.quote.split()) for statement in statements())
@@ -112,7 +112,7 @@ def _prose(article: Tag) -> list[str]:
 def _unreadable(article: Tag) -> list[str]:
     """Texts that are not set as the book sets numbers; the ledger shows characters as they were printed."""
     rest = _without(
-        article, HELD["the ledger"], ".cell_input", "script, style, code, .math, .bibtex-citation, .citation"
+        article, HELD["the ledger"], ".cell_input, dl.py", "script, style, code, .math, .bibtex-citation, .citation"
     )
     shown = f"{BLOCKS}, .cell_output pre, span.output.text_plain"
     texts = [" ".join(_own_text(block).split()) for block in rest.select(shown)]

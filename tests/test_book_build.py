@@ -5,7 +5,9 @@ import json
 from importlib.resources import files
 from types import SimpleNamespace
 
+import pandas as pd
 import pytest
+from bs4 import BeautifulSoup
 from docutils import nodes
 from docutils.utils import new_document
 
@@ -32,11 +34,21 @@ def checks():
 
 
 def test_words_in_a_cell_stand_at_the_left_and_numbers_do_not(extension):
-    html = "<tr><th>a</th><td>two of them</td><td>-1.5 (0.2)</td><td>–</td><td class='x'>Yes</td></tr>"
-    shown = extension.set_cells(html)
-    assert shown.count("data-words") == 2
-    assert "<td data-words>two" in shown
-    assert "<td class='x' data-words>Yes" in shown
+    row = "<tr><th>a</th><td>two of them</td><td>-1.5 (0.2)</td><td>–</td><td class='x'>Yes</td></tr>"
+    head = "<thead><tr><th>who</th><th>words</th><th>number</th><th>none</th><th>x</th></tr></thead>"
+    page = BeautifulSoup(extension.set_cells(f"<table>{head}<tbody>{row}</tbody></table>"), "html.parser")
+    assert [cell.text for cell in page.select("td[data-words]")] == ["two of them", "Yes"]
+    assert [cell.text for cell in page.select("th[data-words]")] == ["who", "words", "x"]
+
+
+def test_headings_are_words_and_name_their_index_in_one_row(extension):
+    index = pd.MultiIndex.from_tuples([("a", 1), ("b", 2)], names=["risk_group", None])
+    table = pd.DataFrame({"lor_rmse": [0.1, 0.2], "b_trt_age": [1, 2]}, index=index)
+    for html in (table.to_html(), table.style.to_html()):
+        page = BeautifulSoup(extension.set_cells(html), "html.parser")
+        headings = [cell.text.strip() for cell in page.select("thead tr > *")]
+        assert headings == ["risk group", "", "log odds ratio RMSE", "b_trt_age"]
+        assert all(cell.text.strip() and cell["scope"] for cell in page.find_all("th"))
 
 
 def test_a_change_in_the_package_makes_every_page_stale(extension, tmp_path, monkeypatch):
@@ -84,7 +96,7 @@ def test_numbers_are_set_where_a_reader_reads_them_as_prose(extension):
     assert paragraph.astext() == "−0.1 or 40\u00a0%, not -0.1"
     assert code.astext() == "x = -0.1"
     assert image["alt"] == "from −1 to 1"
-    assert table.astext() == "<table class='n-1'><tr><td>−0.1</td><th>40\u00a0%</th></tr></table>"
+    assert table.astext() == '<table class="n-1"><tr><td>−0.1</td><th scope="row">40\u00a0%</th></tr></table>'
     assert "<td>-0.1</td>" in ledger.astext()
 
 

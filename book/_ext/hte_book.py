@@ -17,16 +17,18 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bs4 import BeautifulSoup
 from docutils import nodes
-from sphinx import builders
+from sphinx import addnodes, builders
 from sphinx.transforms import SphinxTransform
 from sphinx.transforms.post_transforms import SphinxPostTransform
 
-from hte_utils.ledger.typography import NO_BREAK_SPACE, set_numbers
+from hte_utils.ledger.typography import NO_BREAK_SPACE, set_heading, set_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from bs4 import Tag
     from sphinx.application import Sphinx
     from sphinx.environment import BuildEnvironment
     from sphinx.writers.html5 import HTML5Translator
@@ -36,10 +38,13 @@ WATCHED = ("hte_utils", "tests/recorded", "tests/reference")
 SAY_NOTHING_OF_PARALLEL = ("sphinx_jupyterbook_latex", "sphinx_multitoc_numbering", "sphinx-mathjax-offline")
 """They keep nothing between pages while these are read, and do not say so."""
 TABLE_PREFIX = "tab-"
-VERBATIM = (nodes.literal, nodes.literal_block, nodes.math, nodes.math_block, nodes.raw, nodes.comment)
+VERBATIM = (nodes.literal, nodes.literal_block, nodes.math, nodes.math_block, nodes.raw, nodes.comment, addnodes.desc)
 AS_PRINTED = ("<details class='ledger'>", "<table id='ledger-table'>", "<table class='glance'>")
 """Outputs whose characters stay as they are."""
-TEXT_OF_CELL = re.compile(r"(<t[dh]\b[^>]*>)([^<]*)(?=</t[dh]>)")
+WORDS = re.compile(r"\s*[^\W\d_]")
+LABEL_THAT_HIDES_ITS_TEXT = ' aria-label="Toggle hidden content"'  # MyST-NB's, on "Show code cell source"
+EMPTY_HEADING = re.compile(r'<th class="(head[^"]*)">(?:<p></p>)?</th>')
+DEPRECATED_ROLES = re.compile(r' role="(?:doc-biblioentry|list)"')  # docutils', on the references
 
 
 class table_figure(nodes.figure):  # noqa: N801 - docutils names its nodes in lower case
@@ -93,17 +98,55 @@ def is_verbatim(text: nodes.Text) -> bool:
 
 
 def set_cells(html: str) -> str:
-    """Set the numbers in the cells of an output's tables; the ledger shows characters as they were printed."""
-    if any(mark in html for mark in AS_PRINTED):
+    """Set the tables of an output: numbers, names, headings; the ledger shows characters as they were printed."""
+    if "<table" not in html or any(mark in html for mark in AS_PRINTED):
         return html
-    return TEXT_OF_CELL.sub(_set_cell, html)
+    page = BeautifulSoup(html, "html.parser")
+    for table in page.find_all("table"):
+        _join_headings(table)
+        for cell in table.find_all(["td", "th"]):
+            _set_cell(cell)
+        _mark_headings_of_words(table)
+    return str(page)
 
 
-def _set_cell(cell: re.Match[str]) -> str:
-    """Set a cell's numbers; words are marked, so that they stand at the left."""
-    tag, text = cell[1], set_numbers(cell[2])
-    words = tag.startswith("<td") and re.match(r"\s*[^\W\d_]", text)
-    return (tag[:-1] + " data-words>" if words else tag) + text
+def _join_headings(table: Tag) -> None:
+    """Put the names of the index, to which pandas gives a row of their own, beside those of the columns."""
+    rows = table.select("thead tr")
+    if len(rows) < 2:
+        return
+    above, below = (row.find_all("th") for row in rows[-2:])
+    names = [cell.text.strip() for cell in below]
+    levels = next((place for place, cell in enumerate(above) if cell.text.strip()), 0)
+    if any(names[levels:]) or len(above) != len(below):
+        return
+    for cell, name in zip(above[:levels], names[:levels], strict=True):
+        cell.string = name
+    rows[-1].decompose()
+
+
+def _set_cell(cell: Tag) -> None:
+    """Set a cell's text; words are marked, so that they stand at the left, and an empty heading heads nothing."""
+    if cell.name == "th":
+        cell["scope"] = "col" if cell.find_parent("thead") else "row"
+        if not cell.text.strip():
+            cell.name = "td"
+            del cell["scope"]
+    if (text := cell.string) is None:
+        return
+    shown = set_numbers(set_heading(text) if cell.name == "th" else text)
+    text.replace_with(shown)
+    if cell.name == "td" and WORDS.match(shown):
+        cell["data-words"] = ""
+
+
+def _mark_headings_of_words(table: Tag) -> None:
+    """Let the heading of a column of words stand at the left as well; cells are counted from the right end of a row."""
+    rows = [row.find_all(["td", "th"]) for row in table.select("tbody tr")]
+    headings = table.select("thead tr")[-1].find_all(["td", "th"]) if table.select("thead tr") else []
+    for place in range(1, 1 + min(map(len, [headings, *rows]))):
+        if rows and all(row[-place].name == "th" or row[-place].has_attr("data-words") for row in rows):
+            headings[-place]["data-words"] = ""
 
 
 def visit_table_figure(translator: HTML5Translator, node: nodes.Element) -> None:
@@ -158,6 +201,15 @@ def longest_first(_app: Sphinx, env: BuildEnvironment, pages: list[str]) -> None
     pages.sort(key=lambda page: Path(env.doc2path(page)).stat().st_size)
 
 
+def mend_page(_app: Sphinx, _page: str, _template: str, context: dict[str, Any], _doctree: object) -> None:
+    """Take out what other extensions write wrongly: labels that hide a text, headings of nothing, old roles, Thebe."""
+    if "body" in context:
+        body = context["body"].replace(LABEL_THAT_HIDES_ITS_TEXT, "")
+        context["body"] = EMPTY_HEADING.sub(r'<td class="\1"></td>', DEPRECATED_ROLES.sub("", body))
+    scripts = context.get("script_files", [])
+    context["script_files"] = [one for one in scripts if "thebe" not in f"{one.filename} {one.attributes}".lower()]
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register with Sphinx."""
     app.add_enumerable_node(table_figure, "table", caption_of, html=(visit_table_figure, depart_table_figure))
@@ -166,4 +218,5 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("builder-inited", read_side_by_side)
     app.connect("env-get-outdated", outdated_by_sources)
     app.connect("env-before-read-docs", longest_first)
+    app.connect("html-page-context", mend_page, priority=900)  # after the others
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True, "env_version": 1}
