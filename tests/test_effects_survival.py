@@ -10,7 +10,14 @@ from actg175_trials import real_posterior, real_times, real_trial
 from scipy import integrate
 
 from hte_utils.effects.averages import summarise_effects
-from hte_utils.effects.survival import MEASURES, patient_effects_by, risks_by, summarise_times, survival_curves
+from hte_utils.effects.survival import (
+    MEASURES,
+    kaplan_meier,
+    patient_effects_by,
+    risks_by,
+    summarise_times,
+    survival_curves,
+)
 from hte_utils.model.fit import IndependenceSettings, fit
 from hte_utils.model.spec import PAPER_SPEC
 from hte_utils.model.survival import fit_times, times_design
@@ -138,3 +145,21 @@ def test_doors():
     posterior = fit(binary)
     with pytest.raises(ValueError, match="must be of fit_times"):
         risks_by(posterior, binary, HORIZON)
+
+
+def test_kaplan_meier_of_many_groups_is_statsmodels_of_each() -> None:
+    """With ties, a group in which nobody is left, and one without an event."""
+    rng = np.random.default_rng(1)
+    time, outcome = np.ceil(rng.exponential(300.0, 200)), (rng.random(200) < 0.6).astype(float)
+    inside = rng.random((200, 5)) < 0.4
+    inside[:, 3] = (outcome == 1.0) & (time < 300.0)
+    inside[:, 4] = outcome == 0.0
+    risk, se = kaplan_meier(time, outcome, inside, 365.0)
+    for group in range(3):
+        curve = sm.SurvfuncRight(time[inside[:, group]], outcome[inside[:, group]])
+        place = np.searchsorted(curve.surv_times, 365.0, side="right") - 1
+        assert risk[group] == pytest.approx(1.0 - curve.surv_prob[place], abs=1e-12)
+        assert se[group] == pytest.approx(curve.surv_prob_se[place], abs=1e-12)
+    assert risk[3] == 1.0
+    assert np.isnan(se[3])
+    assert (risk[4], se[4]) == (0.0, 0.0)

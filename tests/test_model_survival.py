@@ -16,7 +16,7 @@ from hte_utils.model.listing_2 import Priors, listing2_draws
 from hte_utils.model.quick_posterior import QuickFallbackWarning
 from hte_utils.model.sampler import metropolis_chain, proposal_for_chains
 from hte_utils.model.spec import PAPER_SPEC, Covariate, TrialSpec
-from hte_utils.model.survival import TimesDensity, TimesDesign, fit_times, times_design, times_model
+from hte_utils.model.survival import TimesDensity, TimesDesign, fit_times, quick_times, times_design, times_model
 from hte_utils.trial import simulate_trial, simulate_truth
 from hte_utils.trial.event_times import trial_with_times
 
@@ -154,6 +154,32 @@ def test_nuts_takes_over_where_the_fast_chains_fail(monkeypatch: pytest.MonkeyPa
         posterior = fit_times(real_times())
     assert kinds == [IndependenceSettings, NutsSettings]
     assert record_of(posterior).sampler == "nuts"
+
+
+def test_importance_sampling_draws_from_the_same_posterior() -> None:
+    priors = Priors(interaction_scale=0.5)
+    quick = quick_times(real_times(), priors=priors, changing_effect=True, draws=500, seed=np.random.SeedSequence(1))
+    assert record_of(quick).sampler == "importance"
+    assert record_of(quick).passed
+    found = listing2_draws(quick)
+    exact = fit_times(real_times(), priors=priors, changing_effect=True)
+    expected = listing2_draws(exact)
+    assert set(found.data_vars) == set(expected.data_vars)
+    for name in found.data_vars:
+        distance = float(found[name].mean() - expected[name].mean()) / float(expected[name].std())
+        assert abs(distance) < 0.2, name
+        assert float(found[name].std() / expected[name].std()) == pytest.approx(1.0, abs=0.15), name
+    last, of_chains = (each["posterior"]["log_hazard_ratio"].isel(interval=-1) for each in (quick, exact))
+    assert float(last.mean() - of_chains.mean()) == pytest.approx(0.0, abs=0.2 * float(of_chains.std()))
+
+
+def test_nuts_takes_over_where_importance_sampling_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    monkeypatch.setattr(survival, "fit_times", lambda *_, **given: asked.append(given["settings"]))
+    monkeypatch.setattr(survival, "LARGEST_PARETO_K", -1.0)
+    with pytest.warns(QuickFallbackWarning, match="Pareto k .* FAILED.*NUTS takes the place"):
+        quick_times(small_times(), draws=100, seed=np.random.SeedSequence(1))
+    assert [type(settings) for settings in asked] == [NutsSettings]
 
 
 def test_doors() -> None:

@@ -17,8 +17,9 @@ from hte_utils.ledger.notebooks import Project
 from hte_utils.report import DataError, Question, Report, analyse
 from hte_utils.report.__main__ import main
 from hte_utils.report.columns import own_trial
+from hte_utils.report.hazards import Hazards, heterogeneity_of_times
 from hte_utils.report.page import page
-from hte_utils.report.times import Hazards, as_times, crude_effects, heterogeneity_of_times, restricted_mean
+from hte_utils.report.times import as_times, crude_effects, restricted_mean
 from hte_utils.trial.actg175 import ARMS, read_actg175, two_arms
 
 HORIZON = 730.0

@@ -16,10 +16,10 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import xarray as xr
 from statsmodels.duration.hazard_regression import PHReg
-from statsmodels.duration.survfunc import SurvfuncRight
 
 from hte_utils.effects.averages import everybody
 from hte_utils.effects.cate import GroupEffects, PatientEffects, over_blocks
@@ -83,15 +83,22 @@ class _Hazards(NamedTuple):
         """Cumulative hazard of a patient with factor 1, shape (draws,)."""
         return np.asarray(self.baseline[arm] @ np.clip(by - self.starts, 0.0, self.ends - self.starts))
 
-    def event_free_time(self, factor: FloatArray, arm: int, horizon: float) -> FloatArray:
-        """Integral of exp(-cumulative hazard) from 0 to the horizon, shape of `factor`, (patients, draws)."""
-        total = np.zeros_like(factor)
+    def followed(self, factor: FloatArray, arm: int, horizon: float) -> tuple[FloatArray, FloatArray]:
+        """Risk by the horizon and event-free time up to it, of shape of `factor`, (patients, draws).
+
+        Interval by interval: whoever is left at its start has the event in it with probability 1 - exp(-hazard), and
+        the time in it without event is that probability over the rate.
+        """
+        risk, surviving, free = np.zeros_like(factor), np.ones_like(factor), np.zeros_like(factor)
         for place, (start, end) in enumerate(zip(self.starts, np.minimum(self.ends, horizon), strict=True)):
             if end > start:
-                hazard = factor * self.baseline[arm][:, place]
-                surviving = np.exp(-factor * self.cumulative(arm, start))
-                total += surviving * -np.expm1(-hazard * (end - start)) / hazard
-        return total
+                rate = factor * self.baseline[arm][:, place]
+                events = -np.expm1(rate * (start - end))
+                events *= surviving
+                risk += events
+                surviving -= events
+                free += np.divide(events, rate, out=rate)
+        return risk, free
 
 
 def risks_by(
@@ -127,15 +134,15 @@ def risks_by(
 
     def block(rows: slice) -> FloatArray:
         *factors, ratio = hazards.factors(rows)
-        whole = [factor * hazards.cumulative(arm, horizon) for arm, factor in enumerate(factors)]
-        risks = [-np.expm1(-each) for each in whole]
-        # The log odds of 1 - exp(-H) are log(exp(H) - 1).
-        log_odds = [np.log(np.expm1(each)) for each in whole]
-        times = [hazards.event_free_time(factor, arm, horizon) for arm, factor in enumerate(factors)]
-        values = (*risks, log_odds[1] - log_odds[0], *times, ratio + hazards.log_ratio_change @ spent)
+        followed = [hazards.followed(factor, arm, horizon) for arm, factor in enumerate(factors)]
+        risks, times = zip(*followed, strict=True)
+        # The odds of 1 - exp(-H) are exp(H) - 1.
+        odds = [np.expm1(factor * hazards.cumulative(arm, horizon)) for arm, factor in enumerate(factors)]
+        values = (*risks, np.log(odds[1] / odds[0]), *times, ratio + hazards.log_ratio_change @ spent)
         return np.stack([weights[:, rows] @ each for each in values])
 
-    averages = np.sum(list(over_blocks(block, hazards.effects)), axis=0)
+    # One after another: all blocks' averages together would be larger than the posterior.
+    averages = sum(over_blocks(block, hazards.effects), start=np.zeros(1))
     return _labelled(posterior, list(members.columns), dict(zip(_AVERAGES, averages, strict=True)), horizon)
 
 
@@ -238,21 +245,36 @@ def observed_by(times: TimesDesign, members: pd.DataFrame, horizon: float) -> pd
     Index `population`, the columns of `members`; `n_control`, `n_treated`, the risks `control` and `treated` with their
     standard errors `se_control` and `se_treated` (Greenwood), `estimate`, `lower` and `upper` of the difference (95 %).
     """
-    rows = {}
-    for name in members.columns:
-        row: dict[str, float] = {}
-        for arm, code in (("control", 0.0), ("treated", 1.0)):
-            chosen = members[name].to_numpy() & (times.trial.treatment == code)
-            curve = SurvfuncRight(times.time[chosen], times.trial.outcome[chosen])
-            place = np.searchsorted(curve.surv_times, horizon, side="right")
-            row[f"n_{arm}"] = int(chosen.sum())
-            row[arm] = 1.0 - np.append(1.0, curve.surv_prob)[place]
-            row[f"se_{arm}"] = np.append(0.0, curve.surv_prob_se)[place]
-        error = np.hypot(row["se_control"], row["se_treated"])
-        difference = row["treated"] - row["control"]
-        rows[name] = row | {"estimate": difference, "lower": difference - Z * error, "upper": difference + Z * error}
-    table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("population")
-    return table.astype({"n_control": int, "n_treated": int})
+    arms = {"control": 0.0, "treated": 1.0}
+    inside = {arm: members.to_numpy() & (times.trial.treatment == code)[:, None] for arm, code in arms.items()}
+    found = {f"n_{arm}": each.sum(axis=0) for arm, each in inside.items()}
+    for arm, each in inside.items():
+        found[arm], found[f"se_{arm}"] = kaplan_meier(times.time, times.trial.outcome, each, horizon)
+    difference, error = found["treated"] - found["control"], np.hypot(found["se_control"], found["se_treated"])
+    found |= {"estimate": difference, "lower": difference - Z * error, "upper": difference + Z * error}
+    return pd.DataFrame(found, index=pd.Index(members.columns, name="population"))
+
+
+def kaplan_meier(
+    time: FloatArray, outcome: FloatArray, inside: npt.NDArray[np.bool_], horizon: float
+) -> tuple[FloatArray, FloatArray]:
+    """Risks by the horizon and their standard errors (Greenwood) of many groups at once, shape (groups,) each.
+
+    `inside`, shape (patients, groups), says who belongs to which; `outcome` is 1 where the event was seen at `time`.
+    statsmodels takes one group at a time: a report on thousands of patients would spend its minutes there.
+    """
+    seen = (outcome == 1.0) & (time <= horizon)
+    at = np.unique(time[seen])
+    events, at_risk = np.empty((2, at.size, inside.shape[1]))
+    lived_through = np.searchsorted(at, time, side="right")  # how many of these times, that of the own event among them
+    for group, members in enumerate(inside.T):
+        events[:, group] = np.bincount(lived_through[members & seen] - 1, minlength=at.size)
+        reached = np.bincount(lived_through[members], minlength=at.size + 1)
+        at_risk[:, group] = reached[::-1].cumsum()[::-1][1:]
+    with np.errstate(divide="ignore", invalid="ignore"):  # nobody at risk, or nobody left: the error is not known
+        surviving = np.prod(1.0 - np.where(at_risk > 0, events / at_risk, 0.0), axis=0)
+        spread = np.where(events > 0, events / (at_risk * (at_risk - events)), 0.0).sum(axis=0)
+        return 1.0 - surviving, surviving * np.sqrt(spread)
 
 
 def hazard_ratio(times: TimesDesign) -> dict[str, float]:

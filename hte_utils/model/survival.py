@@ -19,21 +19,25 @@ from __future__ import annotations
 import time as clock
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, override
 
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
+from threadpoolctl import threadpool_limits
 
 from hte_utils.model.checks import FloatArray, IntArray, one_per_patient
 from hte_utils.model.density import Coordinates, HierarchicalDensity, coordinates_of, design_rows
 from hte_utils.model.fit import (
+    FitCheck,
+    FitRecord,
     IndependenceSettings,
     NutsSettings,
     Settings,
     available_cores,
     independence_chains,
+    library_versions,
     nuts_chains,
     record_fit,
     run_checks,
@@ -47,7 +51,8 @@ from hte_utils.model.listing_2 import (
     sums_of,
     sums_variable,
 )
-from hte_utils.model.quick_posterior import QuickFallbackWarning
+from hte_utils.model.quick_posterior import QuickFallbackWarning, _equal_weights
+from hte_utils.model.sampler import LARGEST_PARETO_K, child_seed, importance_sample
 from hte_utils.model.spec import TrialDesign
 
 if TYPE_CHECKING:
@@ -258,20 +263,71 @@ def _drawn(times: TimesDesign, priors: Priors, changing_effect: bool, settings: 
     if isinstance(settings, IndependenceSettings):
         density = TimesDensity.of(times, priors, changing_effect)
         points, stats, rng = independence_chains(density, settings, cores)
-        sums = sums_of(points, density.at)
-        steps = np.split(sums["b_prognostic"], [len(times.trial.prognostic_labels)], axis=-1)
-        sums["b_prognostic"], sums["steps"] = steps
-    else:
-        model = times_model(times, priors, changing_effect=changing_effect)
-        sums, stats, rng = nuts_chains(model, settings, cores, progress=False)
+        return _tree(times, priors, _with_steps(points, density, times), stats, rng)
+    model = times_model(times, priors, changing_effect=changing_effect)
+    sums, stats, rng = nuts_chains(model, settings, cores, progress=False)
+    return _tree(times, priors, sums, stats, rng)
+
+
+def _with_steps(points: FloatArray, density: TimesDensity, times: TimesDesign) -> dict[str, FloatArray]:
+    sums = sums_of(points, density.at)
+    sums["b_prognostic"], sums["steps"] = np.split(sums["b_prognostic"], [len(times.trial.prognostic_labels)], axis=-1)
+    return sums
+
+
+def _tree(
+    times: TimesDesign, priors: Priors, sums: dict[str, FloatArray], stats: xr.Dataset, rng: np.random.Generator
+) -> xr.DataTree:
+    """Take sums and steps, shape (chains, draws, ...), apart and label them."""
     found = split_sums(sums, priors, rng)
     changes = np.split(found.pop("steps"), [times.ends.size - 1], axis=-1)
-    starts = {"log_hazard": "b_intercept"} | ({"log_hazard_ratio": "b_trt"} if changing_effect else {})
+    starts = {"log_hazard": "b_intercept"} | ({"log_hazard_ratio": "b_trt"} if changes[1].size else {})
     for (name, start), steps_of_it in zip(starts.items(), changes, strict=False):
         found[name] = np.cumsum(np.concatenate([found[start][..., None], steps_of_it], axis=-1), axis=-1)
     posterior = posterior_tree(found, stats, times.trial)
     labelled = posterior["posterior"].to_dataset().assign_coords(interval_end=("interval", times.ends))
     posterior["posterior"] = xr.DataTree(labelled)
+    return posterior
+
+
+def quick_times(
+    times: TimesDesign,
+    *,
+    priors: Priors | None = None,
+    changing_effect: bool = False,
+    draws: int = 1000,
+    seed: np.random.SeedSequence,
+) -> xr.DataTree:
+    """Draw from the same posterior by importance sampling on one core, or by NUTS where that fails.
+
+    As `hte_utils.model.quick_posterior.quick_posterior` does without times: one chain of at most twice the wanted
+    effective `draws`, in random order, with the record of its checks. A `QuickFallbackWarning` says that NUTS was used,
+    a `FitWarning` that it failed a check of its own.
+    """
+    priors, started = priors or Priors(), clock.perf_counter()
+    sampling, splitting, fallback = (child_seed(seed, place) for place in range(3))
+    with threadpool_limits(limits=1, user_api="blas"):
+        density = TimesDensity.of(times, priors, changing_effect)
+        sample = importance_sample(density, draws, sampling)
+    checks = (
+        FitCheck("effective sample size", sample.ess, "", f"at least {draws}", sample.ess >= draws),
+        FitCheck("Pareto k", sample.pareto_k, "", f"at most {LARGEST_PARETO_K:g}", sample.pareto_k <= LARGEST_PARETO_K),
+    )
+    if not all(check.passed for check in checks):
+        said = "; ".join(str(check) for check in checks)
+        warnings.warn(f"{said}; NUTS takes the place of importance sampling", QuickFallbackWarning, stacklevel=2)
+        nuts = NutsSettings(draws=draws, tune=500, target_accept=0.9, seed=int(fallback.generate_state(1)[0]))
+        return fit_times(times, priors=priors, changing_effect=changing_effect, settings=nuts)
+    rng = np.random.default_rng(splitting)
+    sums = _with_steps(_equal_weights(sample, draws, rng)[None], density, times)
+    stats = xr.Dataset(attrs={"pareto_k": sample.pareto_k, "ess": sample.ess})
+    posterior = _tree(times, priors, sums, stats, rng)
+    settings = {"draws": draws, "seed": f"{seed.entropy} {seed.spawn_key}"}
+    seconds = clock.perf_counter() - started
+    record = FitRecord(
+        "importance", settings, asdict(priors), library_versions(), seconds, cores=1, checks=checks, ess=sample.ess
+    )
+    record.attach(posterior)
     return posterior
 
 

@@ -22,12 +22,14 @@ from hte_utils.effects.logistic import Z, fit_replicates
 from hte_utils.model.checks import FloatArray
 from hte_utils.model.fit import FitRecord, FitWarning, library_versions
 from hte_utils.report.columns import OwnTrial, own_trial
+from hte_utils.report.hazards import heterogeneity_of_times, ranked_by_risk
 from hte_utils.report.heterogeneity import (
     Heterogeneity,
     Quintiles,
     RiskModel,
     heterogeneity,
 )
+from hte_utils.report.intervals import ALONE, FIFTHS, SHRUNKEN, subgroup_null_rates
 from hte_utils.report.question import Question
 from hte_utils.report.reading import Table
 from hte_utils.report.shrinkage import (
@@ -37,7 +39,7 @@ from hte_utils.report.shrinkage import (
     shrunken_effects,
     subgroup_members,
 )
-from hte_utils.report.times import Times, crude_effects, heterogeneity_of_times, ranked_by_risk, times_shown
+from hte_utils.report.times import Times, crude_effects, times_shown
 
 _WEAK_PRECISION = 0.16  # Normal(0, 2.5): where the likelihood alone has no maximum
 
@@ -47,7 +49,8 @@ class Report(NamedTuple):
 
     `crude`, `standardised`: index measure (names of `Measure`), of all patients. `quintiles`: index Q1 to Q5, counts
     and rates by arm, `risk` (mean predicted risk without treatment), the risk difference and `ratio`, `ratio_lower`,
-    `ratio_upper`. With times all risks are those by the horizon; `times` has the rest.
+    `ratio_upper`. With times all risks are those by the horizon; `times` has the rest. `intervals`: null rates of the
+    intervals on heterogeneity, index kind (`FIFTHS`, `ALONE`, `SHRUNKEN`) and interval, as `null_rates`.
     """
 
     trial: OwnTrial
@@ -58,9 +61,17 @@ class Report(NamedTuple):
     tests: Heterogeneity
     shrunken: Shrunken | None
     predicted: Predicted | None
+    intervals: pd.DataFrame
     data_digest: str
     warnings: list[str]
     times: Times | None = None
+
+    def null_rate(self, kind: str, interval: str) -> dict[str, float]:
+        """How often an interval misses where there is no heterogeneity: `null_rate`, `null_rate_mcse`, or NaN."""
+        if (kind, interval) not in self.intervals.index:
+            return dict.fromkeys(_RATE, np.nan)
+        row: Any = self.intervals.loc[(kind, interval)]
+        return {key: float(row[key]) for key in _RATE}
 
     def numbers(self) -> dict[str, Any]:
         """Every number, ready for JSON; NaN is null."""
@@ -70,12 +81,13 @@ class Report(NamedTuple):
             {"group": name, "n": int(row["n"]), "events": int(row["events"]), "risk": row["risk"]}
             | {f"{what}_{arm}": int(row[f"{what}_{arm}"]) for arm in ("control", "treated") for what in ("n", "events")}
             | {f"rate_{arm}": row[f"rate_{arm}"] for arm in ("control", "treated")}
-            | {"risk_difference": _interval(row)}
+            | {"risk_difference": _interval(row) | self.null_rate(FIFTHS, str(name))}
             | {"risk_ratio": {key: row[f"ratio{end}"] for key, end in _ENDS.items()}}
             for name, row in self.quintiles.iterrows()
         ]
         tests = [{"test": name} | row.to_dict() for name, row in self.tests.tests.iterrows()]
         single = [{"modifier": name} | row.to_dict() for name, row in self.tests.single.iterrows()]
+        named = self.intervals.rename_axis(["kind", "interval"]).reset_index()
         found = {
             "title": question.title,
             "n": trial.n,
@@ -93,7 +105,8 @@ class Report(NamedTuple):
             "quintiles": rows,
             "heterogeneity": (tests[0] if tests else {"test": None, "p": None, "null_rate": None})
             | {"tests": tests, "modifiers": single, "simulated": self.tests.simulated}
-            | {"quintile_interval_coverage": self.tests.coverage},
+            | {"quintile_interval_coverage": self.tests.coverage}
+            | {"intervals": named.to_dict("records")},
             "subgroups": self._subgroups(),
             "patients": self._patients(),
             "sensitivity": [] if self.shrunken is None else _rows(self.shrunken.sensitivity, "scale"),
@@ -121,8 +134,11 @@ class Report(NamedTuple):
             return []
         counts = [f"{what}_{arm}" for arm in ("control", "treated") for what in ("n", "events")]
         return [
-            {"population": name, "risk_difference": _interval(row)}
-            | {"shrunken": {"estimate": row["mean"], "lower": row["model_lower"], "upper": row["model_upper"]}}
+            {"population": name, "risk_difference": _interval(row) | self.null_rate(ALONE, str(name))}
+            | {
+                "shrunken": {"estimate": row["mean"], "lower": row["model_lower"], "upper": row["model_upper"]}
+                | self.null_rate(SHRUNKEN, str(name))
+            }
             | {count: int(row[count]) for count in counts}
             for name, row in self.shrunken.subgroups.iterrows()
         ]
@@ -142,6 +158,7 @@ class Report(NamedTuple):
 _DIFFERENCE = Measure.RISK_DIFFERENCE.name
 _ENDS = {"estimate": "", "lower": "_lower", "upper": "_upper"}
 _ROLES = ("control", "treated")
+_RATE = ("null_rate", "null_rate_mcse")
 _WITH_RATES = (*_ENDS, *(f"rate_{arm}" for arm in _ROLES))
 
 
@@ -202,7 +219,8 @@ def analyse(
         quintiles = _by_quintile(trial, ranking, warnings)
         say("effects by cross-fitted risk are there")
         modifiers, names = _modifier_columns(trial)
-        shrunken = _shrunken(trial, warnings)
+        members = subgroup_members(trial)
+        shrunken = _shrunken(trial, members, warnings)
         say("shrunken effects are there")
         if trial.time is None:
             times = None
@@ -212,18 +230,22 @@ def analyse(
             times, predicted = times_shown(trial), None  # these predictions are of an outcome that all patients have
             standardised = crude[["estimate", "lower", "upper"]] * np.nan if shrunken is None else shrunken.average
             tests = heterogeneity_of_times(trial, modifiers, names, say)
+        rates = {FIFTHS: tests.fifths}
+        if shrunken is not None:
+            rates |= subgroup_null_rates(trial, members, shrunken, say)
     if tests.simulated < question.simulations:
         warnings.append(
             f"Only {tests.simulated} of {question.simulations} trials without heterogeneity could be analysed."
         )
+    intervals, digest = pd.concat(rates), _digest(trial)
     return Report(
-        trial, crude, standardised, ranking, quintiles, tests, shrunken, predicted, _digest(trial), warnings, times
+        trial, crude, standardised, ranking, quintiles, tests, shrunken, predicted, intervals, digest, warnings, times
     )
 
 
-def _shrunken(trial: OwnTrial, warnings: list[str]) -> Shrunken | None:
+def _shrunken(trial: OwnTrial, members: pd.DataFrame, warnings: list[str]) -> Shrunken | None:
     try:
-        found = shrunken_effects(trial, subgroup_members(trial))
+        found = shrunken_effects(trial, members)
     except FitWarning as failure:
         warnings.append(f"The hierarchical model could not be fitted, so nothing of it is reported: {failure}")
         return None

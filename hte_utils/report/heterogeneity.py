@@ -13,8 +13,9 @@ effect away.)
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import numpy as np
 import pandas as pd
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 N_GROUPS = 5
 LEVEL = 0.05
+MEAN, ANY = "mean of these", "at least one of these"
 _SLOPE_PRECISION = 1.0  # Normal(0, 1) for every covariate (in SD, or yes against no) and every group, as Listing 2
 _FAINT_PRECISION = 0.01  # Normal(0, 10): felt only where an arm has no event, and the likelihood no maximum
 _AT_ONCE = 2**22  # numbers in an array of simulated outcomes (32 MiB)
@@ -122,6 +124,24 @@ class NullModel(NamedTuple):
         as_treated, untreated, treated = (self.model.log_odds(self.coefficients, arm) for arm in (None, 0.0, 1.0))
         return expit(as_treated), expit(untreated), expit(treated)
 
+    def effects(self) -> FloatArray:
+        """Each patient's true risk difference."""
+        _, untreated, treated = self.risks()
+        return np.asarray(treated - untreated)
+
+    def outcomes(self, trial: OwnTrial) -> Iterator[FloatArray]:
+        """Simulate outcomes, in blocks of shape (trials, patients); always the same."""
+        rng, wanted = np.random.default_rng((trial.question.seed, 11)), trial.question.simulations
+        size, risk = max(1, _AT_ONCE // trial.n), self.risks()[0]
+        for first in range(0, wanted, size):
+            yield (rng.random((min(size, wanted - first), trial.n)) < risk).astype(np.float64)
+
+    def trials(self, trial: OwnTrial) -> Iterator[OwnTrial]:
+        """The same outcomes, one trial after another, with the first of the imputed versions of the covariates."""
+        for block in self.outcomes(trial):
+            for outcome in block:
+                yield replace(trial, outcome=outcome, imputed=trial.imputed[:1])
+
     def refits(self, outcomes: FloatArray, weights: FloatArray | None = None) -> FloatArray:
         """Coefficients for simulated outcomes, shape (replicates, terms).
 
@@ -190,14 +210,19 @@ class Heterogeneity(NamedTuple):
     `tests`: index test; `statistic`, `df`, `nominal_p`, `p` (calibrated), `null_rate` (share of simulated trials with a
     nominal p below 5 %), the last two with their Monte Carlo standard errors `p_mcse` and `null_rate_mcse`. `single`:
     index modifier; `z` (positive: more events with treatment for more of the modifier), `nominal_p`, `p` (calibrated
-    and corrected for their number). `coverage`: share of the quintiles' 95 % intervals that hold the simulated truth.
-    `simulated`: trials that could be analysed.
+    and corrected for their number). `fifths`: of the fifths' 95 % intervals, as `null_rates`. `simulated`: trials that
+    could be analysed.
     """
 
     tests: pd.DataFrame
     single: pd.DataFrame
-    coverage: float
+    fifths: pd.DataFrame
     simulated: int
+
+    @property
+    def coverage(self) -> float:
+        """Share of the fifths' intervals that held the simulated truth."""
+        return 1.0 - float(cast("float", self.fifths.loc[MEAN, "null_rate"]))
 
 
 def heterogeneity(
@@ -206,25 +231,20 @@ def heterogeneity(
     """Test for heterogeneity; `modifiers`, shape (patients, modifiers), are columns of the first imputed version."""
     null = NullModel.of(trial, modifiers)
     own = null.statistics(trial.outcome[None], null.coefficients[None])
-    parts, covered = [], []
-    rng = np.random.default_rng((trial.question.seed, 11))
-    wanted = trial.question.simulations
-    size = max(1, _AT_ONCE // trial.n)
-    for first in range(0, wanted, size):
-        outcomes = (rng.random((min(size, wanted - first), trial.n)) < null.risks()[0]).astype(np.float64)
+    parts, missed = [], []
+    done, wanted = 0, trial.question.simulations
+    for outcomes in null.outcomes(trial):
         fits = null.refits(outcomes)
         parts.append(null.statistics(outcomes, fits))
-        covered.append(_covered(null, outcomes, quintiles.fold))
-        progress(f"simulated {min(first + size, wanted)} of {wanted} trials without heterogeneity")
+        missed.append(_missed(null, outcomes, quintiles.fold))
+        done += len(outcomes)
+        progress(f"simulated {done} of {wanted} trials without heterogeneity")
     simulated = Statistics(*(np.concatenate(each) for each in zip(*parts, strict=True)))
-    return calibrated(own, simulated, np.concatenate(covered), names)
+    return calibrated(own, simulated, np.concatenate(missed), names)
 
 
-def calibrated(own: Statistics, simulated: Statistics, covered: FloatArray, names: list[str]) -> Heterogeneity:
-    """Hold the trial's statistics against those of trials without heterogeneity.
-
-    `covered`: whether each fifth's interval held the truth, shape (trials, fifths); NaN where there was none.
-    """
+def calibrated(own: Statistics, simulated: Statistics, missed: FloatArray, names: list[str]) -> Heterogeneity:
+    """Hold the trial's statistics against those of trials without heterogeneity; `missed` by fifth, as `null_rates`."""
     known = np.isfinite(simulated.risk)
     n_modifiers = max(1, len(names))
     tails: dict[str, Callable[[FloatArray], FloatArray]] = {
@@ -261,8 +281,26 @@ def calibrated(own: Statistics, simulated: Statistics, covered: FloatArray, name
         },
         index=pd.Index(names, name="modifier"),
     )
-    coverage = float(np.nanmean(covered)) if np.isfinite(covered).any() else np.nan
-    return Heterogeneity(pd.DataFrame.from_dict(rows, orient="index"), single, coverage, int(known.sum()))
+    fifths = null_rates(missed, [f"Q{number}" for number in range(1, N_GROUPS + 1)])
+    return Heterogeneity(pd.DataFrame.from_dict(rows, orient="index"), single, fifths, int(known.sum()))
+
+
+def null_rates(missed: FloatArray, names: list[str]) -> pd.DataFrame:
+    """How often intervals miss the true effect in trials without heterogeneity: 5 % would be nominal.
+
+    `missed`, shape (trials, intervals): 1 if the interval missed, 0 if it held, NaN where there was none. Index
+    `names`, then `MEAN` (of the intervals) and `ANY` (at least one of a trial's missed); columns `null_rate`, its Monte
+    Carlo standard error `null_rate_mcse` (trials, not intervals, are independent), and `simulated` trials.
+    """
+    table = pd.DataFrame(missed, columns=pd.Index(names))
+    by_trial = table.assign(**{MEAN: table.mean(axis=1), ANY: table.max(axis=1)})
+    return pd.DataFrame(
+        {
+            "null_rate": by_trial.mean(),
+            "null_rate_mcse": by_trial.std(ddof=0) / np.sqrt(by_trial.count()),
+            "simulated": by_trial.count(),
+        }
+    )
 
 
 def _share_error(share: float, n: int) -> float:
@@ -277,10 +315,9 @@ def _rank(value: float, others: FloatArray) -> float:
     return float((1 + (others >= value - 1e-9).sum()) / (1 + others.size))
 
 
-def _covered(null: NullModel, outcomes: FloatArray, fold: IntArray) -> FloatArray:
-    """Whether each quintile's interval holds its true effect, shape (trials, groups)."""
-    _, untreated, treated = null.risks()
-    arm = null.model.terms[:, 1]
+def _missed(null: NullModel, outcomes: FloatArray, fold: IntArray) -> FloatArray:
+    """Whether each quintile's interval misses its true effect, shape (trials, groups)."""
+    effects, arm = null.effects(), null.model.terms[:, 1]
     fits = np.stack([null.refits(outcomes, (fold != number).astype(np.float64)) for number in range(N_FOLDS)], axis=1)
     found = np.full((len(outcomes), N_GROUPS), np.nan)
     for place, (y, fit) in enumerate(zip(outcomes, fits, strict=True)):
@@ -293,9 +330,9 @@ def _covered(null: NullModel, outcomes: FloatArray, fold: IntArray) -> FloatArra
         )
         if not n.all():
             continue
-        truth = np.bincount(group, treated - untreated, N_GROUPS) / n.sum(axis=0)
+        truth = np.bincount(group, effects, N_GROUPS) / n.sum(axis=0)
         ends = confint_proportions_2indep(
             events[1], n[1], events[0], n[0], method="newcomb", compare="diff", alpha=LEVEL
         )
-        found[place] = (ends[0] <= truth) & (truth <= ends[1])
+        found[place] = (truth < ends[0]) | (ends[1] < truth)
     return found

@@ -7,7 +7,7 @@ reader's table or plan is text and goes through `html.escape`.
 from __future__ import annotations
 
 import json
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -17,85 +17,58 @@ import numpy as np
 from hte_utils.corrected.effects_report import signed
 from hte_utils.ledger.notebooks import write_whole
 from hte_utils.report.analysis import Report
+from hte_utils.report.each import overview_part
 from hte_utils.report.figures import Scale, arm_pictures
-from hte_utils.report.words import Sentences, needed, p_value, percent, points, ratio, short, table_one
+from hte_utils.report.html import CSS, items, paragraphs, table
+from hte_utils.report.intervals import ALONE, FIFTHS, SHRUNKEN
+from hte_utils.report.words import (
+    Sentences,
+    needed,
+    p_value,
+    percent,
+    points,
+    rate_with_error,
+    ratio,
+    short,
+    table_one,
+)
 from hte_utils.style import BLUE, GREY, VERMILION
 
-_CSS = """
-:root{color-scheme:light}
-*{box-sizing:border-box}
-body{font:16px/1.5 system-ui,sans-serif;color:#1b1b1b;background:#fff;max-width:62rem;margin:0 auto;padding:1.2rem}
-h1{font-size:1.7rem;line-height:1.2;margin:.2rem 0;overflow-wrap:anywhere}
-h2{border-top:2px solid #1b1b1b;padding-top:.5rem;margin-top:2.2rem;font-size:1.3rem}
-h3{font-size:1.05rem;margin-top:1.6rem}
-p,li{max-width:46rem;overflow-wrap:anywhere}
-.lead{font-size:1.15rem}.warning{background:#fff4d6;border-left:4px solid #e69f00;padding:.5rem .8rem}
-.quintiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(17rem,1fr));gap:1rem}
-.card{border:1px solid #cfcfcf;border-radius:6px;padding:.7rem}.card h3{margin:0 0 .4rem}
-.arms{display:flex;gap:1rem}.arms figure{margin:0;flex:1;min-width:0}.icons{width:100%;max-width:131px}
-figcaption{font-size:.85rem;overflow-wrap:anywhere}
-.scroll{overflow-x:auto}table{border-collapse:collapse;font-size:.88rem;margin:.5rem 0}
-caption{text-align:left;font-weight:600;padding:.3rem 0}
-th,td{text-align:left;padding:.22rem .6rem .22rem 0;border-bottom:1px solid #e3e3e3;vertical-align:middle}
-td{white-space:nowrap}td:first-child{white-space:normal;min-width:7rem;max-width:20rem;overflow-wrap:anywhere}
-.prose td{white-space:normal;max-width:34rem;overflow-wrap:break-word}
-.interval{width:260px;height:22px;display:block}.interval text{font-size:11px;fill:#444}
-.small{font-size:.85rem;color:#444}
-@media print{h2{break-after:avoid}.card,tr{break-inside:avoid}}
-"""
 
-
-def table(
-    caption: str, header: Sequence[str], rows: Iterable[Sequence[str]], raw: Sequence[int] = (), prose: bool = False
-) -> str:
-    """An HTML table of text; columns `raw` hold SVG made here and are not escaped; `prose` wraps long cells."""
-    head = "".join(f'<th scope="col">{escape(each)}</th>' for each in header)
-    body = "".join(
-        "<tr>"
-        + "".join(f"<td>{each if place in raw else escape(each)}</td>" for place, each in enumerate(row))
-        + "</tr>"
-        for row in rows
-    )
-    kind = "scroll prose" if prose else "scroll"
+def page(*reports: Report) -> str:
+    """The whole page; of several comparisons with one control, an overview and a part for each."""
+    first = reports[0].trial
+    title = short(first.question.title or f"Treatment effects in {first.name}")
+    parts = [f"<h1>{escape(title)}</h1>"]
+    if len(reports) == 1:
+        parts += _parts(reports[0])
+    else:
+        parts.append(overview_part(reports))
+        for number, report in enumerate(reports, start=1):
+            control, treated = (short(label) for label in report.trial.arms)
+            parts += [f'<h1 id="part-{number}">{escape(f"{treated} against {control}")}</h1>', *_parts(report)]
     return (
-        f'<div class="{kind}"><table><caption>{escape(caption)}</caption><thead><tr>{head}</tr></thead>'
-        f"<tbody>{body}</tbody></table></div>"
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width,initial-scale=1">'
+        f"<title>{escape(title)}</title><style>{CSS}</style></head><body>{''.join(parts)}</body></html>\n"
     )
 
 
-def paragraphs(texts: Iterable[str]) -> str:
-    """Each text as a paragraph, escaped."""
-    return "".join(f"<p>{escape(text)}</p>" for text in texts)
-
-
-def items(texts: Iterable[str]) -> str:
-    """A list of texts, escaped."""
-    return f"<ul>{''.join(f'<li>{escape(text)}</li>' for text in texts)}</ul>"
-
-
-def page(report: Report) -> str:
-    """The whole page."""
+def _parts(report: Report) -> list[str]:
     words = Sentences(report)
-    title = short(report.trial.question.title or f"Treatment effects in {report.trial.name}")
-    parts = [
-        f"<h1>{escape(title)}</h1>",
+    return [
         _first_page(report, words),
         _question(report, words),
         _patients(report),
         _average(report),
         _times(report, words),
-        _quintiles(report),
-        _subgroups(report),
+        _quintiles(report, words),
+        _subgroups(report, words),
         _patients_effects(report, words),
         _heterogeneity(report, words),
         _decisions(report),
         _end(report, words),
     ]
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        f"<title>{escape(title)}</title><style>{_CSS}</style></head><body>{''.join(parts)}</body></html>\n"
-    )
 
 
 def _first_page(report: Report, words: Sentences) -> str:
@@ -223,7 +196,7 @@ def _log_odds(row: object) -> str:
     return "–" if value != value else f"{value:+.2f} ({lower:+.2f} to {upper:+.2f})".replace("-", "−")
 
 
-def _quintiles(report: Report) -> str:
+def _quintiles(report: Report, words: Sentences) -> str:
     frame, benefit = report.quintiles, report.trial.question.benefit
     scale = Scale([100.0 * each for each in frame[["lower", "upper"]].to_numpy().ravel()])
     rows = [
@@ -250,16 +223,15 @@ def _quintiles(report: Report) -> str:
         "number needed",
         "risk ratio",
     ]
-    coverage = report.tests.coverage
-    share = percent(coverage) if coverage == coverage else "an unknown share"
-    note = (
-        f"In {report.tests.simulated} trials simulated without heterogeneity these intervals held the true difference "
-        f"of their fifth in {share} of cases (nominal: 95 %)."
+    return (
+        "<h2>Effects by cross-fitted risk</h2>"
+        + table("Fifths of risk", header, rows, raw=[4])
+        + paragraphs([words.null_rate(FIFTHS)])
+        + _null_rates(report, {"fifths": FIFTHS})
     )
-    return "<h2>Effects by cross-fitted risk</h2>" + table("Fifths of risk", header, rows, raw=[4]) + paragraphs([note])
 
 
-def _subgroups(report: Report) -> str:
+def _subgroups(report: Report, words: Sentences) -> str:
     if report.shrunken is None:
         return ""
     frame = report.shrunken.subgroups
@@ -278,11 +250,27 @@ def _subgroups(report: Report) -> str:
     said = [
         f"The subgroups are {status}. “Alone” compares the arms inside the subgroup; “shrunken” is the average effect "
         "of its patients by the hierarchical model, whose interactions share a size that the trial has a say in. "
-        "These intervals are not calibrated by simulation: whether subgroups differ is for the tests of heterogeneity."
+        "Whether subgroups differ is for the tests of heterogeneity."
     ]
     if report.shrunken.group_as_covariate:
         said.append("The group has many levels: it entered that model as one covariate, its levels' shrunken log odds.")
-    return "<h2>Subgroups</h2>" + paragraphs(said) + table("Effects in subgroups", header, rows, raw=[3])
+    return (
+        "<h2>Subgroups</h2>"
+        + paragraphs(said)
+        + table("Effects in subgroups", header, rows, raw=[3])
+        + paragraphs([words.null_rate(ALONE), words.null_rate(SHRUNKEN)])
+        + _null_rates(report, {"alone": ALONE, "shrunken": SHRUNKEN})
+    )
+
+
+def _null_rates(report: Report, kinds: dict[str, str]) -> str:
+    """A table of intervals by kind (its name in the header)."""
+    chosen = report.intervals.index.get_level_values(0).isin(kinds.values())
+    names = dict.fromkeys(str(name) for _, name in report.intervals.index[chosen])
+    rows = [
+        (short(name), *(rate_with_error(report.null_rate(kind, name)) for kind in kinds.values())) for name in names
+    ]
+    return table("Null rates of these intervals ± MCSE (nominal: 5 %)", ["interval of", *kinds], rows)
 
 
 def _patients_effects(report: Report, words: Sentences) -> str:
@@ -352,7 +340,7 @@ def _heterogeneity(report: Report, words: Sentences) -> str:
             "–" if np.isnan(row["statistic"]) else f"{row['statistic']:.2f}",
             p_value(row["nominal_p"]),
             _with_error(p_value(row["p"]), f"{row['p_mcse']:.3f}"),
-            _with_error(percent(row["null_rate"]), f"{100 * row['null_rate_mcse']:.1f}"),
+            rate_with_error(row),
         )
         for name, row in tests.tests.iterrows()
     ]
@@ -386,14 +374,20 @@ def _end(report: Report, words: Sentences) -> str:
     return "<h2>Methods</h2>" + paragraphs([words.methods()]) + table("Provenance", ["what", "value"], rows, prose=True)
 
 
-def write_page(report: Report, path: str | Path) -> None:
-    """Write the page; an existing file is replaced whole or not at all."""
-    _write(page(report), path)
+def write_page(report: Report | Sequence[Report], path: str | Path) -> None:
+    """Write the page of one report, or of several; an existing file is replaced whole or not at all."""
+    _write(page(*_all(report)), path)
 
 
-def write_json(report: Report, path: str | Path) -> None:
-    """Write every number as JSON; an existing file is replaced whole or not at all."""
-    _write(json.dumps(report.numbers(), indent=1, ensure_ascii=False, allow_nan=False) + "\n", path)
+def write_json(report: Report | Sequence[Report], path: str | Path) -> None:
+    """Write every number as JSON, of several reports in a list `comparisons`; files as by `write_page`."""
+    numbers = [each.numbers() for each in _all(report)]
+    content = numbers[0] if len(numbers) == 1 else {"comparisons": numbers}
+    _write(json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n", path)
+
+
+def _all(report: Report | Sequence[Report]) -> Sequence[Report]:
+    return [report] if isinstance(report, Report) else report
 
 
 def _write(text: str, path: str | Path) -> None:

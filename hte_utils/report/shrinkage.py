@@ -11,7 +11,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -26,14 +26,15 @@ from hte_utils.effects.cate import EffectScale, cate
 from hte_utils.effects.logistic import fit_replicates
 from hte_utils.effects.survival import patient_effects_by, risks_by
 from hte_utils.model.checks import FloatArray, IntArray
-from hte_utils.model.fit import FitRecord, FitWarning, IndependenceSettings, record_of
+from hte_utils.model.fit import FitRecord, FitWarning, record_of
 from hte_utils.model.listing_2 import Priors
 from hte_utils.model.quick_posterior import QuickFallbackWarning, quick_posterior
 from hte_utils.model.spec import Covariate, CovariateCoding, DesignCoding, TrialDesign, TrialSpec
-from hte_utils.model.survival import fit_times
+from hte_utils.model.survival import quick_times
 from hte_utils.report.columns import OwnTrial
+from hte_utils.report.hazards import Hazards
 from hte_utils.report.heterogeneity import RiskModel
-from hte_utils.report.times import Hazards, as_times, crude_effects
+from hte_utils.report.times import as_times, crude_effects
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -127,6 +128,21 @@ def shrunken_effects(trial: OwnTrial, members: pd.DataFrame) -> Shrunken:
     )
 
 
+def missed_by_model(trial: OwnTrial, members: pd.DataFrame, truth: FloatArray) -> FloatArray:
+    """Whether the model's interval misses each population's true effect; NaN where the quick engine could not fit it.
+
+    `truth`: each patient's risk difference.
+    """
+    try:
+        posterior, design, _ = next(_posteriors(trial, trial.question.interaction_scale, fallback="error"))
+    except (FitWarning, QuickFallbackWarning):
+        return np.full(members.shape[1], np.nan)
+    draws = _draws([effect_measures(_risks(trial, posterior, design, members))], Measure.RISK_DIFFERENCE)
+    lower, upper = np.quantile(draws, (0.025, 0.975), axis=0)
+    true = np.array([truth[members[name]].mean() for name in members])
+    return np.asarray((true < lower) | (upper < true), dtype=np.float64)
+
+
 def _risks(trial: OwnTrial, posterior: xr.DataTree, design: TrialDesign, members: pd.DataFrame) -> xr.Dataset:
     """Average risks of populations, with times by the horizon."""
     if trial.question.horizon is None:
@@ -167,8 +183,10 @@ def _sensitivity(trial: OwnTrial, average: FloatArray, sd: float) -> pd.DataFram
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("scale")
 
 
-def _posteriors(trial: OwnTrial, scale: float) -> Iterator[tuple[xr.DataTree, TrialDesign, FitRecord]]:
-    """A posterior for each imputed version, by the quick engine, or by NUTS where that fails."""
+def _posteriors(
+    trial: OwnTrial, scale: float, fallback: Literal["ignore", "error"] = "ignore"
+) -> Iterator[tuple[xr.DataTree, TrialDesign, FitRecord]]:
+    """A posterior for each imputed version, by the quick engine, or by NUTS where that fails (or an error instead)."""
     for number in range(len(trial.imputed)):
         design = model_design(trial, number)
         priors = Priors(
@@ -179,7 +197,7 @@ def _posteriors(trial: OwnTrial, scale: float) -> Iterator[tuple[xr.DataTree, Tr
         )
         seed = np.random.SeedSequence((trial.question.seed, 13, number))
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", QuickFallbackWarning)  # the record says it, and the page with it
+            warnings.simplefilter(fallback, QuickFallbackWarning)  # the record says it, and the page with it
             warnings.simplefilter("error", FitWarning)
             if trial.time is None:
                 found = quick_posterior(design, priors=priors, draws=_DRAWS, seed=seed)
@@ -187,9 +205,9 @@ def _posteriors(trial: OwnTrial, scale: float) -> Iterator[tuple[xr.DataTree, Tr
             else:
                 times = replace(as_times(trial), trial=design)
                 hazard = float(np.log(times.events.sum() / times.exposure.sum()))
-                settings = IndependenceSettings(draws=_DRAWS, seed=int(seed.generate_state(1)[0]))
                 priors = replace(priors, intercept_mean=hazard)
-                posterior = fit_times(times, priors=priors, changing_effect=times.ends.size > 1, settings=settings)
+                changes = times.ends.size > 1
+                posterior = quick_times(times, priors=priors, changing_effect=changes, draws=_DRAWS, seed=seed)
                 record = record_of(posterior)
         yield posterior, design, record
 

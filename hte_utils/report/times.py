@@ -2,38 +2,22 @@
 
 Risks are Kaplan and Meier's. A patient who was censored before the horizon is at risk until then, and never counts as
 one without event. `OwnTrial.time` ends at the horizon, and `OwnTrial.outcome` is whether the event was seen by then.
-
-Ranking, and the trials without heterogeneity for the null rates, come from a regression with proportional hazards that
-are constant within intervals; these trials are censored as the reader's was, arm by arm.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 import numpy as np
 import pandas as pd
-from scipy.linalg import block_diag
 from statsmodels.duration.survfunc import SurvfuncRight, survdiff
 
-from hte_utils.corrected.cross_fitting import N_FOLDS, arm_balanced_folds, groups_within_folds
 from hte_utils.corrected.subgroups import compared_rates, unadjusted_effects
 from hte_utils.effects.averages import EVERYBODY, everybody
 from hte_utils.effects.logistic import Z
 from hte_utils.effects.survival import hazard_ratio, observed_by
 from hte_utils.model.checks import FloatArray, rows_where
 from hte_utils.model.survival import TimesDesign
-from hte_utils.report.heterogeneity import (
-    N_GROUPS,
-    Heterogeneity,
-    Quintiles,
-    RiskModel,
-    Statistics,
-    calibrated,
-    risk_quintiles,
-)
 from hte_utils.report.reading import DataError, has_decimal_comma, missing_in, numbers_of
 
 if TYPE_CHECKING:
@@ -44,8 +28,6 @@ if TYPE_CHECKING:
 _MOST_INTERVALS, _EVENTS_EACH = 4, 20
 _ROLES = ("control", "treated")
 _MEASURES = ("RISK_DIFFERENCE", "RISK_RATIO", "MARGINAL_LOG_ODDS_RATIO")
-_FAINT_PRECISION = 0.01  # Normal(0, 10) of log hazards and of the effect: felt only where there is no event
-_STEPS, _SMALL_STEP, _LONGEST_STEP = 50, 1e-6, 2.0
 
 
 def follow_up(
@@ -207,159 +189,13 @@ def restricted_mean(time: FloatArray, outcome: FloatArray, horizon: float) -> tu
     return float(areas.sum()), float(np.sqrt((after**2 * spread).sum())) if after.size else np.nan
 
 
-class Hazards(NamedTuple):
-    """Proportional hazards, constant within intervals; effects share a ridge penalty, as in `RiskModel`.
+def missed_effects(trial: OwnTrial, members: pd.DataFrame, truth: FloatArray) -> FloatArray:
+    """Whether each population's interval misses its true effect, shape (populations,); NaN where there is none.
 
-    `terms`: T, X, group, shape (patients, terms). `exposure` and `events`: shape (patients, intervals), the first in a
-    unit in which the mean hazard is 1.
+    `truth`: each patient's risk difference.
     """
-
-    terms: FloatArray
-    precision: FloatArray
-    exposure: FloatArray
-    events: FloatArray
-    widths: FloatArray
-
-    @classmethod
-    def of(cls, trial: OwnTrial, number: int = 0) -> Hazards:
-        """Of one imputed version of the covariates."""
-        times, model = as_times(trial), RiskModel.of(trial, number)
-        rate = max(times.events.sum(), 0.5) / times.exposure.sum()
-        widths = np.diff(times.ends, prepend=0.0) / times.ends[-1]
-        return cls(model.terms[:, 1:], model.precision[1:], times.exposure * rate, times.events, widths * rate)
-
-    def with_terms(self, *columns: FloatArray) -> Hazards:
-        """Other terms, with next to no penalty."""
-        return self._replace(terms=np.column_stack(columns), precision=np.full(len(columns), _FAINT_PRECISION))
-
-    def fit(self, rows: FloatArray | None = None) -> FloatArray:
-        """Log hazards of the intervals, then coefficients of the terms; from the patients `rows` alone, if given."""
-        chosen = self if rows is None else self._replace(**{k: getattr(self, k)[rows] for k in _BY_PATIENT})
-        found = np.zeros(chosen.events.shape[1] + chosen.terms.shape[1])
-        for _ in range(_STEPS):
-            score, information = chosen.slopes(found)
-            step = np.linalg.solve(information, score)
-            found += step * min(1.0, _LONGEST_STEP / max(np.abs(step).max(), _SMALL_STEP))
-            if np.abs(step).max() < _SMALL_STEP:
-                return found
-        return np.full_like(found, np.nan)
-
-    def expected(self, found: FloatArray) -> FloatArray:
-        """Expected events, shape (patients, intervals)."""
-        n = self.events.shape[1]
-        return np.exp(np.clip((self.terms @ found[n:])[:, None] + found[:n], -500.0, 500.0)) * self.exposure
-
-    def slopes(self, found: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Gradient of the penalised log likelihood and its information."""
-        expected, n = self.expected(found), self.events.shape[1]
-        penalty = np.append(np.full(n, _FAINT_PRECISION), self.precision)
-        residual = self.events - expected
-        score = np.append(residual.sum(axis=0), residual.sum(axis=1) @ self.terms) - penalty * found
-        information = block_diag(
-            np.diag(expected.sum(axis=0)), (self.terms.T * expected.sum(axis=1)) @ self.terms
-        ) + np.diag(penalty)
-        information[:n, n:] = expected.T @ self.terms
-        information[n:, :n] = information[:n, n:].T
-        return score, information
-
-    def log_likelihood(self, found: FloatArray) -> float:
-        """Without the penalty, less what does not depend on the parameters."""
-        n = self.events.shape[1]
-        expected = self.expected(found)
-        return float((self.events * ((self.terms @ found[n:])[:, None] + found[:n])).sum() - expected.sum())
-
-    def cumulative(self, found: FloatArray, arm: float) -> FloatArray:
-        """Cumulative hazards by the horizon if everybody is in one arm, shape (patients,)."""
-        n = self.events.shape[1]
-        log_hazard = self.terms @ found[n:] + found[n] * (arm - self.terms[:, 0])
-        return np.asarray(np.exp(log_hazard) * (np.exp(found[:n]) @ self.widths))
-
-
-_BY_PATIENT = ("terms", "exposure", "events")
-
-
-def ranked_by_risk(trial: OwnTrial) -> Quintiles:
-    """Fifths of cross-fitted risk without treatment: by `risk_quintiles`, or with times by proportional hazards."""
-    if trial.time is None:
-        return risk_quintiles(trial)
-    fold = arm_balanced_folds(trial.treatment, N_FOLDS, trial.question.seed)
-    log_hazard = np.zeros(trial.n)
-    for number in range(len(trial.imputed)):
-        model = Hazards.of(trial, number)
-        for held_out in range(N_FOLDS):
-            own = fold == held_out
-            found = model.fit(~own)
-            log_hazard[own] += np.log(model.cumulative(found, 0.0)[own]) / len(trial.imputed)
-    if not np.isfinite(log_hazard).all():
-        raise DataError("the regression for times found no maximum: name fewer covariates, or correct extreme values")
-    return Quintiles(groups_within_folds(log_hazard, fold, N_GROUPS), -np.expm1(-np.exp(log_hazard)), fold)
-
-
-def heterogeneity_of_times(
-    trial: OwnTrial, modifiers: FloatArray, names: list[str], progress: Callable[[str], None]
-) -> Heterogeneity:
-    """`hte_utils.report.heterogeneity.heterogeneity` for times: one hazard ratio for all patients is the null model."""
-    model = Hazards.of(trial)
-    found, n_intervals = model.fit(), model.events.shape[1]
-    truth = np.exp(-model.cumulative(found, 0.0)) - np.exp(-model.cumulative(found, 1.0))
-    factor = np.exp(model.terms @ found[n_intervals:])
-    cumulative = np.append(0.0, np.cumsum(np.exp(found[:n_intervals]) * model.widths))
-    ends = np.append(0.0, as_times(trial).ends)
-    leaving = [_censoring(trial, value) for value in (0.0, 1.0)]
-    rng = np.random.default_rng((trial.question.seed, 11))
-    parts, covered, wanted = [], [], trial.question.simulations
-    for number in range(1, wanted + 1):
-        event_at = np.interp(rng.exponential(size=trial.n) / factor, cumulative, ends, right=np.inf)
-        u = rng.random(trial.n)
-        left_at = np.where(trial.treatment == 1.0, leaving[1](u), leaving[0](u))
-        outcome = (event_at <= left_at).astype(np.float64)
-        simulated = replace(trial, time=np.minimum(event_at, left_at), outcome=outcome)
-        parts.append(_statistics(simulated, modifiers))
-        covered.append(_covered(simulated, truth))
-        if number % 50 == 0 or number == wanted:
-            progress(f"simulated {number} of {wanted} trials without heterogeneity")
-    together = Statistics(*(np.concatenate(each) for each in zip(*parts, strict=True)))
-    return calibrated(_statistics(trial, modifiers), together, np.stack(covered), names)
-
-
-def _censoring(trial: OwnTrial, arm: float) -> Callable[[FloatArray], FloatArray]:
-    """Times at which patients of an arm leave, by Kaplan and Meier, from uniform numbers; the horizon for most."""
-    inside = trial.treatment == arm
-    time, horizon = cast("FloatArray", trial.time)[inside], float(cast("float", trial.question.horizon))
-    left = (time < horizon) & (trial.outcome[inside] == 0.0)
-    if not left.any():
-        return lambda u: np.full(u.shape, horizon)
-    curve = SurvfuncRight(time, left.astype(np.float64))
-    times, gone = np.append(curve.surv_times, horizon), 1.0 - curve.surv_prob
-    return lambda u: times[np.searchsorted(gone, u)]
-
-
-def _statistics(trial: OwnTrial, modifiers: FloatArray) -> Statistics:
-    """As those of `hte_utils.report.heterogeneity.NullModel`, with the likelihood of times; shape (1,)."""
-    model = Hazards.of(trial)
-    found, n = model.fit(), model.events.shape[1]
-    arm, risk = model.terms[:, 0], model.terms[:, 1:] @ found[n + 1 :]
-    risk = risk - risk.mean()
-    small, large = model.with_terms(arm, risk), model.with_terms(arm, risk, arm * risk)
-    ratio = 2.0 * (large.log_likelihood(large.fit()) - small.log_likelihood(small.fit()))
-    expected, products = model.expected(found), arm[:, None] * modifiers
-    weight, residual = expected.sum(axis=1), model.events - expected
-    score, information = model._replace(precision=np.full(model.terms.shape[1], 1e-9)).slopes(found)
-    cross = np.vstack([expected.T @ products, (model.terms.T * weight) @ products])
-    projected = np.linalg.solve(information, cross)
-    variance = (products.T * weight) @ products - cross.T @ projected
-    left = residual.sum(axis=1) @ products - score @ projected
-    z = left / np.sqrt(np.maximum(np.diag(variance), 1e-12))
-    everything = left @ np.linalg.pinv(variance, hermitian=True) @ left
-    largest = np.abs(z).max(initial=0.0)
-    return Statistics(np.array([ratio]), np.array([everything]), np.array([largest]), z[None])
-
-
-def _covered(trial: OwnTrial, truth: FloatArray) -> FloatArray:
-    """Whether each fifth's interval holds its true effect, shape (fifths,); NaN where there is none."""
-    members = ranked_by_risk(trial).members()
     both = [name for name in members if np.unique(trial.treatment[members[name]]).size == 2]
     effects = crude_effects(trial, members[both]).xs("RISK_DIFFERENCE", level="measure").reindex(members.columns)
     true = np.array([truth[members[name]].mean() if name in both else np.nan for name in members])
     estimate, lower, upper = (effects[key].to_numpy() for key in ("estimate", "lower", "upper"))
-    return np.where(np.isfinite(estimate), (lower <= true) & (true <= upper), np.nan)
+    return np.where(np.isfinite(estimate), (true < lower) | (upper < true), np.nan)

@@ -9,7 +9,7 @@ import pandas as pd
 
 from hte_utils.corrected.effects_report import number_needed, signed
 from hte_utils.report.analysis import Report
-from hte_utils.report.heterogeneity import LEVEL
+from hte_utils.report.heterogeneity import ANY, LEVEL, MEAN
 
 LONGEST = 60
 """Characters of a name or level that are shown in a sentence."""
@@ -47,6 +47,12 @@ def needed(row: Any, benefit: bool) -> str:
 def percent(share: float) -> str:
     """A probability in per cent."""
     return f"{100 * share:.1f} %" if math.isfinite(share) else "–"
+
+
+def rate_with_error(row: Any) -> str:
+    """A null rate with its Monte Carlo standard error, in per cent."""
+    rate, error = (100 * float(row[key]) for key in ("null_rate", "null_rate_mcse"))
+    return f"{rate:.1f} ± {error:.1f} %" if math.isfinite(rate) else "–"
 
 
 def p_value(p: float) -> str:
@@ -122,6 +128,18 @@ class Sentences:
         return (
             f"There is no evidence that the {self.scale} ratio of treatment differs with a patient's risk ({found}). "
             "This is not evidence that it is the same for all: most trials are too small for such a test."
+        )
+
+    def null_rate(self, kind: str) -> str:
+        """How often a kind of intervals on heterogeneity errs on this design."""
+        if kind not in self.report.intervals.index:
+            return f"Null rates of the intervals of {kind} are not known: each would need a long fit."
+        rates: Any = self.report.intervals.loc[kind]
+        mean, some = rates.loc[MEAN], rates.loc[ANY]
+        return (
+            f"Intervals of {kind}: in {int(mean['simulated'])} simulated trials of this design without heterogeneity "
+            f"an interval missed the true difference in {rate_with_error(mean)} of cases (nominal: 5 %), and at least "
+            f"one of them in {rate_with_error(some)} of the trials. So a single one that stands apart is no surprise."
         )
 
     def patients(self) -> str:
