@@ -101,6 +101,6 @@ def test_what_it_buys_tells_how_many_events_there_are():
     figure = figures.what_it_buys(gains, NAMES)
     assert len(figure.axes) == 4
     ticks = [text.get_text() for text in figure.axes[3].get_xticklabels()]
-    assert ticks[2] == "2000 (111 events)"
+    assert ticks[2] == "2000\n111 events"
     drawn = points(figure.axes[3])[0]
     np.testing.assert_allclose(drawn[2, 1], gains.loc[("as-printed", "constant", "gain"), "mean"])

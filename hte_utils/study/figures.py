@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import cycle
+from textwrap import fill
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
 
 from hte_utils.methods import METHODS
-from hte_utils.study.findings import TABLE_7, ZipPlot, rows_at
+from hte_utils.study.findings import ALL_THERE_IS, TABLE_7, ZipPlot, rows_at
 from hte_utils.study.generate import expected_events
 from hte_utils.study.performance import Z
 from hte_utils.study.replicate import POPULATION, TRIAL
@@ -49,7 +50,6 @@ _BY_PATIENTS: Final = {
     "patients-500": "500",
     "patients-1000": "1000",
     PAPER_DESIGN: "2000",
-    "two-to-one": "2000, two to one",
     "patients-5000": "5000",
     "patients-20000": "20 000",
 }
@@ -61,6 +61,7 @@ SCENARIO_GROUPS: Final[Mapping[str, Mapping[str, str]]] = {
         "as-described": "as described (risk)",
         "as-described-log-odds": "as described (log odds)",
         PAPER_DESIGN: "as printed",
+        "two-to-one": "as printed, two to one",
         "u-shaped": "U-shaped in age",
         "stronger-effects": "doubled",
     },
@@ -218,20 +219,28 @@ def scenarios(
 def what_it_buys(gains: pd.DataFrame, methods: Sequence[str]) -> Figure:
     """Bleeds avoided by each method's rule (`findings.gains`), where there is little to find and by size and events.
 
-    Ticks of trials have the number of events to be expected.
+    Ticks of trials have the number of events to be expected; black dashes are all that there is to gain.
     """
     varies = SCENARIO_GROUPS["how the effect varies"]
     groups = {
-        "one effect, or harm to all": {name: varies[name] for name in _LITTLE_TO_FIND},
-        "effects of both signs": {name: called for name, called in varies.items() if name not in _LITTLE_TO_FIND},
+        "one effect, or harm to all": {name: fill(varies[name], 12) for name in _LITTLE_TO_FIND},
+        "effects of both signs": {name: fill(varies[name], 12) for name in varies if name not in _LITTLE_TO_FIND},
         "as printed, by event rate": _with_events(_BY_RATE),
         "as printed, by patients": _with_events(_BY_PATIENTS),
     }
-    return scenarios(gains, ["gain"], groups, methods)
+    with canvas(2, 2, width=9.2, height=6.4) as drawn:
+        for axis, (title, called) in zip(drawn.axes, groups.items(), strict=True):
+            _ideal(axis, "gain", horizontal=True)
+            _method_lines(axis, rows_at(gains, "measure", "gain"), list(called), [*methods, ALL_THERE_IS])
+            axis.set_title(title, fontsize=9)
+            axis.set_xticks(np.arange(len(called)), list(called.values()), fontsize=7)
+            axis.set_ylabel(MEASURES["gain"][0], fontsize=8)
+        drawn.figure.legend(*drawn.axis.get_legend_handles_labels(), loc="outside upper center", ncols=3)
+    return drawn.figure
 
 
 def _with_events(called: Mapping[str, str]) -> dict[str, str]:
-    return {name: f"{label} ({expected_events(SCENARIOS[name])} events)" for name, label in called.items()}
+    return {name: f"{label}\n{expected_events(SCENARIOS[name])} events" for name, label in called.items()}
 
 
 def _method_lines(axis: Axes, table: pd.DataFrame, scenarios: Sequence[str], methods: Sequence[str]) -> None:

@@ -38,6 +38,7 @@ TABLE_7: Final = {"correlation": "lor_correlation", "rmse": "lor_rmse", "mae": "
 """The paper's metrics (their ids end so in `hte_utils.paper`), and the study's measures of them."""
 
 BEST_FIXED_RULE: Final = "treat all or none, whichever is better"
+ALL_THERE_IS: Final = "all there is to gain"
 
 INTERACTION_TESTS: Final = {
     "interactions_ml": "all interactions (8 df)",
@@ -113,13 +114,16 @@ def gains(table: pd.DataFrame) -> pd.DataFrame:
     """What a rule for each patient buys: bleeds avoided per 1000 new patients against the better rule for all.
 
     `table` is from `performance.performance`. Index ``scenario, method, measure`` (the measure is "gain"); columns as
-    there. Negative: the method's rule causes bleeds that one rule for all would have avoided.
+    there. Negative: the method's rule causes bleeds that one rule for all would have avoided. The "method"
+    `ALL_THERE_IS` treats exactly those whom treatment protects.
     """
     regret = rows_at(rows_at(table, "population", POPULATION), "measure", "regret")
     scenarios = regret.index.get_level_values("scenario").astype(str)
     best = fixed_rules(list(dict.fromkeys(scenarios))).min(axis=1)
-    found = regret.assign(mean=best.loc[scenarios].to_numpy() - regret["mean"], measure="gain")
-    return found.set_index("measure", append=True)
+    found = regret.assign(mean=best.loc[scenarios].to_numpy() - regret["mean"])
+    keys = pd.MultiIndex.from_tuples([(name, ALL_THERE_IS) for name in best.index], names=found.index.names)
+    perfect = pd.DataFrame({"mean": best.to_numpy(), "mcse": 0.0, "n": 0}, index=keys)
+    return pd.concat([found, perfect]).assign(measure="gain").set_index("measure", append=True)
 
 
 def regret_by_worth(results: pd.DataFrame, methods: Sequence[str], scenario: str = PAPER_DESIGN) -> pd.DataFrame:
