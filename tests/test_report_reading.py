@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from report_trials import own_question, own_trial_frame
 
 from hte_utils.report import DataError, Question, read_table
-from hte_utils.report.columns import IMPUTATIONS, own_trial
+from hte_utils.report.columns import own_trial
+from hte_utils.report.covariates import IMPUTATIONS
 from hte_utils.report.reading import labels_of, numbers_of
 
 

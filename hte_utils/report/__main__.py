@@ -26,10 +26,11 @@ from hte_utils.ledger.notebooks import Project
 from hte_utils.ledger.report import speak_everywhere
 from hte_utils.model.fit import library_versions
 from hte_utils.report.analysis import Report, analyse
+from hte_utils.report.each import analyse_each
 from hte_utils.report.page import write_json, write_page
 from hte_utils.report.question import MISSING, Question, QuestionError
 from hte_utils.report.reading import DataError, read_table
-from hte_utils.report.workbook import write_workbook
+from hte_utils.report.tables import require_format, write_tables
 
 _PROGRAM = "python -m hte_utils.report"
 _TOLERANCE = 1e-6
@@ -53,6 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--treatment", metavar="COLUMN", help="the arm")
     add("--control", metavar="VALUE", help="the control arm (default: 0 of a column with 0 and 1)")
     add("--treated", metavar="VALUE", help="the treated arm (default: the other one of two)")
+    add("--each", action="store_const", const=True, help="compare each other arm with --control, a part for each")
     for name, what in {
         "covariates": "columns measured before randomisation",
         "modifiers": "covariates that may change the effect; 'none' for none (default: all)",
@@ -71,7 +73,12 @@ def _parser() -> argparse.ArgumentParser:
     add("--title", help="title of the page")
     add("-o", "--output", type=Path, default=Path("report.html"), metavar="FILE", help="default: %(default)s")
     add("--json", type=Path, metavar="FILE", help="write every number to this file as well")
-    add("--tables", type=Path, metavar="XLSX", help="write every table to this Excel workbook as well")
+    add(
+        "--tables",
+        type=Path,
+        metavar="FILE",
+        help="write every table to this file as well: .xlsx (Excel) or .docx (Word)",
+    )
     add("--verify", action="store_true", help="compare the report on the shipped trial with R and closed forms")
     add("--quiet", action="store_true", help="no progress")
     return parser
@@ -149,14 +156,20 @@ def _run(options: argparse.Namespace) -> int:
             raise QuestionError(f"there is no folder {str(path.parent)!r} to write {path.name!r} into: make it first")
         if path.is_dir():
             raise QuestionError(f"{str(path)!r} is a folder: give the name of a file in it")
+    if options.tables is not None:
+        require_format(options.tables)
     table = read_table(options.trial)
     question = _question(options, {str(name) for name in table.frame.columns})
-    report = analyse(table, question, progress=None if options.quiet else _progress)
-    write_page(report, options.output)
+    progress = None if options.quiet else _progress
+    if question.each:
+        reports = analyse_each(table, question, progress=progress)
+    else:
+        reports = [analyse(table, question, progress=progress)]
+    write_page(reports, options.output)
     if options.json is not None:
-        write_json(report, options.json)
+        write_json(reports, options.json)
     if options.tables is not None:
-        write_workbook(report, options.tables)
+        write_tables(reports, options.tables)
     sys.stdout.write(f"wrote {', '.join(str(path) for path in outputs)}\n")
     return 0
 

@@ -14,23 +14,19 @@ import pandas as pd
 
 from hte_utils.effects.averages import everybody
 from hte_utils.model.checks import FloatArray, IntArray, rows_where
+from hte_utils.report.covariates import IMPUTATIONS, Codes, impute, read_codes, require_spread
 from hte_utils.report.question import Question
 from hte_utils.report.reading import (
     DataError,
     Labels,
     Table,
-    has_decimal_comma,
     labels_of,
     missing_in,
-    numbers_of,
     require_columns,
     values_shown,
 )
 from hte_utils.report.times import crude_effects, follow_up
 
-MOST_LEVELS = 30
-"""Levels of a factor beyond which its dummy variables say little: such a column is a group."""
-IMPUTATIONS, _CYCLES, _DONORS = 5, 5, 5
 _FALSE_TRUE = ({"0": "1"}, {"0.0": "1.0"}, {"False": "True"}, {"FALSE": "TRUE"}, {"false": "true"})
 
 
@@ -41,22 +37,6 @@ class Arm(NamedTuple):
     n: int
     events: int
     rate: float
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Codes:
-    """A covariate of all patients: numbers, or places in `levels` (the first is the reference)."""
-
-    name: str
-    numbers: FloatArray
-    levels: tuple[str, ...] = ()
-
-    def columns(self) -> tuple[FloatArray, list[str]]:
-        """Design columns, shape (patients, columns), and their names: numbers in SD from the mean, factors 0/1."""
-        if not self.levels:
-            return ((self.numbers - self.numbers.mean()) / self.numbers.std(ddof=1))[:, None], [self.name]
-        dummies = np.eye(len(self.levels))[self.numbers.astype(np.int64)][:, 1:]
-        return dummies, [f"{self.name}: {level}" for level in self.levels[1:]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -179,18 +159,18 @@ def own_trial(table: Table | pd.DataFrame, question: Question) -> OwnTrial:
     _require_both(events, question.outcome, f"{'every' if events.any() else 'no'} patient has the event {event!r}")
     flow.append(("analysed", len(frame)))
     ordered = sorted(question.covariates, key=lambda name: name not in question.effect_modifiers)  # modifiers first
-    codes = [_codes(frame, name, question, notes) for name in ordered]
+    codes = [read_codes(frame, name, question, notes) for name in ordered]
     group, group_labels = _group(frame, question, warnings)
     imputed: tuple[tuple[Codes, ...], ...] = (tuple(codes),)
     if any(np.isnan(each.numbers).any() for each in codes):
-        imputed = _impute(codes, question.seed)
+        imputed = impute(codes, question.seed)
         warnings.append(
             f"Missing covariates were imputed {IMPUTATIONS} times, from the other covariates alone and not from arm or "
             "outcome; estimates are pooled over the imputations."
         )
     for version in imputed:
         for each in version:
-            _require_spread(each)
+            require_spread(each)
     fewest = int(min(events.sum(), (1 - events[known]).sum()))
     if fewest < 20:
         warnings.append(
@@ -269,7 +249,7 @@ def _arms(arm: Labels, question: Question) -> tuple[str, str]:
     if len(levels) > 2 and (control is None or treated is None):
         raise DataError(
             f"column {name!r} has {len(levels)} arms, {values_shown(levels)}: name the two that are compared, by "
-            "--control and --treated"
+            "--control and --treated, or give --control and --each"
         )
     # Two levels, of which one or both are named; or more, of which both are.
     others = [level for level in levels if level not in (control, treated)]
@@ -302,40 +282,6 @@ def _require_both(values: FloatArray, name: str, found: str) -> None:
         raise DataError(f"column {name!r}: {found}. Both values must occur, or there is nothing to compare")
 
 
-def _codes(frame: pd.DataFrame, name: str, question: Question, notes: list[str]) -> Codes:
-    column = frame[name]
-    numbers = None if name in question.factors else numbers_of(column)
-    if numbers is not None:
-        if np.isinf(numbers).any():
-            raise DataError(
-                f"covariate {name!r} is infinite in {rows_where(np.isinf(numbers), frame.index)}: correct these values"
-            )
-        known = np.unique(numbers[np.isfinite(numbers)])
-        if known.size > 2:
-            if has_decimal_comma(column):
-                notes.append(f"Numbers in column {name!r} were read with a decimal comma.")
-            return Codes(name, numbers)
-    labels = labels_of(column)
-    if len(labels.levels) > MOST_LEVELS:
-        raise DataError(
-            f"covariate {name!r} is text with {len(labels.levels)} values, {values_shown(labels.levels[:4])}, …: a "
-            f"factor may have {MOST_LEVELS}. Correct it to numbers, or name it as --group"
-        )
-    if len(labels.levels) < 2:
-        raise DataError(
-            f"covariate {name!r} is constant (always {values_shown(labels.levels)}): it has no effect to estimate. "
-            "Leave it out"
-        )
-    return Codes(name, np.where(labels.codes < 0, np.nan, labels.codes), tuple(labels.levels))
-
-
-def _require_spread(codes: Codes) -> None:
-    if np.unique(codes.numbers).size < 2:
-        raise DataError(f"covariate {codes.name!r} is constant among the patients analysed: leave it out")
-    if not codes.levels and not np.isfinite(codes.columns()[0]).all():
-        raise DataError(f"covariate {codes.name!r} cannot be standardised: its values are too large. Change its unit")
-
-
 def _group(frame: pd.DataFrame, question: Question, warnings: list[str]) -> tuple[IntArray, tuple[str, ...]]:
     if not question.group:
         return np.zeros(len(frame), dtype=np.int64), ("all patients",)
@@ -360,39 +306,19 @@ def _group(frame: pd.DataFrame, question: Question, warnings: list[str]) -> tupl
     return labels.codes, tuple(labels.levels)
 
 
-def _impute(codes: list[Codes], seed: int) -> tuple[tuple[Codes, ...], ...]:
-    """Multiple imputation by predictive mean matching, for numbers and categories alike.
-
-    statsmodels' MICE does not take categories. Each incomplete covariate in turn is regressed on the others (ridge, on
-    a bootstrap sample), and a missing value is taken from one of the five patients with the nearest predictions.
-    """
-    from sklearn.linear_model import Ridge
-    from sklearn.neighbors import NearestNeighbors
-
-    gaps = [np.isnan(each.numbers) for each in codes]
-    versions = []
-    for stream in np.random.SeedSequence((seed, 7)).spawn(IMPUTATIONS):
-        rng = np.random.default_rng(stream)
-        filled = [
-            np.where(gap, rng.choice(each.numbers[~gap], gap.size), each.numbers)
-            for each, gap in zip(codes, gaps, strict=True)
-        ]
-        for _ in range(_CYCLES):
-            for place, gap in enumerate(gaps):
-                if not gap.any():
-                    continue
-                now = [Codes(each.name, values, each.levels) for each, values in zip(codes, filled, strict=True)]
-                others = [np.ones((gap.size, 1)), *(each.columns()[0] for k, each in enumerate(now) if k != place)]
-                X, target = np.hstack(others), now[place].columns()[0]
-                known = np.flatnonzero(~gap)
-                sample = rng.choice(known, known.size)
-                predicted = Ridge(1.0, fit_intercept=False).fit(X[sample], target[sample]).predict(X)
-                predicted = predicted.reshape(gap.size, -1)
-                donors = NearestNeighbors(n_neighbors=min(_DONORS, known.size)).fit(predicted[known])
-                near = donors.kneighbors(predicted[gap], return_distance=False)
-                chosen = near[np.arange(len(near)), rng.integers(0, near.shape[1], len(near))]
-                filled[place][gap] = codes[place].numbers[known[chosen]]
-        versions.append(
-            tuple(Codes(each.name, values, each.levels) for each, values in zip(codes, filled, strict=True))
+def other_arms(table: Table | pd.DataFrame, question: Question) -> list[str]:
+    """The levels of the treatment but the control, each of which is to be compared with it."""
+    frame = (table if isinstance(table, pd.DataFrame) else table.frame).rename(columns=str)
+    require_columns(list(frame.columns), [question.treatment])
+    arm = _complete_labels(frame, question.treatment, "arm")
+    name = question.treatment
+    if question.control is None:
+        raise DataError(
+            f"which arm is the control is not said: column {name!r} holds {values_shown(arm.levels)}. Name the one "
+            "with which each other is compared by --control"
         )
-    return tuple(versions)
+    control = _found(arm.levels, question.control, name, "arm", "control")
+    others = [level for level in arm.levels if level != control]
+    if not others:
+        raise DataError(f"the treatment (column {name!r}) holds one arm only, {control!r}: two are needed")
+    return others

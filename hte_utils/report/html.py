@@ -11,6 +11,7 @@ CSS = """
 body{font:16px/1.5 system-ui,sans-serif;color:#1b1b1b;background:#fff;max-width:62rem;margin:0 auto;padding:1.2rem}
 h1{font-size:1.7rem;line-height:1.2;margin:.2rem 0;overflow-wrap:anywhere}
 h2{border-top:2px solid #1b1b1b;padding-top:.5rem;margin-top:2.2rem;font-size:1.3rem}
+h1[id]{margin-top:3rem}
 h3{font-size:1.05rem;margin-top:1.6rem}
 p,li{max-width:46rem;overflow-wrap:anywhere}
 .lead{font-size:1.15rem}.warning{background:#fff4d6;border-left:4px solid #e69f00;padding:.5rem .8rem}

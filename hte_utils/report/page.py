@@ -7,7 +7,7 @@ reader's table or plan is text and goes through `html.escape`.
 from __future__ import annotations
 
 import json
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import numpy as np
 from hte_utils.corrected.effects_report import signed
 from hte_utils.ledger.notebooks import write_whole
 from hte_utils.report.analysis import Report
+from hte_utils.report.each import overview_part
 from hte_utils.report.figures import Scale, arm_pictures
 from hte_utils.report.html import CSS, items, paragraphs, table
 from hte_utils.report.intervals import ALONE, FIFTHS, SHRUNKEN
@@ -34,12 +35,28 @@ from hte_utils.report.words import (
 from hte_utils.style import BLUE, GREY, VERMILION
 
 
-def page(report: Report) -> str:
-    """The whole page."""
+def page(*reports: Report) -> str:
+    """The whole page; of several comparisons with one control, an overview and a part for each."""
+    first = reports[0].trial
+    title = short(first.question.title or f"Treatment effects in {first.name}")
+    parts = [f"<h1>{escape(title)}</h1>"]
+    if len(reports) == 1:
+        parts += _parts(reports[0])
+    else:
+        parts.append(overview_part(reports))
+        for number, report in enumerate(reports, start=1):
+            control, treated = (short(label) for label in report.trial.arms)
+            parts += [f'<h1 id="part-{number}">{escape(f"{treated} against {control}")}</h1>', *_parts(report)]
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width,initial-scale=1">'
+        f"<title>{escape(title)}</title><style>{CSS}</style></head><body>{''.join(parts)}</body></html>\n"
+    )
+
+
+def _parts(report: Report) -> list[str]:
     words = Sentences(report)
-    title = short(report.trial.question.title or f"Treatment effects in {report.trial.name}")
-    parts = [
-        f"<h1>{escape(title)}</h1>",
+    return [
         _first_page(report, words),
         _question(report, words),
         _patients(report),
@@ -52,11 +69,6 @@ def page(report: Report) -> str:
         _decisions(report),
         _end(report, words),
     ]
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        f"<title>{escape(title)}</title><style>{CSS}</style></head><body>{''.join(parts)}</body></html>\n"
-    )
 
 
 def _first_page(report: Report, words: Sentences) -> str:
@@ -362,14 +374,20 @@ def _end(report: Report, words: Sentences) -> str:
     return "<h2>Methods</h2>" + paragraphs([words.methods()]) + table("Provenance", ["what", "value"], rows, prose=True)
 
 
-def write_page(report: Report, path: str | Path) -> None:
-    """Write the page; an existing file is replaced whole or not at all."""
-    _write(page(report), path)
+def write_page(report: Report | Sequence[Report], path: str | Path) -> None:
+    """Write the page of one report, or of several; an existing file is replaced whole or not at all."""
+    _write(page(*_all(report)), path)
 
 
-def write_json(report: Report, path: str | Path) -> None:
-    """Write every number as JSON; an existing file is replaced whole or not at all."""
-    _write(json.dumps(report.numbers(), indent=1, ensure_ascii=False, allow_nan=False) + "\n", path)
+def write_json(report: Report | Sequence[Report], path: str | Path) -> None:
+    """Write every number as JSON, of several reports in a list `comparisons`; files as by `write_page`."""
+    numbers = [each.numbers() for each in _all(report)]
+    content = numbers[0] if len(numbers) == 1 else {"comparisons": numbers}
+    _write(json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n", path)
+
+
+def _all(report: Report | Sequence[Report]) -> Sequence[Report]:
+    return [report] if isinstance(report, Report) else report
 
 
 def _write(text: str, path: str | Path) -> None:

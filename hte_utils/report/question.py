@@ -38,6 +38,8 @@ class Question:
         Columns measured before randomisation: risk factors.
     modifiers
         Those that may change the effect; all covariates if None.
+    each
+        Whether each other arm is compared with the control, one after another (`hte_utils.report.each`).
     group
         Columns, e.g. the centre, whose levels get (shrunken) intercepts and effects of their own.
     factors
@@ -68,6 +70,7 @@ class Question:
     event: str | None = None
     control: str | None = None
     treated: str | None = None
+    each: bool = False
     group: tuple[str, ...] = ()
     factors: tuple[str, ...] = ()
     subgroups: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
@@ -105,6 +108,8 @@ class Question:
             raise QuestionError(f"subgroup {strangers[0]!r} is neither a covariate nor the group: add it to them")
         if self.missing not in MISSING:
             raise QuestionError(f"missing must be one of {', '.join(MISSING)}, not {self.missing!r}")
+        if self.each and self.treated is not None:
+            raise QuestionError(f"each arm is to be compared, and {self.treated!r} is named as treated: leave one out")
         if (self.time is None) != (self.horizon is None):
             raise QuestionError(
                 "time and horizon go together: name the column of the times by --time, and by --horizon the time by "
@@ -183,7 +188,7 @@ def _require_kind(name: str, value: object, known: set[str]) -> None:
             isinstance(cuts, list) and all(isinstance(cut, int | float) for cut in cuts) for cuts in value.values()
         )
         kind = "a table of columns with lists of thresholds"
-    elif name == "benefit":
+    elif name in ("benefit", "each"):
         fits, kind = isinstance(value, bool), "true or false"
     elif name in ("interaction_scale", "horizon"):
         fits, kind = isinstance(value, int | float) and not isinstance(value, bool), "a number"
