@@ -9,7 +9,6 @@ from pathlib import Path
 import openpyxl
 import pandas as pd
 import pytest
-from reference_values import run_again
 from report_trials import own_report, own_trial_frame
 
 from hte_utils.ledger.notebooks import Project
@@ -153,25 +152,3 @@ def test_the_table_is_never_overwritten(tmp_path, capfd) -> None:
     assert main([str(tmp_path / "trial.csv"), *OPTIONS, "-o", str(tmp_path / "trial.csv")]) == 2
     assert "names of their own" in capfd.readouterr().err
     assert (tmp_path / "trial.csv").read_bytes() == before
-
-
-def test_verification_passes_and_says_what_it_compared(capfd) -> None:
-    assert main(["--verify"]) == 0
-    said = capfd.readouterr().out
-    assert "standardised_difference" in said
-    assert "FAIL" not in said
-
-
-def test_verification_fails_when_a_number_differs(capfd, monkeypatch) -> None:
-    found = pd.DataFrame({"number": ["n"], "ours": [1.0], "expected": [2.0], "witness": ["R"], "passed": [False]})
-    monkeypatch.setattr("hte_utils.report.__main__.verify", lambda: found)
-    assert main(["--verify"]) == 1
-    assert "FAIL" in capfd.readouterr().out
-
-
-@pytest.mark.r
-def test_r_still_prints_the_recorded_values(tmp_path) -> None:
-    run_again("r_report.R", tmp_path / "values.csv")
-    recorded = Project.find().stored_results / "own-trial" / "r_values.csv"
-    fresh, before = (pd.read_csv(path, comment="#", index_col="name") for path in (tmp_path / "values.csv", recorded))
-    pd.testing.assert_frame_equal(fresh, before, rtol=1e-9)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 BEFORE_THE_THEME = 400  # whose handlers have Sphinx's 500 and find `ipynb_source`
 AFTER_THE_THEME = 600
 BINDER = "https://mybinder.org/v2/gh/{repository}/{branch}?urlpath=lab/tree/{page}.md"
+COLAB_NEEDS = "Colab; first a cell: !git clone https://github.com/{repository} hte && pip install -e hte; then restart"
 COLAB = "https://colab.research.google.com/github/{repository}/blob/{branch}/tests/recorded/{name}.ipynb"
 VALUE = re.compile(r"\{eval\}`[^`]+`")
 REFERENCE = re.compile(r"\{(doc|numref|term|eq|cite:[pt])\}`([^`]+)`")
@@ -102,8 +103,12 @@ def offer_machines(app: Sphinx, page: str, _template: str, context: dict[str, An
         return
     where = {"repository": repository, "branch": os.environ.get("GITHUB_REF_NAME", "main")}
     where |= {"page": page, "name": Path(page).name}
-    places = {"Binder": BINDER.format_map(where), "Colab": COLAB.format_map(where)}
-    buttons = [{"type": "link", "text": name, "url": url, "icon": "fas fa-rocket"} for name, url in places.items()]
+    places = {"Binder": (BINDER, "Run on Binder"), "Colab": (COLAB, COLAB_NEEDS)}
+    buttons = [
+        {"type": "link", "icon": "fas fa-rocket", "text": name}
+        | {"url": url.format_map(where), "tooltip": tooltip.format_map(where)}
+        for name, (url, tooltip) in places.items()
+    ]
     group = {"type": "group", "tooltip": "Run this page", "icon": "fas fa-rocket", "label": "launch-buttons"}
     context["header_buttons"].append(group | {"buttons": buttons})
 

@@ -316,7 +316,9 @@ def quick_times(
     if not all(check.passed for check in checks):
         said = "; ".join(str(check) for check in checks)
         warnings.warn(f"{said}; NUTS takes the place of importance sampling", QuickFallbackWarning, stacklevel=2)
-        nuts = NutsSettings(draws=draws, tune=500, target_accept=0.9, seed=int(fallback.generate_state(1)[0]))
+        nuts = NutsSettings(
+            draws=max(1000, draws), tune=1000, target_accept=0.99, seed=int(fallback.generate_state(1)[0])
+        )
         return fit_times(times, priors=priors, changing_effect=changing_effect, settings=nuts)
     rng = np.random.default_rng(splitting)
     sums = _with_steps(_equal_weights(sample, draws, rng)[None], density, times)

@@ -15,26 +15,19 @@ import csv
 import sys
 import warnings
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn
 
-import numpy as np
-import pandas as pd
-
-from hte_utils.ledger.notebooks import Project
 from hte_utils.ledger.report import speak_everywhere
-from hte_utils.model.fit import library_versions
-from hte_utils.report.analysis import Report, analyse
+from hte_utils.report.analysis import analyse
 from hte_utils.report.each import analyse_each
 from hte_utils.report.page import write_json, write_page
 from hte_utils.report.question import MISSING, Question, QuestionError
 from hte_utils.report.reading import DataError, read_table
 from hte_utils.report.tables import require_format, write_tables
+from hte_utils.report.verification import verification_text, verify
 
 _PROGRAM = "python -m hte_utils.report"
-_TOLERANCE = 1e-6
-_SHIPPED_COVARIATES = ("age", "sex", "severity", "smoker", "crp")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -60,6 +53,7 @@ def _parser() -> argparse.ArgumentParser:
         "modifiers": "covariates that may change the effect; 'none' for none (default: all)",
         "group": "columns, e.g. the centre, whose levels get shrunken effects",
         "factors": "numeric covariates whose values are categories",
+        "splines": "numeric covariates that enter as natural cubic splines, not as straight lines",
     }.items():
         text = f"{what}, separated by commas (a name with a comma in double quotes); may be repeated"
         add(f"--{name}", action="append", metavar="COLUMNS", help=text)
@@ -79,7 +73,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="write every table to this file as well: .xlsx (Excel) or .docx (Word)",
     )
-    add("--verify", action="store_true", help="compare the report on the shipped trial with R and closed forms")
+    add("--verify", action="store_true", help="compare reports on the shipped trials with R and closed forms")
     add("--quiet", action="store_true", help="no progress")
     return parser
 
@@ -101,7 +95,7 @@ def _columns(texts: Sequence[str], known: set[str]) -> tuple[str, ...]:
 
 
 def _question(options: argparse.Namespace, known: set[str]) -> Question:
-    lists = ("covariates", "modifiers", "group", "factors")
+    lists = ("covariates", "modifiers", "group", "factors", "splines")
     given: dict[str, Any] = {
         name: value
         for name, value in vars(options).items()
@@ -184,56 +178,6 @@ def _complain(message: object, status: int) -> int:
     text = " ".join(line for line in lines if line)
     sys.stderr.write(f"{_PROGRAM}: {text if len(text) <= 800 else text[:799] + '…'}\n")
     return status
-
-
-def verify() -> pd.DataFrame:
-    """One row for each number: `ours`, `expected`, by whom (`witness`), and whether it `passed` (within 1e-6)."""
-    folder = Project.find().stored_results / "own-trial"
-    question = Question("relapse", "arm", _SHIPPED_COVARIATES, event="yes", control="Placebo", simulations=20)
-    table = read_table(folder / "trial.csv")
-    report, again = (analyse(table, question) for _ in range(2))
-    printed = pd.read_csv(folder / "r_values.csv", comment="#", index_col="name")["value"]
-    rows = [(name, _ours(report)[str(name)], float(value), "R") for name, value in printed.items()]
-    rows += [
-        (f"{name}: observed risk difference", row["estimate"], _rate_difference(row), "closed form")
-        for name, row in report.quintiles.iterrows()
-    ]
-    rows.append(
-        ("patients in the five fifths", float(report.quintiles["n"].sum()), float(report.trial.n), "closed form")
-    )
-    first, second = (each.numbers()["heterogeneity"]["p"] for each in (report, again))
-    rows.append(("calibrated p-value, the same seed again", second, first, "first run"))
-    found = pd.DataFrame(rows, columns=["number", "ours", "expected", "witness"])
-    return found.assign(passed=np.isclose(found["ours"], found["expected"], rtol=0.0, atol=_TOLERANCE))
-
-
-def _ours(report: Report) -> dict[str, float]:
-    """The report's numbers by the names of the R script."""
-    arms = report.trial.arm_counts()
-    found = {"n": report.trial.n, "events": report.trial.outcome.sum()}
-    found |= {f"events_{role}": arm.events for role, arm in arms.items()}
-    numbers: dict[str, Any] = report.numbers()["average"]
-    crude, standardised = numbers, numbers["standardised"]
-    for key, name in {"estimate": "difference", "lower": "lower", "upper": "upper"}.items():
-        found[f"crude_{name}"] = crude["risk_difference"][key]
-        found[f"standardised_{name}"] = standardised["risk_difference"][key]
-    for key, name in {"estimate": "ratio", "lower": "ratio_lower", "upper": "ratio_upper"}.items():
-        found[f"standardised_{name}"] = standardised["risk_ratio"][key]
-    return {name: float(value) for name, value in found.items()}
-
-
-def _rate_difference(row: pd.Series) -> float:
-    return float(row["events_treated"] / row["n_treated"] - row["events_control"] / row["n_control"])
-
-
-def verification_text(found: pd.DataFrame) -> str:
-    """The dated table, the versions it holds for, and the verdict."""
-    shown = found.assign(passed=found["passed"].map({True: "pass", False: "FAIL"}))
-    versions = ", ".join(f"{name} {version}" for name, version in library_versions("hte-utils", "pandas").items())
-    verdict = f"{int(found['passed'].sum())} of {len(found)} numbers passed (within {_TOLERANCE:g})."
-    when = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    table = shown.to_string(index=False, float_format=lambda value: f"{value:.8f}")
-    return f"Verification of hte_utils.report, {when}\n{table}\n{verdict}\n{versions}\n"
 
 
 if __name__ == "__main__":

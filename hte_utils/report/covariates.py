@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -14,22 +14,46 @@ from hte_utils.report.reading import DataError, has_decimal_comma, labels_of, nu
 MOST_LEVELS = 30
 """Levels of a factor beyond which its dummy variables say little: such a column is a group."""
 IMPUTATIONS, _CYCLES, _DONORS = 5, 5, 5
+_SPLINE_COLUMNS, _FEWEST_FOR_CURVE = 3, 10
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Codes:
-    """A covariate of all patients: numbers, or places in `levels` (the first is the reference)."""
+    """A covariate of all patients: numbers, or places in `levels` (the first is the reference).
+
+    `curved` numbers enter the models as a natural cubic spline.
+    """
 
     name: str
     numbers: FloatArray
     levels: tuple[str, ...] = ()
+    curved: bool = False
 
     def columns(self) -> tuple[FloatArray, list[str]]:
         """Design columns, shape (patients, columns), and their names: numbers in SD from the mean, factors 0/1."""
         if not self.levels:
-            return ((self.numbers - self.numbers.mean()) / self.numbers.std(ddof=1))[:, None], [self.name]
+            straight = ((self.numbers - self.numbers.mean()) / self.numbers.std(ddof=1))[:, None]
+            if not self.curved:
+                return straight, [self.name]
+            bends = _bends(straight[:, 0])
+            names = [f"{self.name}: curve {number}" for number in range(1, bends.shape[1] + 1)]
+            return np.hstack([straight, bends]), [self.name, *names]
         dummies = np.eye(len(self.levels))[self.numbers.astype(np.int64)][:, 1:]
         return dummies, [f"{self.name}: {level}" for level in self.levels[1:]]
+
+
+def _bends(z: FloatArray) -> FloatArray:
+    """What a natural cubic spline adds to a straight line, shape (patients, columns), each with mean 0 and SD 1.
+
+    They are uncorrelated with the line and each other: a prior that shrinks them shrinks towards the straight line.
+    """
+    from patsy import cr
+
+    basis = np.asarray(cr(z, df=_SPLINE_COLUMNS, constraints="center"))
+    q, r = np.linalg.qr(np.column_stack([np.ones(z.size), z, basis]))
+    # The line lies in the span of the spline: one column less is new. The signs of a QR are left to chance.
+    new = slice(2, 1 + _SPLINE_COLUMNS)
+    return np.asarray(q[:, new] * np.sign(np.diag(r)[new]) * np.sqrt(z.size - 1.0))
 
 
 def read_codes(frame: pd.DataFrame, name: str, question: Question, notes: list[str]) -> Codes:
@@ -45,7 +69,15 @@ def read_codes(frame: pd.DataFrame, name: str, question: Question, notes: list[s
         if known.size > 2:
             if has_decimal_comma(column):
                 notes.append(f"Numbers in column {name!r} were read with a decimal comma.")
-            return Codes(name, numbers)
+            curved = name in question.splines
+            if curved and known.size < _FEWEST_FOR_CURVE:
+                raise DataError(
+                    f"covariate {name!r} has only {known.size} different values: a spline needs {_FEWEST_FOR_CURVE}. "
+                    "Leave it out of the splines"
+                )
+            return Codes(name, numbers, curved=curved)
+    if name in question.splines:
+        raise DataError(f"covariate {name!r} holds categories: a spline needs numbers. Leave it out of the splines")
     labels = labels_of(column)
     if len(labels.levels) > MOST_LEVELS:
         raise DataError(
@@ -100,7 +132,5 @@ def impute(codes: list[Codes], seed: int) -> tuple[tuple[Codes, ...], ...]:
                 near = donors.kneighbors(predicted[gap], return_distance=False)
                 chosen = near[np.arange(len(near)), rng.integers(0, near.shape[1], len(near))]
                 filled[place][gap] = codes[place].numbers[known[chosen]]
-        versions.append(
-            tuple(Codes(each.name, values, each.levels) for each, values in zip(codes, filled, strict=True))
-        )
+        versions.append(tuple(replace(each, numbers=values) for each, values in zip(codes, filled, strict=True)))
     return tuple(versions)

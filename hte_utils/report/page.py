@@ -115,7 +115,11 @@ def _question(report: Report, words: Sentences) -> str:
     coded = [
         (
             short(each.name),
-            f"reference {short(each.levels[0])}, a dummy for each other level" if each.levels else "per SD",
+            f"reference {short(each.levels[0])}, a dummy for each other level"
+            if each.levels
+            else "natural cubic spline: per SD, and its bends"
+            if each.curved
+            else "per SD",
         )
         for each in trial.covariates
     ]

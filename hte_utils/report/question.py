@@ -17,7 +17,7 @@ from typing import Any, Self
 
 MISSING = ("refuse", "complete", "impute")
 _TEXTS = ("title", "outcome", "event", "treatment", "control", "treated", "identifier", "missing", "time")
-_LISTS = ("covariates", "modifiers", "group", "factors")
+_LISTS = ("covariates", "modifiers", "group", "factors", "splines")
 
 
 class QuestionError(ValueError):
@@ -44,6 +44,8 @@ class Question:
         Columns, e.g. the centre, whose levels get (shrunken) intercepts and effects of their own.
     factors
         Numeric covariates whose values are categories.
+    splines
+        Numeric covariates that enter the models as natural cubic splines; the others enter as straight lines.
     subgroups
         By column, thresholds of a number, or none for a category; if empty, every factor and the median of each number.
     identifier
@@ -73,6 +75,7 @@ class Question:
     each: bool = False
     group: tuple[str, ...] = ()
     factors: tuple[str, ...] = ()
+    splines: tuple[str, ...] = ()
     subgroups: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     identifier: str | None = None
     time: str | None = None
@@ -100,7 +103,7 @@ class Question:
                     other = f"twice as {role}" if roles[name] == role else f"as {roles[name]} and as {role}"
                     raise QuestionError(f"column {name!r} is named {other}: each column has one part; leave one out")
                 roles[name] = role
-        for role, chosen in {"modifier": self.modifiers or (), "factor": self.factors}.items():
+        for role, chosen in {"modifier": self.modifiers or (), "factor": self.factors, "spline": self.splines}.items():
             if strangers := [name for name in chosen if name not in self.covariates]:
                 raise QuestionError(f"{role} {strangers[0]!r} is not among the covariates: add it to them")
         known = (*self.covariates, " × ".join(self.group))

@@ -9,6 +9,7 @@ import pandas as pd
 
 from hte_utils.corrected.effects_report import number_needed, signed
 from hte_utils.report.analysis import Report
+from hte_utils.report.columns import OwnTrial
 from hte_utils.report.heterogeneity import ANY, LEVEL, MEAN
 
 LONGEST = 60
@@ -275,27 +276,44 @@ class Sentences:
         return f"The interval excludes 0: on average {self.treated} is {better} than {self.control}."
 
 
-def table_one(report: Report) -> pd.DataFrame:
-    """Baseline covariates by arm: mean (SD) of numbers, n (%) of categories; columns control, treated, difference.
+def baseline(trial: OwnTrial) -> pd.DataFrame:
+    """Baseline covariates by arm, in numbers: mean and SD, or (where `counts`) patients with a level and their share.
 
-    The difference is standardised (in SD); tests of baseline differences are left out on purpose, as CONSORT advises.
+    Columns `covariate`, `value` (the level, or "mean (SD)"), `counts`, `control`, `control_spread`, `treated`,
+    `treated_spread`, and `difference`, treated minus control in SD; NaN where it is not known.
     """
-    trial = report.trial
     arms = [trial.treatment == 0.0, trial.treatment == 1.0]
     rows = []
     for codes in trial.covariates:
-        if not codes.levels:
-            parts = [codes.numbers[arm] for arm in arms]
-            cells = [f"{part.mean():.4g} ({part.std(ddof=1) if part.size > 1 else math.nan:.3g})" for part in parts]
-            spread = math.sqrt(sum(part.var() for part in parts) / 2.0)
-            gap = (parts[1].mean() - parts[0].mean()) / spread if spread else math.nan
-            rows.append((codes.name, "mean (SD)", *cells, signed(gap, "+.2f") if spread else "–"))
-            continue
-        for place, level in enumerate(codes.levels):
-            inside = [(codes.numbers[arm] == place) for arm in arms]
-            shares = [part.mean() for part in inside]
-            cells = [f"{int(part.sum())} ({100 * share:.1f} %)" for part, share in zip(inside, shares, strict=True)]
-            spread = math.sqrt(sum(share * (1 - share) for share in shares) / 2.0)
-            gap = (shares[1] - shares[0]) / spread if spread else math.nan
-            rows.append((codes.name, level, *cells, signed(gap, "+.2f") if spread else "–"))
+        for place, level in enumerate(codes.levels or ("mean (SD)",)):
+            parts = [codes.numbers[arm] == place if codes.levels else codes.numbers[arm] for arm in arms]
+            means = [float(part.mean()) for part in parts]
+            if codes.levels:
+                cells = [(float(part.sum()), share) for part, share in zip(parts, means, strict=True)]
+                variance = sum(share * (1.0 - share) for share in means) / 2.0
+            else:
+                spreads = [float(part.std(ddof=1)) if part.size > 1 else math.nan for part in parts]
+                cells = list(zip(means, spreads, strict=True))
+                variance = sum(sd**2 for sd in spreads) / 2.0
+            gap = (means[1] - means[0]) / math.sqrt(variance) if variance > 0.0 else math.nan
+            rows.append((codes.name, level, bool(codes.levels), *cells[0], *cells[1], gap))
+    ends = ["control", "control_spread", "treated", "treated_spread", "difference"]
+    return pd.DataFrame(rows, columns=["covariate", "value", "counts", *ends])
+
+
+def table_one(report: Report) -> pd.DataFrame:
+    """`baseline` as it is printed: mean (SD) of numbers, n (%) of categories; columns control, treated, difference.
+
+    Tests of baseline differences are left out on purpose, as CONSORT advises.
+    """
+    rows = []
+    for row in baseline(report.trial).to_dict("records"):
+        cells = [
+            f"{int(row[arm])} ({100 * row[f'{arm}_spread']:.1f} %)"
+            if row["counts"]
+            else f"{row[arm]:.4g} ({row[f'{arm}_spread']:.3g})"
+            for arm in ("control", "treated")
+        ]
+        gap = signed(row["difference"], "+.2f") if math.isfinite(row["difference"]) else "–"
+        rows.append((row["covariate"], row["value"], *cells, gap))
     return pd.DataFrame(rows, columns=["covariate", "value", "control", "treated", "difference (SD)"])
