@@ -67,6 +67,7 @@ for (const name of %(pages)s) {
     frame.style.width = `${width}px`;
     inside.document.documentElement.dataset.theme = scheme;
     await wait(400);
+    inside.dispatchEvent(new Event("resize")); // a busy machine may not have said so yet
     const found = cut(inside.document, width);
     const { violations } = await inside.axe.run(inside.document, { resultTypes: ["violations"] });
     for (const { id, nodes } of violations)

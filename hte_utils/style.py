@@ -52,14 +52,14 @@ _MANY = 1000
 
 
 class Figure(matplotlib.figure.Figure):
-    """A figure that notebooks show as SVG on the page's own ground; text stays sharp at every size."""
+    """A figure that notebooks show as SVG, sharp at every size, on white; the book turns it over in the dark."""
 
     def _repr_svg_(self) -> str:
         with rc_context(_STYLE):
             for mark in self.findobj(lambda artist: isinstance(artist, (Line2D, Collection))):
                 mark.set_rasterized(_corners(mark) > _MANY)
             file = StringIO()
-            self.savefig(file, format="svg", dpi=150, transparent=True, metadata={"Date": None})
+            self.savefig(file, format="svg", dpi=150, metadata={"Date": None})
         return file.getvalue()
 
 

@@ -1,4 +1,4 @@
-"""Figures are SVG without a ground of their own, small whatever they hold, and the same at every run."""
+"""Figures are SVG on white, small whatever they hold, and the same at every run."""
 
 import re
 
@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+from hte_utils.ledger.notebooks import Project
 from hte_utils.style import canvas
+
+ROOT = Project.find().root
 
 
 def drawn(number):
@@ -25,10 +28,11 @@ def test_many_marks_are_pixels_and_few_are_paths(number, pictures):
     assert len(svg) < 1_000_000
 
 
-def test_nothing_is_painted_behind_a_figure():
-    fills = re.findall(r'<g id="(?:figure_1|patch_[12])">\s*<path[^>]*style="([^"]*)"', drawn(20)._repr_svg_())
-    assert fills
-    assert all("fill: none" in style or "opacity: 0" in style for style in fills[:2])
+def test_in_the_dark_a_figure_stands_on_the_page_s_own_ground():
+    [ground] = re.findall(r'<g id="patch_1">\s*<path[^>]*style="([^"]*)"', drawn(20)._repr_svg_())
+    assert "fill: #ffffff" in ground
+    [inverted] = re.findall(r"invert\(([\d.]+)\)", (ROOT / "book" / "_static" / "book.css").read_text())
+    assert round(255 * (1 - float(inverted))) == 18  # the theme's ground is rgb(18, 18, 18)
 
 
 def test_a_figure_is_the_same_file_every_time_and_the_same_words():
