@@ -15,7 +15,7 @@ from hte_utils.model.fit import FitWarning
 from hte_utils.report import analyse
 from hte_utils.report.columns import own_trial
 from hte_utils.report.heterogeneity import ANY, MEAN, NullModel, null_rates
-from hte_utils.report.intervals import ALONE, FIFTHS, SHRUNKEN, refits, subgroup_null_rates
+from hte_utils.report.intervals import ALONE, FIFTHS, PATIENTS, SHRUNKEN, refits, subgroup_null_rates
 from hte_utils.report.page import page
 from hte_utils.report.shrinkage import missed_by_model, shrunken_effects, subgroup_members
 from hte_utils.report.times import missed_effects
@@ -58,6 +58,7 @@ def test_intervals_err_about_as_often_as_they_say(times: bool) -> None:
     for kind in (ALONE, SHRUNKEN):
         assert list(found[kind].index) == [*members, MEAN, ANY]
         assert (found[kind]["simulated"] == 60).all()
+        assert found[PATIENTS].loc[MEAN, "null_rate"] < 0.2
         # 60 trials: 5 % would be 3 of them, and 12 or more have a probability below 1 in 10 000.
         assert (found[kind]["null_rate"].drop(ANY) < 0.2).all()
         assert 0.0 < found[kind].loc[ANY, "null_rate"] < 0.7
@@ -69,8 +70,12 @@ def test_a_wrong_truth_is_missed_by_the_model_too() -> None:
     members = subgroup_members(trial)
     null = NullModel.of(trial, np.empty((trial.n, 0)))
     simulated = next(null.trials(trial))
-    assert missed_by_model(simulated, members, null.effects() + 0.5).all()
-    assert missed_by_model(simulated, members, null.effects()).mean() < 0.5
+    of_groups, of_patients = missed_by_model(simulated, members, null.effects() + 0.9)
+    assert of_groups.all()
+    assert of_patients == 1.0
+    of_groups, of_patients = missed_by_model(simulated, members, null.effects())
+    assert of_groups.mean() < 0.5
+    assert of_patients < 0.5
     assert simulated.outcome.sum() != trial.outcome.sum()
 
 
@@ -87,7 +92,8 @@ def test_what_cannot_be_fitted_quickly_has_no_rate(monkeypatch: pytest.MonkeyPat
         raise FitWarning("no")
 
     monkeypatch.setattr("hte_utils.report.shrinkage._posteriors", fails)
-    assert np.isnan(missed_by_model(trial, members, np.zeros(trial.n))).all()
+    of_groups, of_patients = missed_by_model(trial, members, np.zeros(trial.n))
+    assert np.isnan([*of_groups, of_patients]).all()
 
 
 def test_page_and_json_show_the_rate_of_every_interval() -> None:
@@ -99,13 +105,16 @@ def test_page_and_json_show_the_rate_of_every_interval() -> None:
         for found, kind in ((row["risk_difference"], ALONE), (row["shrunken"], SHRUNKEN)):
             assert found["null_rate"] == report.intervals.loc[(kind, row["population"]), "null_rate"]
             assert found["null_rate_mcse"] >= 0.0
-    assert {row["kind"] for row in numbers["heterogeneity"]["intervals"]} == {FIFTHS, ALONE, SHRUNKEN}
+    assert {row["kind"] for row in numbers["heterogeneity"]["intervals"]} == {FIFTHS, ALONE, SHRUNKEN, PATIENTS}
     shown = page(report)
+    assert report.shrunken is not None
     assert shown.count("Null rates of these intervals ± MCSE") == 2
-    for (_, name), row in report.intervals.iterrows():
+    for _, row in report.intervals.iterrows():
         cell = f"{100 * row['null_rate']:.1f} ± {100 * row['null_rate_mcse']:.1f} %"
-        assert f"<td>{name}</td><td>" in shown
         assert cell in shown
+    for name in [*report.shrunken.subgroups.index, MEAN, ANY]:
+        assert f"<td>{name}</td><td>" in shown
+    assert "missed the true effect of" in shown
     assert shown.count("an interval missed the true difference in") == 3
 
 

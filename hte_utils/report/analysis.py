@@ -50,7 +50,7 @@ class Report(NamedTuple):
     `crude`, `standardised`: index measure (names of `Measure`), of all patients. `quintiles`: index Q1 to Q5, counts
     and rates by arm, `risk` (mean predicted risk without treatment), the risk difference and `ratio`, `ratio_lower`,
     `ratio_upper`. With times all risks are those by the horizon; `times` has the rest. `intervals`: null rates of the
-    intervals on heterogeneity, index kind (`FIFTHS`, `ALONE`, `SHRUNKEN`) and interval, as `null_rates`.
+    intervals on heterogeneity, index kind (`FIFTHS`, `ALONE`, `SHRUNKEN`, `PATIENTS`) and interval, as `null_rates`.
     """
 
     trial: OwnTrial

@@ -13,13 +13,15 @@ import numpy as np
 import pandas as pd
 
 from hte_utils.effects.averages import EVERYBODY
+from hte_utils.model.checks import FloatArray
 from hte_utils.report.columns import OwnTrial
 from hte_utils.report.hazards import NullTimes
-from hte_utils.report.heterogeneity import NullModel, null_rates
+from hte_utils.report.heterogeneity import MEAN, NullModel, null_rates
 from hte_utils.report.shrinkage import Shrunken, missed_by_model
 from hte_utils.report.times import missed_effects
 
 FIFTHS, ALONE, SHRUNKEN = "fifths of risk", "subgroups alone", "subgroups shrunken"
+PATIENTS = "single patients"
 _PATIENTS, _FEWEST = 120_000, 20
 """Patients of simulated trials to which the hierarchical model is fitted, but at least so many trials."""
 
@@ -34,9 +36,10 @@ def refits(trial: OwnTrial, shrunken: Shrunken) -> int:
 def subgroup_null_rates(
     trial: OwnTrial, members: pd.DataFrame, shrunken: Shrunken, progress: Callable[[str], None]
 ) -> dict[str, pd.DataFrame]:
-    """Null rates (`hte_utils.report.heterogeneity.null_rates`) of intervals `ALONE` and `SHRUNKEN`.
+    """Null rates (`hte_utils.report.heterogeneity.null_rates`) of intervals `ALONE`, `SHRUNKEN` and of `PATIENTS`.
 
-    Their mean and "at least one" are of the subgroups, without the population of all patients.
+    Mean and "at least one" are of the subgroups, without the population of all patients; of single patients there is
+    the mean alone.
     """
     if trial.time is None:
         null = NullModel.of(trial, np.empty((trial.n, 0)))
@@ -44,18 +47,24 @@ def subgroup_null_rates(
     else:
         of_times = NullTimes.of(trial)
         truth, simulated = of_times.effects(), of_times.trials()
-    missed: dict[str, list[np.ndarray]] = {ALONE: [], SHRUNKEN: []}
+    missed: dict[str, list[FloatArray]] = {ALONE: [], SHRUNKEN: []}
+    of_patients: list[float] = []
     n_refits = refits(trial, shrunken)
     for each in islice(simulated, n_refits):
         missed[ALONE].append(missed_effects(each, members, truth))
-        missed[SHRUNKEN].append(missed_by_model(each, members, truth))
-        if len(missed[SHRUNKEN]) % 50 == 0:
-            progress(f"fitted the hierarchical model to {len(missed[SHRUNKEN])} of {n_refits} simulated trials")
+        by_model, share = missed_by_model(each, members, truth)
+        missed[SHRUNKEN].append(by_model)
+        of_patients.append(share)
+        if len(of_patients) % 50 == 0:
+            progress(f"fitted the hierarchical model to {len(of_patients)} of {n_refits} simulated trials")
     missed[ALONE] += [missed_effects(each, members, truth) for each in simulated]
-    return {kind: _rates(values, members) for kind, values in missed.items() if values}
+    found = {kind: _rates(values, members) for kind, values in missed.items() if values}
+    if of_patients:
+        found[PATIENTS] = null_rates(np.array(of_patients)[:, None], ["each"]).loc[[MEAN]]
+    return found
 
 
-def _rates(missed: list[np.ndarray], members: pd.DataFrame) -> pd.DataFrame:
+def _rates(missed: list[FloatArray], members: pd.DataFrame) -> pd.DataFrame:
     table = pd.DataFrame(np.stack(missed), columns=members.columns)
     subgroups = table.drop(columns=EVERYBODY)
     found = null_rates(subgroups.to_numpy(), [str(name) for name in subgroups])

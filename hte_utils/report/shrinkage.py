@@ -128,19 +128,25 @@ def shrunken_effects(trial: OwnTrial, members: pd.DataFrame) -> Shrunken:
     )
 
 
-def missed_by_model(trial: OwnTrial, members: pd.DataFrame, truth: FloatArray) -> FloatArray:
-    """Whether the model's interval misses each population's true effect; NaN where the quick engine could not fit it.
+def missed_by_model(trial: OwnTrial, members: pd.DataFrame, truth: FloatArray) -> tuple[FloatArray, float]:
+    """Whether the model's interval misses each population's true effect, and the share of the patients' that miss.
 
-    `truth`: each patient's risk difference.
+    `truth`: each patient's risk difference. NaN where the quick engine could not fit the model, or there is nothing to
+    fit it to.
     """
+    unknown = np.full(members.shape[1], np.nan), np.nan
+    if trial.outcome.min() == trial.outcome.max():
+        return unknown
     try:
         posterior, design, _ = next(_posteriors(trial, trial.question.interaction_scale, fallback="error"))
-    except (FitWarning, QuickFallbackWarning):
-        return np.full(members.shape[1], np.nan)
+    except (FitWarning, QuickFallbackWarning, np.linalg.LinAlgError):
+        return unknown
     draws = _draws([effect_measures(_risks(trial, posterior, design, members))], Measure.RISK_DIFFERENCE)
     lower, upper = np.quantile(draws, (0.025, 0.975), axis=0)
     true = np.array([truth[members[name]].mean() for name in members])
-    return np.asarray((true < lower) | (upper < true), dtype=np.float64)
+    of_patients = _patient_effects(trial, posterior, design)
+    beyond = (truth < of_patients["lower"].to_numpy()) | (of_patients["upper"].to_numpy() < truth)
+    return np.asarray((true < lower) | (upper < true), dtype=np.float64), float(beyond.mean())
 
 
 def _risks(trial: OwnTrial, posterior: xr.DataTree, design: TrialDesign, members: pd.DataFrame) -> xr.Dataset:

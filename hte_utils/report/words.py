@@ -11,6 +11,7 @@ from hte_utils.corrected.effects_report import number_needed, signed
 from hte_utils.report.analysis import Report
 from hte_utils.report.columns import OwnTrial
 from hte_utils.report.heterogeneity import ANY, LEVEL, MEAN
+from hte_utils.report.intervals import PATIENTS
 
 LONGEST = 60
 """Characters of a name or level that are shown in a sentence."""
@@ -133,10 +134,12 @@ class Sentences:
 
     def null_rate(self, kind: str) -> str:
         """How often a kind of intervals on heterogeneity errs on this design."""
-        if kind not in self.report.intervals.index:
-            return f"Null rates of the intervals of {kind} are not known: each would need a long fit."
-        rates: Any = self.report.intervals.loc[kind]
-        mean, some = rates.loc[MEAN], rates.loc[ANY]
+        rates: Any = self.report.intervals
+        if (kind, MEAN) not in rates.index or not math.isfinite(rates.loc[(kind, MEAN), "null_rate"]):
+            return (
+                f"Null rates of the intervals of {kind} are not known: the simulated trials could not be analysed so."
+            )
+        mean, some = rates.loc[(kind, MEAN)], rates.loc[(kind, ANY)]
         return (
             f"Intervals of {kind}: in {int(mean['simulated'])} simulated trials of this design without heterogeneity "
             f"an interval missed the true difference in {rate_with_error(mean)} of cases (nominal: 5 %), and at least "
@@ -152,6 +155,17 @@ class Sentences:
         return (
             f"By the model {self.treated} causes more events with a probability above 95 % for {more} of the patients, "
             f"and fewer for {fewer}; for the others it is not sure of the direction. This holds if the model does."
+            + self._patients_null_rate()
+        )
+
+    def _patients_null_rate(self) -> str:
+        rates: Any = self.report.intervals
+        if (PATIENTS, MEAN) not in rates.index or not math.isfinite(rates.loc[(PATIENTS, MEAN), "null_rate"]):
+            return " How often its intervals for single patients miss where there is no heterogeneity is not known."
+        rate = rates.loc[(PATIENTS, MEAN)]
+        return (
+            f" In {int(rate['simulated'])} simulated trials of this design without heterogeneity its 95 % intervals "
+            f"missed the true effect of {rate_with_error(rate)} of the patients."
         )
 
     def iceman(self) -> list[tuple[str, str]]:
