@@ -60,9 +60,11 @@ for (const name of %(pages)s) {
   await new Promise((done) => frame.addEventListener("load", done));
   const inside = frame.contentWindow;
   await ready(inside);
+  const still = inside.document.createElement("style"); // a colour on its way from light to dark is neither
+  still.textContent = "* { transition: none !important; }";
   const script = inside.document.createElement("script");
   script.src = "/axe.js";
-  await new Promise((done) => { script.onload = done; inside.document.head.append(script); });
+  await new Promise((done) => { script.onload = done; inside.document.head.append(still, script); });
   for (const [width, scheme] of %(views)s) {
     frame.style.width = `${width}px`;
     inside.document.documentElement.dataset.theme = scheme;

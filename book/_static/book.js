@@ -2,11 +2,11 @@
 (function () {
   "use strict";
 
-  const SCROLLING = "pre, figure, figure > .output, .cell_output > .output, article table, .math, dt.sig";
+  const SCROLLING = "pre, figure, figure > .output, .cell_output > .output, .pst-scrollable-table-container, article table, .math, mjx-container, dt.sig";
 
   function name(box) {
     const caption = box.closest("figure")?.querySelector(".caption-text, .caption-number");
-    return caption ? caption.textContent.trim() : box.classList.contains("math") ? "Formula" : "Table";
+    return caption ? caption.textContent.trim() : box.closest(".math") ? "Formula" : "Table";
   }
 
   function reach() {
@@ -14,7 +14,7 @@
       const scrolls = box.scrollWidth > box.clientWidth + 1 && /auto|scroll/.test(getComputedStyle(box).overflowX);
       if (scrolls) {
         box.tabIndex = 0;
-        if (/^(div|span)$/.test(box.localName)) box.setAttribute("role", "group");
+        if (/^(div|span|mjx-container)$/.test(box.localName)) box.setAttribute("role", "group");
         if (!/^(pre|dt)$/.test(box.localName)) box.setAttribute("aria-label", name(box));
       } else if (box.getAttribute("tabindex") === "0") {
         for (const attribute of ["tabindex", "role", "aria-label"]) box.removeAttribute(attribute);
@@ -38,8 +38,8 @@
 
   addEventListener("DOMContentLoaded", reach);
   addEventListener("load", () => {
-    reach();
     nameControls();
+    Promise.resolve(window.MathJax?.startup?.promise).then(reach);
   });
   addEventListener("resize", reach);
 })();
