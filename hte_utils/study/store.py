@@ -148,11 +148,9 @@ class StudyStore:
 
         A study's store has them run by run, a copy their means. They are circumstances, and depend on the machine.
         """
-        found = [row for made in self.made() for row in made.get("seconds", [])]
-        if not found:
-            runs = self.read(populations=[TRIAL])
-            found = runs.groupby(CELL, observed=True)["seconds"].mean().reset_index().to_numpy().tolist()
-        return pd.DataFrame(found, columns=[*CELL, "seconds"]).set_index(CELL)
+        if not (self.folder / COPY).exists():
+            return _mean_seconds(self.read(populations=[TRIAL]))
+        return pd.DataFrame(_made(self.folder / COPY)["seconds"], columns=[*CELL, "seconds"]).set_index(CELL)
 
     def bits(self) -> int:
         """How many bits of each number are stored."""
@@ -203,7 +201,7 @@ class StudyStore:
         small.loc[is_profile(small["population"]), sorted({*kept} - {*of_profiles})] = np.nan
         texts = dict.fromkeys([*CELL, "population"], str)
         table = pa.Table.from_pandas(small.astype(texts), preserve_index=False)
-        seconds = self.seconds().round(4).reset_index().to_numpy().tolist()
+        seconds = _mean_seconds(results).round(4).reset_index().to_numpy().tolist()
         _write(Path(folder) / COPY, table, {"bits": bits, "runs": self.runs(), "seconds": seconds}, level=19)
 
     def _files(self) -> list[Path]:
@@ -211,6 +209,12 @@ class StudyStore:
 
     def _place(self, definition: Record) -> Path:
         return self.folder.joinpath(definition["scenario"]["name"], definition["method"]["name"])
+
+
+def _mean_seconds(results: pd.DataFrame) -> pd.DataFrame:
+    """Mean processor seconds of a run: index ``scenario, method``."""
+    of_runs = results[results["population"] == TRIAL]
+    return of_runs.groupby(CELL, observed=True)["seconds"].mean().to_frame()
 
 
 def to_table(scenario: str, numbered: Iterable[tuple[int, Row]]) -> pa.Table:
@@ -308,7 +312,11 @@ def _commit() -> str:
 
 
 def _made(path: Path) -> Record:
-    record: Record = json.loads(_read(path, columns=["replicate"]).schema.metadata[_MADE])
+    try:
+        # Its last bytes alone: a study has files by the ten thousand.
+        record: Record = json.loads(pq.read_schema(path).metadata[_MADE])
+    except (pa.ArrowInvalid, OSError) as error:
+        raise _damaged(path, error) from error
     return record
 
 
@@ -316,9 +324,11 @@ def _read(path: Path, **options: Any) -> pa.Table:
     try:
         return pq.read_table(path, partitioning=None, page_checksum_verification=True, **options)
     except (pa.ArrowInvalid, OSError) as error:
-        raise StoreError(
-            f"{path}: a file is damaged ({error}). Remove it, and run the study again for what it held"
-        ) from error
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, error: Exception) -> StoreError:
+    return StoreError(f"{path}: a file is damaged ({error}). Remove it, and run the study again for what it held")
 
 
 def _write(path: Path, table: pa.Table, made: Record, level: int) -> None:
