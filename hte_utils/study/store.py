@@ -128,7 +128,7 @@ class StudyStore:
     def runs(self) -> list[Record]:
         """What made the results: each start of a command, with its ``cells``, in the order of time."""
         runs: dict[str, Record] = {}
-        for run in (run for made in self.made() for run in made["runs"]):
+        for run in (run | {"command": _anywhere(run["command"])} for made in self.made() for run in made["runs"]):
             key = json.dumps({name: value for name, value in run.items() if name not in {"began", "cells"}})
             found = runs.setdefault(key, run | {"cells": []})
             found["began"] = min(found["began"], run["began"])
@@ -209,6 +209,11 @@ class StudyStore:
 
     def _place(self, definition: Record) -> Path:
         return self.folder.joinpath(definition["scenario"]["name"], definition["method"]["name"])
+
+
+def _anywhere(command: str) -> str:
+    """A command without the folders of the machine that ran it."""
+    return shlex.join(Path(word).name if Path(word).is_absolute() else word for word in shlex.split(command))
 
 
 def _mean_seconds(results: pd.DataFrame) -> pd.DataFrame:
