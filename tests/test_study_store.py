@@ -250,8 +250,7 @@ def test_a_part_is_smaller(study: StudyStore, tmp_path: Path) -> None:
 
 
 def test_a_copy_keeps_what_runs_took_on_average(study: StudyStore, tmp_path: Path) -> None:
-    study.copy(tmp_path / "small", bits=BITS, measures=MEASURES, of_profiles=MEASURES)
-    own, kept = study.seconds(), StudyStore(tmp_path / "small").seconds()
+    own, kept = study.seconds(), copied(study, tmp_path).seconds()
     assert list(own.index) == study.cells()
     assert (own["seconds"] > 0.0).all()
     pd.testing.assert_frame_equal(kept, own, check_index_type=False, atol=1e-4)

@@ -219,7 +219,7 @@ def _anywhere(command: str) -> str:
 def _mean_seconds(results: pd.DataFrame) -> pd.DataFrame:
     """Mean processor seconds of a run: index ``scenario, method``."""
     of_runs = results[results["population"] == TRIAL]
-    return of_runs.groupby(CELL, observed=True)["seconds"].mean().to_frame()
+    return of_runs.groupby([of_runs[name].astype(str) for name in CELL])["seconds"].mean().to_frame()
 
 
 def to_table(scenario: str, numbered: Iterable[tuple[int, Row]]) -> pa.Table:
