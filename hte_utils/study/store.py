@@ -66,15 +66,7 @@ EXACT_BITS: Final = 53
 COPY: Final = "results.parquet"
 
 _MADE: Final = b"hte_utils"
-_DECISIVE: Final = (
-    "trial",
-    "model",
-    "effects",
-    "methods",
-    "study/generate.py",
-    "study/replicate.py",
-    "study/scenarios.py",
-)
+_DECISIVE: Final = ("trial", "model", "effects", "methods", "study/generate.py", "study/replicate.py")
 """The code that decides a number; neither the list of scenarios nor how work is spread does."""
 _LIBRARIES: Final = ("pandas", "statsmodels", "scikit-learn", "econml", "firthmodels", "stochtree")
 _CHECKOUT: Final = Path(__file__).parents[2]
