@@ -25,7 +25,6 @@ from typing import TYPE_CHECKING, override
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
-from threadpoolctl import threadpool_limits
 
 from hte_utils.model.checks import FloatArray, IntArray, one_per_patient
 from hte_utils.model.density import Coordinates, HierarchicalDensity, coordinates_of, design_rows
@@ -54,6 +53,7 @@ from hte_utils.model.listing_2 import (
 from hte_utils.model.quick_posterior import QuickFallbackWarning, _equal_weights
 from hte_utils.model.sampler import LARGEST_PARETO_K, child_seed, importance_sample
 from hte_utils.model.spec import TrialDesign
+from hte_utils.model.threads import one_blas_thread
 
 if TYPE_CHECKING:
     import pymc as pm
@@ -306,7 +306,7 @@ def quick_times(
     """
     priors, started = priors or Priors(), clock.perf_counter()
     sampling, splitting, fallback = (child_seed(seed, place) for place in range(3))
-    with threadpool_limits(limits=1, user_api="blas"):
+    with one_blas_thread():
         density = TimesDensity.of(times, priors, changing_effect)
         sample = importance_sample(density, draws, sampling)
     checks = (

@@ -14,13 +14,13 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 import pandas as pd
 from scipy.special import expit
-from threadpoolctl import threadpool_limits
 
 from hte_utils.corrected.subgroups import standardised_effects
 from hte_utils.effects.averages import EVERYBODY, Measure, everybody
 from hte_utils.effects.logistic import Z, fit_replicates
 from hte_utils.model.checks import FloatArray
 from hte_utils.model.fit import FitRecord, FitWarning, library_versions
+from hte_utils.model.threads import one_blas_thread
 from hte_utils.report.columns import OwnTrial, own_trial
 from hte_utils.report.hazards import heterogeneity_of_times, ranked_by_risk
 from hte_utils.report.heterogeneity import (
@@ -211,7 +211,7 @@ def analyse(
     warnings = list(trial.warnings)
     say(f"read {trial.n} patients, {int(trial.outcome.sum())} events")
     # One thread: faster for products of this size, and sums that are shared out may round differently.
-    with threadpool_limits(limits=1, user_api="blas"):
+    with one_blas_thread():
         crude = cast("pd.DataFrame", crude_effects(trial, everybody(trial.n)).xs(EVERYBODY))
         if trial.time is None:
             standardised = _standardised(trial, warnings)
