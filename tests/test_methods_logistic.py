@@ -10,8 +10,19 @@ import statsmodels.api as sm
 from comparator_trials import LINEAR, SAME_FOR_ALL, numbers_of, rng, trial_of, truth_of, with_events
 from scipy.optimize import minimize
 from scipy.special import expit
+from scipy.stats import chi2
 
-from hte_utils.effects.logistic import COVARIATES, fit_logistic, interaction_terms, is_separated, main_effect_terms
+from hte_utils.effects.logistic import (
+    COVARIATES,
+    TrialNumbers,
+    all_interactions,
+    fit_logistic,
+    interaction_terms,
+    is_separated,
+    listing_2_interactions,
+    main_effect_terms,
+    risk_interaction,
+)
 from hte_utils.methods import METHODS, EffectEstimates
 from hte_utils.methods.logistic import firth_coefficients, inverse_information
 from hte_utils.model.spec import PAPER_SPEC
@@ -231,3 +242,22 @@ def test_the_mode_of_listing_2s_terms_is_that_of_the_posterior():
     untreated = listing_2_columns(np.zeros(1500), gender=False)
     assert found.baseline_risk == pytest.approx(expit(untreated @ mode), rel=1e-4)
     assert found.risk_difference.lower is None
+
+
+def test_interactions_are_tested_against_none() -> None:
+    """Beside the tests of chapter 12; and one written out with statsmodels' other likelihood."""
+    trial = trial_of()
+    found = {
+        name: METHODS[name](trial, [trial], rng()).notes.get("interaction_p")
+        for name in ("interactions_ml", "listing_2_ml", "listing_2_ml_no_gender", "path", "constant")
+    }
+    assert found["interactions_ml"] == pytest.approx(all_interactions(trial).p_value, rel=1e-9)
+    assert found["listing_2_ml"] == pytest.approx(listing_2_interactions(trial).p_value, rel=1e-9)
+    assert found["path"] == pytest.approx(risk_interaction(trial).p_value, rel=1e-9)
+    assert found["constant"] is None
+    numbers = TrialNumbers.of(trial, PAPER_SPEC)
+    without = numbers.covariates[:, :-1]
+    products = numbers.treatment[:, None] * without[:, PAPER_SPEC.modifier_index]
+    small = np.column_stack([np.ones(len(without)), numbers.treatment, without])
+    both = [sm.Logit(numbers.outcome, terms).fit(disp=0).llf for terms in (small, np.hstack([small, products]))]
+    assert found["listing_2_ml_no_gender"] == pytest.approx(chi2.sf(2.0 * (both[1] - both[0]), 3), rel=1e-6)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -254,23 +255,34 @@ class LikelihoodRatioTest(NamedTuple):
         return float(chi2.sf(self.statistic, self.df))
 
 
+def interaction_test(numbers: TrialNumbers, terms: Terms, log_likelihood: float | None = None) -> LikelihoodRatioTest:
+    """Test `terms` against the same without those of treatment x covariates.
+
+    `log_likelihood`: of the model with all `terms`, where that was fitted already.
+    """
+    untreated = terms(numbers.covariates, 0.0)
+    main = untreated[:, untreated.any(axis=0)]  # what is left without treatment
+    if log_likelihood is None:
+        log_likelihood = fit_logistic(terms(numbers.covariates, numbers.treatment), numbers.outcome).log_likelihood
+    smaller = fit_logistic(np.column_stack([main, numbers.treatment]), numbers.outcome)
+    return LikelihoodRatioTest(2.0 * (log_likelihood - smaller.log_likelihood), untreated.shape[1] - main.shape[1] - 1)
+
+
 def all_interactions(trial: pd.DataFrame) -> LikelihoodRatioTest:
     """One odds ratio for everybody against every treatment-covariate interaction (8 of them)."""
-    numbers = TrialNumbers.of(trial)
-    return _test(numbers, numbers.covariates, interaction_terms(numbers.covariates, numbers.treatment))
+    return interaction_test(TrialNumbers.of(trial), interaction_terms)
 
 
 def listing_2_interactions(trial: pd.DataFrame) -> LikelihoodRatioTest:
     """One odds ratio for everybody against the four interactions of Listing 2: age, anticoagulant, diabetes, gender."""
-    numbers = TrialNumbers.of(trial, PAPER_SPEC)
-    return _test(numbers, numbers.covariates, listing_2_terms(numbers.covariates, numbers.treatment, gender=True))
+    return interaction_test(TrialNumbers.of(trial, PAPER_SPEC), partial(listing_2_terms, gender=True))
 
 
 def risk_interaction(trial: pd.DataFrame) -> LikelihoodRatioTest:
     """One odds ratio for everybody against one that depends on the predicted risk (the PATH statement's model)."""
     numbers = TrialNumbers.of(trial)
-    predicted = risk_model(numbers)[0](numbers.covariates)
-    return _test(numbers, predicted, interaction_terms(predicted, numbers.treatment))
+    predicted, _ = risk_model(numbers)
+    return interaction_test(numbers, lambda x, arm: interaction_terms(predicted(x), arm))
 
 
 def interactions_one_at_a_time(trial: pd.DataFrame) -> pd.DataFrame:
@@ -293,10 +305,3 @@ def interactions_one_at_a_time(trial: pd.DataFrame) -> pd.DataFrame:
         rows.append({"interaction": value, "lower": value - reach, "upper": value + reach, "p_value": p_value})
     table = pd.DataFrame(rows, index=pd.Index(COVARIATES, name="covariate"))
     return table.assign(p_holm=multipletests(table["p_value"], method="holm")[1])
-
-
-def _test(numbers: TrialNumbers, covariates: FloatArray, terms: FloatArray) -> LikelihoodRatioTest:
-    """The covariates' main effects alone against these terms."""
-    main = main_effect_terms(covariates, numbers.treatment)
-    smaller, larger = (fit_logistic(each, numbers.outcome).log_likelihood for each in (main, terms))
-    return LikelihoodRatioTest(2.0 * (larger - smaller), terms.shape[1] - main.shape[1])

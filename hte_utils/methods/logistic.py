@@ -26,13 +26,13 @@ import numpy as np
 import pandas as pd
 
 from hte_utils.effects.logistic import (
-    LikelihoodRatioTest,
     Terms,
     TrialNumbers,
     Z,
     delta_method_errors,
     fit_logistic,
     interaction_terms,
+    interaction_test,
     listing_2_terms,
     main_effect_terms,
     require_full_rank,
@@ -140,17 +140,7 @@ def inverse_information(coefficients: FloatArray, terms: FloatArray) -> FloatArr
 
 def _by_likelihood(numbers: TrialNumbers, terms: Terms, populations: Sequence[pd.DataFrame]) -> MethodResult:
     fitted = fit_logistic(terms(numbers.covariates, numbers.treatment), numbers.outcome)
-    notes = {**fitted.notes, **_interaction_test(numbers, terms, fitted.log_likelihood)}
+    notes = dict(fitted.notes)
+    if terms is not main_effect_terms:
+        notes["interaction_p"] = interaction_test(numbers, terms, fitted.log_likelihood).p_value
     return MethodResult(effects_in(populations, numbers, terms, fitted.coefficients, fitted.covariance), notes)
-
-
-def _interaction_test(numbers: TrialNumbers, terms: Terms, log_likelihood: float) -> dict[str, float]:
-    """Test the terms against the same without interactions, if they have any."""
-    untreated = terms(numbers.covariates, 0.0)
-    main = untreated[:, untreated.any(axis=0)]  # what is left without treatment
-    interactions = untreated.shape[1] - main.shape[1] - 1
-    if not interactions:
-        return {}
-    smaller = fit_logistic(np.column_stack([main, numbers.treatment]), numbers.outcome)
-    test = LikelihoodRatioTest(2.0 * (log_likelihood - smaller.log_likelihood), interactions)
-    return {"interaction_p": test.p_value}
