@@ -176,7 +176,7 @@ def test_importance_sampling_draws_from_the_same_posterior() -> None:
 def test_nuts_takes_over_where_importance_sampling_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
     monkeypatch.setattr(survival, "fit_times", lambda *_, **given: asked.append(given["settings"]))
-    monkeypatch.setattr(survival, "LARGEST_PARETO_K", -1.0)
+    monkeypatch.setattr("hte_utils.model.quick_posterior.LARGEST_PARETO_K", -1.0)
     with pytest.warns(QuickFallbackWarning, match="Pareto k .* FAILED.*NUTS takes the place"):
         quick_times(small_times(), draws=100, seed=np.random.SeedSequence(1))
     assert [type(settings) for settings in asked] == [NutsSettings]

@@ -22,7 +22,7 @@ from hte_utils.model.listing_2 import Priors, listing2_draws, table4_draws
 from hte_utils.model.quick_posterior import (
     QuickFallbackWarning,
     QuickPosterior,
-    _equal_weights,
+    equal_weights,
     quick_posterior,
 )
 from hte_utils.model.sampler import importance_sample
@@ -145,7 +145,7 @@ def test_tree_has_the_form_of_a_fit(of_the_paper: QuickPosterior) -> None:
 def test_equal_weight_draws_are_the_weighted_points() -> None:
     density = SumsDensity.of(paper_design(), Priors())
     sample = importance_sample(density, 20_000, np.random.SeedSequence(1))
-    equal = _equal_weights(sample, 20_000, np.random.default_rng(2))
+    equal = equal_weights(sample, 20_000, np.random.default_rng(2))
     expected = sample.weights @ sample.points
     spread = np.sqrt(sample.weights @ np.square(sample.points - expected))
     np.testing.assert_array_less(np.abs(equal.mean(axis=0) - expected) / spread, 0.01)

@@ -93,7 +93,7 @@ def quick_posterior(
         density = SumsDensity.of(design, priors)
         sample = importance_sample(density, draws, sampling)
         rng = np.random.default_rng(splitting)
-        found = split_sums(sums_of(_equal_weights(sample, draws, rng), density.at), priors, rng)
+        found = split_sums(sums_of(equal_weights(sample, draws, rng), density.at), priors, rng)
     failure = None
     # Written so that NaN counts as failure.
     if not sample.pareto_k <= LARGEST_PARETO_K:
@@ -109,23 +109,31 @@ def quick_posterior(
         by_name = posterior["posterior"].to_dataset().data_vars.items()
         found = {str(name): values.to_numpy().reshape(-1, *values.shape[2:]) for name, values in by_name}
         return QuickPosterior(design, found, record_of(posterior), sample.pareto_k)
-    record = FitRecord(
-        sampler="importance",
-        settings={"draws": draws, "seed": f"{root.entropy} {root.spawn_key}"},
-        priors=asdict(priors),
-        versions=library_versions(),
-        seconds=time.perf_counter() - started,
-        cores=1,
-        checks=(
-            FitCheck("effective sample size", sample.ess, "", f"at least {draws}", True),
-            FitCheck("Pareto k", sample.pareto_k, "", f"at most {LARGEST_PARETO_K:g}", True),
-        ),
-        ess=sample.ess,
-    )
+    record = importance_record(sample, draws, priors, root, time.perf_counter() - started)
     return QuickPosterior(design, found, record, sample.pareto_k)
 
 
-def _equal_weights(sample: ImportanceSample, draws: int, rng: np.random.Generator) -> FloatArray:
+def importance_record(
+    sample: ImportanceSample, draws: int, priors: Priors, seed: np.random.SeedSequence, seconds: float
+) -> FitRecord:
+    """The record of a posterior by importance sampling; it passed if the sample is worth the `draws` wanted."""
+    enough, even = sample.ess >= draws, sample.pareto_k <= LARGEST_PARETO_K  # NaN fails
+    return FitRecord(
+        sampler="importance",
+        settings={"draws": draws, "seed": f"{seed.entropy} {seed.spawn_key}"},
+        priors=asdict(priors),
+        versions=library_versions(),
+        seconds=seconds,
+        cores=1,
+        checks=(
+            FitCheck("effective sample size", sample.ess, "", f"at least {draws}", enough),
+            FitCheck("Pareto k", sample.pareto_k, "", f"at most {LARGEST_PARETO_K:g}", even),
+        ),
+        ess=sample.ess,
+    )
+
+
+def equal_weights(sample: ImportanceSample, draws: int, rng: np.random.Generator) -> FloatArray:
     """Points by systematic resampling (Carpenter, Clifford & Fearnhead 1999), in random order."""
     size = min(len(sample.points), 2 * draws)
     # In the order of the Sobol points, so that neighbours stand in for each other.

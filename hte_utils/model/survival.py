@@ -19,7 +19,7 @@ from __future__ import annotations
 import time as clock
 import warnings
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, override
 
 import numpy as np
@@ -29,14 +29,11 @@ import xarray as xr
 from hte_utils.model.checks import FloatArray, IntArray, one_per_patient
 from hte_utils.model.density import Coordinates, HierarchicalDensity, coordinates_of, design_rows
 from hte_utils.model.fit import (
-    FitCheck,
-    FitRecord,
     IndependenceSettings,
     NutsSettings,
     Settings,
     available_cores,
     independence_chains,
-    library_versions,
     nuts_chains,
     record_fit,
     run_checks,
@@ -50,8 +47,8 @@ from hte_utils.model.listing_2 import (
     sums_of,
     sums_variable,
 )
-from hte_utils.model.quick_posterior import QuickFallbackWarning, _equal_weights
-from hte_utils.model.sampler import LARGEST_PARETO_K, child_seed, importance_sample
+from hte_utils.model.quick_posterior import QuickFallbackWarning, equal_weights, importance_record
+from hte_utils.model.sampler import child_seed, importance_sample
 from hte_utils.model.spec import TrialDesign
 from hte_utils.model.threads import one_blas_thread
 
@@ -309,26 +306,18 @@ def quick_times(
     with one_blas_thread():
         density = TimesDensity.of(times, priors, changing_effect)
         sample = importance_sample(density, draws, sampling)
-    checks = (
-        FitCheck("effective sample size", sample.ess, "", f"at least {draws}", sample.ess >= draws),
-        FitCheck("Pareto k", sample.pareto_k, "", f"at most {LARGEST_PARETO_K:g}", sample.pareto_k <= LARGEST_PARETO_K),
-    )
-    if not all(check.passed for check in checks):
-        said = "; ".join(str(check) for check in checks)
+    record = importance_record(sample, draws, priors, seed, clock.perf_counter() - started)
+    if not record.passed:
+        said = "; ".join(str(check) for check in record.checks)
         warnings.warn(f"{said}; NUTS takes the place of importance sampling", QuickFallbackWarning, stacklevel=2)
         nuts = NutsSettings(
             draws=max(1000, draws), tune=1000, target_accept=0.99, seed=int(fallback.generate_state(1)[0])
         )
         return fit_times(times, priors=priors, changing_effect=changing_effect, settings=nuts)
     rng = np.random.default_rng(splitting)
-    sums = _with_steps(_equal_weights(sample, draws, rng)[None], density, times)
+    sums = _with_steps(equal_weights(sample, draws, rng)[None], density, times)
     stats = xr.Dataset(attrs={"pareto_k": sample.pareto_k, "ess": sample.ess})
     posterior = _tree(times, priors, sums, stats, rng)
-    settings = {"draws": draws, "seed": f"{seed.entropy} {seed.spawn_key}"}
-    seconds = clock.perf_counter() - started
-    record = FitRecord(
-        "importance", settings, asdict(priors), library_versions(), seconds, cores=1, checks=checks, ess=sample.ess
-    )
     record.attach(posterior)
     return posterior
 
