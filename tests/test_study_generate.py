@@ -12,6 +12,7 @@ from hte_utils.study.generate import (
     NumPyStream,
     SimulatedTrial,
     _with_outcomes,
+    expected_events,
     population,
     profiles,
     simulate,
@@ -141,3 +142,10 @@ def test_profiles_are_the_same_people_everywhere() -> None:
     typical = PROFILE_NAMES.index("typical")
     assert one.truth.log_odds_ratio[typical] == pytest.approx(-0.2)  # a woman of 55 without any risk factor
     assert one.truth.baseline_risk[typical] == pytest.approx(1 / (1 + np.exp(3.5)))
+
+
+@pytest.mark.parametrize("name", [PAPER_DESIGN, "two-to-one", "event-rate-2"])
+def test_expected_events_are_those_of_many_trials(name: str) -> None:
+    trials = [simulate(SCENARIOS[name], np.random.default_rng(seed)).table["event"].sum() for seed in range(60)]
+    # The population that stands for all has an error of its own, as large as that of one trial's risks.
+    assert expected_events(SCENARIOS[name]) == pytest.approx(np.mean(trials), abs=4 * np.std(trials) / np.sqrt(10))

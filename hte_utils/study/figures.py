@@ -53,23 +53,25 @@ _BY_PATIENTS: Final = {
     "patients-5000": "5000",
     "patients-20000": "20 000",
 }
+_ONE_RULE: Final = {
+    "no-effect": "no effect",
+    "constant-odds-ratio": "constant odds ratio",
+    "constant-risk-difference": "constant difference",
+    "as-described": "as described (risk)",
+    "as-described-log-odds": "as described (log odds)",
+}
+_BOTH_SIGNS: Final = {
+    PAPER_DESIGN: "as printed",
+    "two-to-one": "as printed, two to one",
+    "u-shaped": "U-shaped in age",
+    "stronger-effects": "doubled",
+}
 SCENARIO_GROUPS: Final[Mapping[str, Mapping[str, str]]] = {
-    "how the effect varies": {
-        "no-effect": "no effect",
-        "constant-odds-ratio": "constant odds ratio",
-        "constant-risk-difference": "constant difference",
-        "as-described": "as described (risk)",
-        "as-described-log-odds": "as described (log odds)",
-        PAPER_DESIGN: "as printed",
-        "two-to-one": "as printed, two to one",
-        "u-shaped": "U-shaped in age",
-        "stronger-effects": "doubled",
-    },
+    "how the effect varies": _ONE_RULE | _BOTH_SIGNS,
     "event rate": _BY_RATE,
     "patients in the trial": _BY_PATIENTS,
 }
 """Scenarios side by side: title to names, and what each is called there."""
-_LITTLE_TO_FIND: Final = tuple(SCENARIO_GROUPS["how the effect varies"])[:5]
 _PLACES: Final = {
     TRIAL: ("the trial's own patients", BLUE, "o", 0.16),
     POPULATION: ("new patients", VERMILION, "D", -0.16),
@@ -217,14 +219,13 @@ def scenarios(
 
 
 def what_it_buys(gains: pd.DataFrame, methods: Sequence[str]) -> Figure:
-    """Bleeds avoided by each method's rule (`findings.gains`), where there is little to find and by size and events.
+    """Bleeds avoided by each method's rule (`findings.gains`): where one rule is right for all, where none is, by events.
 
     Ticks of trials have the number of events to be expected; black dashes are all that there is to gain.
     """
-    varies = SCENARIO_GROUPS["how the effect varies"]
     groups = {
-        "one effect, or harm to all": {name: fill(varies[name], 12) for name in _LITTLE_TO_FIND},
-        "effects of both signs": {name: fill(varies[name], 12) for name in varies if name not in _LITTLE_TO_FIND},
+        "one effect, or harm to all": {name: fill(called, 12) for name, called in _ONE_RULE.items()},
+        "effects of both signs": {name: fill(called, 12) for name, called in _BOTH_SIGNS.items()},
         "as printed, by event rate": _with_events(_BY_RATE),
         "as printed, by patients": _with_events(_BY_PATIENTS),
     }

@@ -2,7 +2,7 @@
 
     python -m hte_utils.study.plan --store results --to book/data/study
 
-runs it (two processors: two hours) and writes the small copy that the book reads. It can be stopped and started
+runs it (`cost` says for how many hours) and writes the small copy that the book reads. It can be stopped and started
 again at any time. The order of the stages is that of their importance: a study that is cut short has the earlier ones.
 
 The tables are made from the records that the study runs by, so that neither can drift away. Morris, White & Crowther
@@ -108,8 +108,8 @@ PERFORMANCE: Final = {
     "coverage": "share of patients whose true effect lies in their own 95 % interval",
     "width": "mean over patients of the width of that interval",
     "policy regret": "bleeds per 1000 patients above the best possible rule, if those with an estimated risk "
-    "difference below 0 are treated; and below 1, 2 and 5 per 1000, if treatment has a benefit elsewhere that is worth "
-    "as many bleeds",
+    f"difference below 0 are treated; and below {', '.join(map(str, WORTHS))} per 1000, if treatment has a benefit "
+    "elsewhere that is worth as many bleeds",
     "rejection rate": "share of trials in which an interaction test has p < 0.05: where nothing is to be found, its "
     "size; else its power",
     "bias of the ATE": "mean over trials of estimated minus true average risk difference",
