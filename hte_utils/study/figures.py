@@ -219,7 +219,7 @@ def scenarios(
 
 
 def what_it_buys(gains: pd.DataFrame, methods: Sequence[str]) -> Figure:
-    """Bleeds avoided by each method's rule (`findings.gains`): where one rule is right for all, where none is, by events.
+    """Bleeds avoided by each method's rule (`findings.gains`): one rule is right for all, or none, or by events.
 
     Ticks of trials have the number of events to be expected; black dashes are all that there is to gain.
     """
