@@ -14,6 +14,7 @@ from hte_utils.corrected.effects_report import (
     group_effects_table,
     guarded_effects,
     number_needed,
+    rate_with_error,
     signed,
     true_effects,
 )
@@ -135,3 +136,17 @@ def test_the_number_is_the_reciprocal_and_its_name_the_sign(difference: float) -
 def test_infinity_is_named_whenever_both_signs_are_possible(ends: list[float]) -> None:
     lower, estimate, upper = ends
     assert ("∞" in number_needed(estimate, lower, upper)) == (lower < 0 < upper)
+
+
+@pytest.mark.parametrize(
+    ("rate", "mcse", "trials", "text"),
+    [
+        (0.05, 0.01, 475, "5.0 ± 1.0 %"),
+        (0.0, 0.0, 60, "0.0 % (at most 5.0)"),  # 1 - 0.05 ** (1 / 60) is 4.9 %
+        (1.0, 0.0, 60, "100.0 % (at least 95.0)"),
+        (0.0, 0.0, 2, "0.0 % (at most 100.0)"),
+        (np.nan, np.nan, 60, "–"),
+    ],
+)
+def test_a_rate_never_claims_to_be_certain(rate: float, mcse: float, trials: int, text: str) -> None:
+    assert rate_with_error(rate, mcse, trials) == text

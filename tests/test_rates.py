@@ -68,7 +68,7 @@ def test_rates_by_hand() -> None:
     assert slope["null_rate_mcse"] == pytest.approx(np.std([1, 0, 0, 0], ddof=1) / 2)
     assert (test["null_rate"], test["power"]) == (0.25, 0.5)
     assert np.isnan(test["coverage"])
-    assert rates.rates_table(found).loc[("made", "slope (risk)"), "nothing there"] == "25.0 % ± 25.0"
+    assert rates.rates_table(found).loc[("made", "slope (risk)"), "nothing there"] == "25.0 ± 25.0 %"
 
 
 def test_a_value_moved_by_a_tenth_of_its_sd_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

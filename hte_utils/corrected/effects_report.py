@@ -29,6 +29,19 @@ _SHOWN = {
 }
 
 
+def rate_with_error(rate: float, mcse: float, trials: float) -> str:
+    """A share of simulated trials, per cent ± its Monte Carlo standard error; a dash if it is not known.
+
+    A share of 0 or 1 has no estimated error, but is not certain: it has its 95 % limit instead, by the rule of three.
+    """
+    if not math.isfinite(rate):
+        return "–"
+    if mcse == 0.0 and rate in (0.0, 1.0):
+        limit = 100 * min(1.0, 3.0 / trials)
+        return f"0.0 % (at most {limit:.1f})" if rate == 0.0 else f"100.0 % (at least {100 - limit:.1f})"
+    return f"{100 * rate:.1f} ± {100 * mcse:.1f} %"
+
+
 def true_effects(truth: TrialTruth, members: pd.DataFrame) -> pd.DataFrame:
     """True average effects of populations of the trial's patients, as a table of effects with the column `estimate`."""
     effects = effect_measures(true_risks(truth, members)).to_array("measure").transpose("population", "measure")

@@ -26,6 +26,7 @@ from hte_utils.corrected.calibration import calibrate_risk, calibrate_risk_again
 from hte_utils.corrected.cross_fitting import IMPLIED, MODELS, Cohort, EffectPredictions, predict_effects
 from hte_utils.corrected.decisions import doubly_robust_scores, policy_difference
 from hte_utils.corrected.effect_calibration import effects_by_predicted_group
+from hte_utils.corrected.effects_report import rate_with_error
 from hte_utils.corrected.stored_checks import write_table
 from hte_utils.corrected.validation import NOTHING, benefit_estimates, sequential_inference, true_benefit_values
 from hte_utils.effects.averages import standardised_risks
@@ -238,12 +239,11 @@ def rates(found: pd.DataFrame) -> pd.DataFrame:
 
 
 def rates_table(table: pd.DataFrame) -> pd.DataFrame:
-    """Rows of `rates` for readers: per cent, ± the Monte Carlo standard error."""
+    """Rows of `rates` for readers: `rate_with_error`."""
     labels = {"null_rate": "nothing there", "power": "the paper's design", "coverage": "holds the truth"}
     shown = {
         label: [
-            "–" if np.isnan(rate) else f"{100 * rate:.1f} % ± {100 * mcse:.1f}"
-            for rate, mcse in table[[name, f"{name}_mcse"]].itertuples(index=False)
+            rate_with_error(*row) for row in table[[name, f"{name}_mcse", "trials"]].itertuples(index=False, name=None)
         ]
         for name, label in labels.items()
     }

@@ -67,7 +67,7 @@ class Report(NamedTuple):
     times: Times | None = None
 
     def null_rate(self, kind: str, interval: str) -> dict[str, float]:
-        """How often an interval misses where there is no heterogeneity: `null_rate`, `null_rate_mcse`, or NaN."""
+        """How often an interval misses where there is no heterogeneity, by the names of `_RATE`; NaN if not known."""
         if (kind, interval) not in self.intervals.index:
             return dict.fromkeys(_RATE, np.nan)
         row: Any = self.intervals.loc[(kind, interval)]
@@ -158,7 +158,7 @@ class Report(NamedTuple):
 _DIFFERENCE = Measure.RISK_DIFFERENCE.name
 _ENDS = {"estimate": "", "lower": "_lower", "upper": "_upper"}
 _ROLES = ("control", "treated")
-_RATE = ("null_rate", "null_rate_mcse")
+_RATE = ("null_rate", "null_rate_mcse", "simulated")
 _WITH_RATES = (*_ENDS, *(f"rate_{arm}" for arm in _ROLES))
 
 

@@ -271,6 +271,7 @@ def calibrated(own: Statistics, simulated: Statistics, missed: FloatArray, names
             "p_mcse": _share_error(p, others.size),
             "null_rate": rate,
             "null_rate_mcse": _share_error(rate, others.size),
+            "simulated": others.size,
         }
     z = own.z[0]
     single = pd.DataFrame(

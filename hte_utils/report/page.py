@@ -24,10 +24,10 @@ from hte_utils.report.intervals import ALONE, FIFTHS, SHRUNKEN
 from hte_utils.report.words import (
     Sentences,
     needed,
+    null_rate_text,
     p_value,
     percent,
     points,
-    rate_with_error,
     ratio,
     short,
     table_one,
@@ -271,9 +271,7 @@ def _null_rates(report: Report, kinds: dict[str, str]) -> str:
     """A table of intervals by kind (its name in the header)."""
     chosen = report.intervals.index.get_level_values(0).isin(kinds.values())
     names = dict.fromkeys(str(name) for _, name in report.intervals.index[chosen])
-    rows = [
-        (short(name), *(rate_with_error(report.null_rate(kind, name)) for kind in kinds.values())) for name in names
-    ]
+    rows = [(short(name), *(null_rate_text(report.null_rate(kind, name)) for kind in kinds.values())) for name in names]
     return table("Null rates of these intervals ± MCSE (nominal: 5 %)", ["interval of", *kinds], rows)
 
 
@@ -344,7 +342,7 @@ def _heterogeneity(report: Report, words: Sentences) -> str:
             "–" if np.isnan(row["statistic"]) else f"{row['statistic']:.2f}",
             p_value(row["nominal_p"]),
             _with_error(p_value(row["p"]), f"{row['p_mcse']:.3f}"),
-            rate_with_error(row),
+            null_rate_text(row),
         )
         for name, row in tests.tests.iterrows()
     ]

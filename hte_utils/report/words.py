@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from hte_utils.corrected.effects_report import number_needed, signed
+from hte_utils.corrected.effects_report import number_needed, rate_with_error, signed
 from hte_utils.report.analysis import Report
 from hte_utils.report.columns import OwnTrial
 from hte_utils.report.heterogeneity import ANY, LEVEL, MEAN
@@ -51,10 +51,9 @@ def percent(share: float) -> str:
     return f"{100 * share:.1f} %" if math.isfinite(share) else "–"
 
 
-def rate_with_error(row: Any) -> str:
+def null_rate_text(row: Any) -> str:
     """A null rate with its Monte Carlo standard error, in per cent."""
-    rate, error = (100 * float(row[key]) for key in ("null_rate", "null_rate_mcse"))
-    return f"{rate:.1f} ± {error:.1f} %" if math.isfinite(rate) else "–"
+    return rate_with_error(*(float(row[key]) for key in ("null_rate", "null_rate_mcse", "simulated")))
 
 
 def p_value(p: float) -> str:
@@ -120,8 +119,7 @@ class Sentences:
         p = float(first["p"])
         if not math.isfinite(p):
             return "Whether the effect differs between patients cannot be tested here: there are too few events."
-        rate, error = (100 * first[key] for key in ("null_rate", "null_rate_mcse"))
-        found = f"calibrated p = {p_value(p)}; at a nominal 5 % this test errs in {rate:.1f} % (± {error:.1f}) of "
+        found = f"calibrated p = {p_value(p)}; at a nominal 5 % this test errs in {null_rate_text(first)} of "
         found += f"{tests.simulated} simulated trials without such differences"
         if p < LEVEL:
             return (
@@ -142,8 +140,8 @@ class Sentences:
         mean, some = rates.loc[(kind, MEAN)], rates.loc[(kind, ANY)]
         return (
             f"Intervals of {kind}: in {int(mean['simulated'])} simulated trials of this design without heterogeneity "
-            f"an interval missed the true difference in {rate_with_error(mean)} of cases (nominal: 5 %), and at least "
-            f"one of them in {rate_with_error(some)} of the trials. So a single one that stands apart is no surprise."
+            f"an interval missed the true difference in {null_rate_text(mean)} of cases (nominal: 5 %), and at least "
+            f"one of them in {null_rate_text(some)} of the trials. So a single one that stands apart is no surprise."
         )
 
     def patients(self) -> str:
@@ -165,7 +163,7 @@ class Sentences:
         rate = rates.loc[(PATIENTS, MEAN)]
         return (
             f" In {int(rate['simulated'])} simulated trials of this design without heterogeneity its 95 % intervals "
-            f"missed the true effect of {rate_with_error(rate)} of the patients."
+            f"missed the true effect of {null_rate_text(rate)} of the patients."
         )
 
     def iceman(self) -> list[tuple[str, str]]:
