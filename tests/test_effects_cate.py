@@ -16,6 +16,7 @@ from hte_utils.effects import cate as module
 from hte_utils.effects.cate import (
     EffectScale,
     GroupEffects,
+    _summaries,
     baseline_risk_draws,
     cate,
     cate_draws,
@@ -231,3 +232,17 @@ def test_covariates_on_another_scale_are_refused(posterior: xr.DataTree, design:
     in_days = PAPER_SPEC.design(trial).apply(trial.assign(age=trial["age"] * 365.25))
     with pytest.raises(ValueError, match="not on the scale the model was fitted on"):
         cate_draws(posterior, in_days, scale=RR, group_effects=INCLUDED)
+
+
+@pytest.mark.parametrize("draws", [1, 2, 41, 1500, 1501, 4000])
+@pytest.mark.parametrize("interval", [0.95, 0.5])
+def test_intervals_are_r_s_quantiles_for_few_draws_and_for_many(draws: int, interval: float) -> None:
+    values = np.random.default_rng(draws).normal(size=(7, draws))
+    expected = np.quantile(values, [0.5 - interval / 2, 0.5 + interval / 2], axis=1)
+    found = [_quantile_of(values, interval, end) for end in ("lower", "upper")]
+    np.testing.assert_allclose(found, expected, atol=1e-12)
+
+
+def _quantile_of(values: np.ndarray, interval: float, end: str) -> np.ndarray:
+    with np.errstate(invalid="ignore", divide="ignore"):  # one draw has no SD
+        return _summaries(values.copy(), interval)[end]

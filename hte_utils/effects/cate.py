@@ -30,6 +30,8 @@ from hte_utils.trial import EffectScale as EffectScale  # the scales of a trial'
 
 # A block of patients x draws of this many numbers (2 MiB) stays in a core's own cache.
 _BLOCK_NUMBERS = 2**18
+# So many draws are sorted faster than partitioned twice (a third faster at 1000, a quarter slower at 4000).
+_FEW_DRAWS = 1500
 # Beyond it exp() of a sum of two log odds could overflow; no sensible covariate comes near.
 _LARGEST_LOG_ODDS = 300.0
 
@@ -251,13 +253,21 @@ def _summaries(values: FloatArray, interval: float) -> dict[str, FloatArray]:
     mean = values.mean(axis=1)
     values -= mean[:, None]
     sd = np.sqrt(np.einsum("ij,ij->i", values, values) / (values.shape[1] - 1))
-    values.sort(axis=1)  # once, vectorised: no slower than `partition` for two tails
-    lower, upper = (_quantile(values, tail) + mean for tail in ((1.0 - interval) / 2.0, (1.0 + interval) / 2.0))
+    if few := values.shape[1] <= _FEW_DRAWS:
+        values.sort(axis=1)
+    tails = ((1.0 - interval) / 2.0, (1.0 + interval) / 2.0)
+    lower, upper = (_quantile(values, tail, ordered=few) + mean for tail in tails)
     return {"mean": mean, "sd": sd, "lower": lower, "upper": upper}
 
 
-def _quantile(ordered: FloatArray, probability: float) -> FloatArray:
-    position = probability * (ordered.shape[1] - 1)
+def _quantile(values: FloatArray, probability: float, *, ordered: bool) -> FloatArray:
+    position = probability * (values.shape[1] - 1)
     below = int(position)
-    above = min(below + 1, ordered.shape[1] - 1)
-    return np.asarray(ordered[:, below] + (position - below) * (ordered[:, above] - ordered[:, below]))
+    if not ordered:
+        # One `partition` for each: NumPy vectorises it for a single position, four times faster than for several.
+        values.partition(below, axis=1)
+    at = values[:, below].copy()
+    if position > below:
+        above = values[:, below + 1] if ordered else values[:, below + 1 :].min(axis=1)
+        at += (position - below) * (above - at)
+    return at
