@@ -47,8 +47,8 @@ METHOD_GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """Methods that are planned and run together."""
 
-_REGRESSIONS, _RUNGS, HIERARCHICAL, _PENALISED, _LEARNERS, _FORESTS, _HORSESHOE = METHOD_GROUPS.values()
-MODELS: Final = (*_REGRESSIONS, *_RUNGS, *HIERARCHICAL, *_PENALISED)
+_REGRESSIONS, _RUNGS, _HIERARCHICAL, _PENALISED, _LEARNERS, _FORESTS, _HORSESHOE = METHOD_GROUPS.values()
+MODELS: Final = (*_REGRESSIONS, *_RUNGS, *_HIERARCHICAL, *_PENALISED)
 LARGEST: Final = "patients-20000"
 """A trial of so many patients costs ten times as much as the paper's."""
 WITH_FORESTS: Final = (PAPER_DESIGN, "constant-odds-ratio", "u-shaped")
