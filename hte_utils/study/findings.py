@@ -41,10 +41,10 @@ BEST_FIXED_RULE: Final = "treat all or none, whichever is better"
 ALL_THERE_IS: Final = "all there is to gain"
 
 INTERACTION_TESTS: Final = {
-    "interactions_ml": "all interactions (8 df)",
-    "listing_2_ml": "Listing 2's interactions (4 df)",
-    "listing_2_ml_no_gender": "the same without gender (3 df)",
-    "path": "predicted risk (1 df)",
+    "interactions_ml": "all interactions",
+    "listing_2_ml": "Listing 2's interactions",
+    "listing_2_ml_no_gender": "the same without gender",
+    "path": "predicted risk",
 }
 """Methods with a likelihood-ratio test of their interactions, and what it tests."""
 _LEVEL: Final = 0.05
