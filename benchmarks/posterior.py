@@ -1,4 +1,4 @@
-"""Effective draws a second for Listing 2 on the paper's trial: JAGS, PyMC, NumPyro, nutpie and this project.
+"""Effective draws a second for Listing 2 on the paper's trial: JAGS, Stan, PyMC, NumPyro, nutpie and this project.
 
     python benchmarks/posterior.py [--engines jags-glm ours ...] [--repeats 3] [--no-scaling]
 
@@ -9,7 +9,7 @@ divided by seconds of wall time, on two cores.
 - *warm*: again in the same process, with everything loaded and compiled: sampling and its adaptation alone. For `ours`
   and `ours-nuts` it is the whole of `fit` with its checks (nutpie compiles anew in `fit`; in `ours-nuts-compiled` it
   does not). For JAGS, which compiles no code, it is compilation of the graph, adaptation and drawing, without
-  the start of R.
+  the start of R; for Stan warm-up and drawing.
 
 Each engine runs `--repeats` times in fresh processes, in turn with the others; the table shows medians. Then, for this
 project's default sampler, time and peak memory for 2 000, 20 000 and 200 000 patients, and the cost of one density
@@ -38,7 +38,25 @@ import numpy as np
 HERE = Path(__file__).resolve().parent
 CORES = 2
 WARM_RUNS = 3
-JAGS = {"jags-glm": ("glm", 4, 2500), "jags": ("noglm", 4, 1000)}  # module, chains, draws
+
+
+@dataclass(frozen=True)
+class InR:
+    """An engine that R starts: script, model, its module (JAGS), chains and draws."""
+
+    script: str
+    model: Path
+    module: str
+    draws: int
+    chains: int = 4
+
+
+JAGS_MODEL = HERE.parent / "tests" / "reference" / "jags_listing2.txt"
+IN_R = {
+    "jags-glm": InR("jags_posterior.R", JAGS_MODEL, "glm", 2500),
+    "jags": InR("jags_posterior.R", JAGS_MODEL, "noglm", 1000),
+    "stan": InR("stan_posterior.R", HERE / "listing2.stan", "-", 1000),
+}
 
 
 @dataclass(frozen=True)
@@ -187,9 +205,8 @@ def run_python(engine: str) -> tuple[Run, Run]:
     return Run(**runs["cold"]), Run(**runs["warm"])
 
 
-def run_jags(engine: str) -> tuple[Run, Run]:
-    """Cold and warm run of JAGS, with its chains in parallel processes."""
-    module, chains, draws = JAGS[engine]
+def run_r(engine: InR) -> tuple[Run, Run]:
+    """Cold and warm run of an engine in R (JAGS or Stan), with its chains in parallel processes."""
     trial = design()
     columns = {
         "y": trial.outcome,
@@ -200,17 +217,16 @@ def run_jags(engine: str) -> tuple[Run, Run]:
     with tempfile.TemporaryDirectory() as folder:
         data, out = Path(folder) / "data.csv", Path(folder) / "draws.csv"
         np.savetxt(data, np.column_stack(list(columns.values())), "%.17g", ",", header=",".join(columns), comments="")
-        model = HERE.parent / "tests" / "reference" / "jags_listing2.txt"
-        sizes = [str(size) for size in (chains, CORES, 1000, draws)]
+        sizes = [str(size) for size in (engine.chains, CORES, 1000, engine.draws)]
         begun = time.perf_counter()
         output = subprocess.run(
-            ["Rscript", str(HERE / "jags_posterior.R"), str(data), str(model), module, *sizes, str(out)],
+            ["Rscript", str(HERE / engine.script), str(data), str(engine.model), engine.module, *sizes, str(out)],
             check=True, capture_output=True, text=True,
         ).stdout  # fmt: skip
         cold = time.perf_counter() - begun
         # Column 1 numbers the chains, the others are the quantities.
         table = np.loadtxt(out, delimiter=",", skiprows=1)
-    ess = smallest_ess(np.moveaxis(table[:, 1:].reshape(chains, draws, -1), 2, 0))
+    ess = smallest_ess(np.moveaxis(table[:, 1:].reshape(engine.chains, engine.draws, -1), 2, 0))
     return Run(ess, cold), Run(ess, float(output.split()[-1]))
 
 
@@ -221,7 +237,7 @@ def compare(engines: list[str], repeats: int) -> None:
         for engine in engines:
             print(f"run {repeat + 1} of {repeats}: {engine}", file=sys.stderr)
             try:
-                cold, warm = run_jags(engine) if engine in JAGS else run_python(engine)
+                cold, warm = run_r(IN_R[engine]) if engine in IN_R else run_python(engine)
             except (subprocess.CalledProcessError, FileNotFoundError) as error:
                 print(f"{engine} failed: {str(getattr(error, 'stderr', error))[-300:]}", file=sys.stderr)
                 continue
@@ -321,7 +337,7 @@ def limit() -> None:
 def main() -> None:
     """Read the options and run."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--engines", nargs="*", choices=[*JAGS, *ENGINES], default=[*JAGS, *ENGINES])
+    parser.add_argument("--engines", nargs="*", choices=[*IN_R, *ENGINES], default=[*IN_R, *ENGINES])
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--no-scaling", action="store_true")
     parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)

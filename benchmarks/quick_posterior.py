@@ -132,13 +132,13 @@ def measured_ess() -> tuple[float, float]:
 
 def beside_jags(repeats: int) -> None:
     """Print seconds per effective draw of JAGS with glm and of the quick posterior, in turn."""
-    from posterior import run_jags
+    from posterior import IN_R, run_r
 
     print(f"\n{'run':4}{'engine':18}{'min ESS':>9}{'seconds':>10}{'ESS/s':>12}   (2 cores for JAGS, 1 for quick)")
     rates: dict[str, list[float]] = {"jags-glm": [], "quick": []}
     seconds: list[float] = []
     for run in range(repeats):
-        _, jags = run_jags("jags-glm")
+        _, jags = run_r(IN_R["jags-glm"])
         quick_ess, quick_seconds = measured_ess()
         seconds.append(quick_seconds)
         for name, ess, took in (("jags-glm", jags.ess, jags.seconds), ("quick", quick_ess, quick_seconds)):

@@ -104,3 +104,13 @@ def test_sequential_intervals_keep_their_level_and_pooled_ones_do_not() -> None:
     pooled = found.loc[rates.POOLED, "null_rate"].dropna()
     assert (pooled > 0.05 + 2 * found.loc[rates.POOLED, "null_rate_mcse"].dropna()).sum() >= 3
     assert found.loc[(rates.ICI, "percentile bootstrap"), "coverage"] < 0.6
+
+
+@pytest.mark.slow
+def test_workers_change_no_number_and_nothing_is_done_twice(tmp_path) -> None:
+    found = rates.run(tmp_path, 1, workers=2)
+    kept, lost, *_ = sorted(tmp_path.iterdir())
+    written = kept.stat().st_mtime_ns
+    lost.unlink()
+    pd.testing.assert_frame_equal(rates.run(tmp_path, 1), found)
+    assert kept.stat().st_mtime_ns == written

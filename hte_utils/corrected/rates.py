@@ -6,20 +6,25 @@ a logistic regression without interactions that was fitted to it), of a *constan
 risks, and the same number of points added to each by treatment), and of *the paper's design* (Listing 1). The last also
 show, by predictions of the paper's trial, why the integrated calibration index has no interval.
 
-``python -m hte_utils.corrected.rates --store DIR --trials 300 --to FILE`` runs what is not in DIR yet, trial by
-trial, and writes FILE. It may be stopped at any time.
+``python -m hte_utils.corrected.rates --store DIR --trials 300 --workers 2 --to FILE`` runs what is not in DIR yet,
+trial by trial, and writes FILE. It may be stopped at any time; the number of workers changes no number.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from itertools import product
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 import pandas as pd
 from scipy.special import expit, logit
+from tqdm import tqdm
 
 from hte_utils.corrected import cross_fitting, subgroups
 from hte_utils.corrected.calibration import calibrate_risk, calibrate_risk_against_truth
@@ -36,6 +41,7 @@ from hte_utils.ledger.notebooks import Project
 from hte_utils.ledger.report import Proof
 from hte_utils.model.candidates import PAPER_MODEL
 from hte_utils.model.quick_posterior import quick_posterior
+from hte_utils.model.threads import one_thread
 from hte_utils.trial import P_TREATED, simulate_truth, trial_table
 
 CONSTANT_RATIO: Final = "constant odds ratio"
@@ -145,9 +151,16 @@ def bootstrapped_ici(number: int, predicted: Callable[[pd.DataFrame], EffectPred
     return pd.DataFrame([row], columns=COLUMNS)
 
 
-def run(store: Path, trials: int) -> pd.DataFrame:
-    """Analyse what is not in `store` yet, one file a trial, and return all of it."""
+def run(store: Path, trials: int, workers: int = 1) -> pd.DataFrame:
+    """Analyse what is not in `store` yet, one file a trial, in so many processes, and return all of it.
+
+    A script that asks for workers needs ``if __name__ == "__main__":``.
+    """
     store.mkdir(parents=True, exist_ok=True)
+    parts = list(product(range(trials), DESIGNS))
+    missing = [part for part in parts if not _file(store, *part).exists()]
+    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+        list(tqdm(pool.map(partial(_store, store), missing), total=len(missing), unit="trial", disable=None))
     design = PAPER_MODEL.design(trial_table(simulate_truth(_N_PATIENTS, 123)))
     posterior = quick_posterior(design, priors=PAPER_MODEL.priors, draws=_EFFECTIVE_DRAWS, seed=1).tree()
 
@@ -155,17 +168,22 @@ def run(store: Path, trials: int) -> pd.DataFrame:
         """By Listing 2, as implied, fitted to the paper's trial."""
         return predict_effects(posterior, design.apply(trial), group_effects=GroupEffects.INCLUDED)
 
-    tables = []
-    for number in range(trials):
-        for place, name in enumerate(DESIGNS):
-            file = store / f"{place}-{number:05}.parquet"
-            if not file.exists():
-                part = file.with_suffix(".part")
-                analyse(name, number).to_parquet(part)
-                part.rename(file)
-            tables.append(pd.read_parquet(file))
-        tables.append(bootstrapped_ici(number, predicted))
+    tables = [pd.read_parquet(_file(store, *part)) for part in parts]
+    tables += [bootstrapped_ici(number, predicted) for number in range(trials)]
     return pd.concat(tables, ignore_index=True)
+
+
+def _file(store: Path, number: int, design: str) -> Path:
+    return store / f"{DESIGNS.index(design)}-{number:05}.parquet"
+
+
+def _store(store: Path, number_and_design: tuple[int, str]) -> None:
+    number, design = number_and_design
+    file = _file(store, number, design)
+    part = file.with_suffix(".part")
+    with one_thread():
+        analyse(design, number).to_parquet(part)
+    part.rename(file)
 
 
 def write(found: pd.DataFrame, path: Path) -> None:
@@ -255,9 +273,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m hte_utils.corrected.rates", description=__doc__)
     parser.add_argument("--store", type=Path, required=True, help="folder for one file a trial")
     parser.add_argument("--trials", type=int, default=300, help="trials of each design")
+    parser.add_argument("--workers", type=int, default=1, help="processes")
     parser.add_argument("--to", type=Path, help="the file to write, if any")
     options = parser.parse_args(arguments)
-    found = run(options.store, options.trials)
+    found = run(options.store, options.trials, options.workers)
     if options.to:
         write(found, options.to)
 
