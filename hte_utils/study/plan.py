@@ -152,10 +152,10 @@ def run_plan(stages: Sequence[Stage], methods: Mapping[str, Method], store: Stud
 
 
 def commands(store: StudyStore) -> pd.DataFrame:
-    """List what made a store's results: a row for each start of a command, in the order of time.
+    """List what made a store's results: a row for each command and commit, in the order of time.
 
-    Columns: ``began`` (UTC, to the minute), ``commit`` (short), ``command`` and ``cells`` (scenarios with methods, how
-    many).
+    Columns: ``began`` (its first start, UTC, to the minute), ``commit`` (short), ``command`` and ``cells`` (scenarios
+    with methods, how many).
     """
     return pd.DataFrame(
         {

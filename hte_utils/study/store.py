@@ -118,7 +118,7 @@ class StudyStore:
         return [_made(path) for path in self._files()]
 
     def runs(self) -> list[Record]:
-        """What made the results: each start of a command, with its ``cells``, in the order of time."""
+        """What made the results: each command and commit, its first start and its ``cells``, in the order of time."""
         runs: dict[str, Record] = {}
         for run in (run | {"command": _anywhere(run["command"])} for made in self.made() for run in made["runs"]):
             key = json.dumps({name: value for name, value in run.items() if name not in {"began", "cells"}})
