@@ -11,7 +11,7 @@ nodes <- c("b_intercept", "b_trt", "b_age", "b_anticoag", "b_diabetes", "b_prior
 if (rstan_options("boost_lib") == "") rstan_options(boost_lib = "/usr/include")  # Debian's BH has no headers of its own
 compiled <- stan_model(argument[2])
 started <- proc.time()[["elapsed"]]
-fitted <- sampling(compiled, data, pars = nodes, include = TRUE, chains = size[1], cores = size[2], warmup = size[3],
+fitted <- sampling(compiled, data, pars = nodes, chains = size[1], cores = size[2], warmup = size[3],
                    iter = size[3] + size[4], seed = 1, refresh = 0)
 seconds <- proc.time()[["elapsed"]] - started
 draws <- as.array(fitted)[, , 1:18]  # draws, chains, quantities; the last is the log density
